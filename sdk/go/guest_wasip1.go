@@ -1,0 +1,18 @@
+package rtd
+
+import "unsafe"
+
+//go:wasmimport rtd_v1 op
+func hostOp(ptr unsafe.Pointer, n uint32, out unsafe.Pointer, capacity uint32) int32
+
+func op(record []byte) int32 {
+	return hostOp(unsafe.Pointer(unsafe.SliceData(record)), uint32(len(record)), nil, 0)
+}
+
+//go:wasmexport inbox
+func exportInbox(n uint32) uint32 {
+	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(reserve(n)))))
+}
+
+//go:wasmexport handle
+func exportHandle(n uint32) int32 { return receive(n) }
