@@ -1,0 +1,104 @@
+// Checks the chat page's own client, host/web/static/phoenix.js, against a running rtd: the same file that browsers
+// load, under Node with the WebSocket of ws. RTD_URL as in phoenix.test.mjs.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import WebSocket from "ws";
+
+const URL = process.env.RTD_URL ?? "ws://127.0.0.1:4000/socket";
+
+let current; // the newest connection, so that a test can break it
+globalThis.WebSocket = class extends WebSocket {
+  constructor(...args) {
+    super(...args);
+    current = this;
+  }
+};
+// By its text: Node would take a .js file outside this package for CommonJS.
+const source = await readFile(new globalThis.URL("../../host/web/static/phoenix.js", import.meta.url), "utf8");
+const { Socket } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+
+function member(t, room, params = () => ({ token: "demo", user: "Ada" })) {
+  const socket = new Socket(URL);
+  t.after(() => socket.disconnect());
+  const channel = socket.channel(room, params);
+  const heard = [];
+  const states = [];
+  channel.onevent = (event, payload) => heard.push({ event, ...payload });
+  channel.onchange = () => states.at(-1) !== channel.state && states.push(channel.state);
+  channel.join();
+  socket.connect();
+  return { socket, channel, heard, states };
+}
+
+const newRoom = () => `room:e2e-${randomUUID()}`;
+
+test("joins, speaks, hears, and measures the round trip", async (t) => {
+  const { socket, channel, heard } = member(t, newRoom());
+  await until(() => channel.state === "joined");
+  await channel.push("new_message", { body: "hello" });
+  await until(() => heard.length === 1);
+  assert.equal(heard[0].body, "hello");
+  assert.equal(heard[0].user, "Ada");
+  await until(() => socket.rtt !== null);
+  assert.deepEqual(await channel.push("echo", { n: 1 }), { n: 1 });
+});
+
+test("comes back after the connection broke, and fails what was unanswered", async (t) => {
+  const { socket, channel, heard } = member(t, newRoom());
+  await until(() => channel.state === "joined");
+  const pushed = channel.push("echo", {});
+  current.terminate();
+  const { reason } = await pushed.catch((error) => error);
+  assert.ok(reason === "disconnected" || reason === undefined, `reason ${reason}`); // the answer may have been faster
+  await until(() => socket.state !== "open");
+  await assert.rejects(channel.push("echo", {}), { reason: "not joined" });
+  await until(() => channel.state === "joined");
+  await channel.push("new_message", { body: "back" });
+  await until(() => heard.length === 1);
+});
+
+test("a refused join says why, and is tried again", async (t) => {
+  let token = "wrong";
+  const { channel, states } = member(t, newRoom(), () => ({ token, user: "Ada" }));
+  await until(() => channel.state === "refused");
+  assert.equal(channel.reason, "unauthorized");
+  token = "demo";
+  await until(() => channel.state === "joined");
+  assert.equal(channel.reason, "");
+  assert.deepEqual(states, ["joining", "refused", "joining", "joined"]);
+});
+
+test("a crash is an error for its push only", async (t) => {
+  const { channel, states } = member(t, newRoom());
+  await until(() => channel.state === "joined");
+  await assert.rejects(channel.push("crash", {}), { reason: "crashed" });
+  assert.deepEqual(await channel.push("echo", { alive: true }), { alive: true });
+  assert.deepEqual(states, ["joining", "joined"]);
+});
+
+test("rejoin takes the new params, leave ends it", async (t) => {
+  let user = "Ada";
+  const { socket, channel, heard } = member(t, newRoom(), () => ({ token: "demo", user }));
+  await until(() => channel.state === "joined");
+  user = "Augusta";
+  channel.rejoin();
+  await until(() => channel.state === "joined");
+  await channel.push("new_message", { body: "renamed" });
+  await until(() => heard.length === 1);
+  assert.equal(heard[0].user, "Augusta");
+  channel.leave();
+  await assert.rejects(channel.push("echo", {}), { reason: "not joined" });
+  assert.equal(socket.state, "open");
+});
+
+async function until(condition, ms = 10_000) {
+  const deadline = Date.now() + ms;
+  while (!condition()) {
+    if (Date.now() > deadline) assert.fail(`waited ${ms} ms in vain for ${condition}`);
+    await sleep(2);
+  }
+}
