@@ -1,0 +1,120 @@
+// Rtd is a real-time platform that is scripted in WebAssembly: it serves
+// Phoenix Channels whose handlers are plugins. See rtd -h.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"rtd/host"
+	"rtd/host/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // from now on a second signal has its usual effect: exit at once
+	}()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "rtd:", err)
+		os.Exit(1)
+	}
+}
+
+// flags override keys of the config file.
+type flags struct{ config, listen, plugins string }
+
+func command() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "rtd",
+		Short: "Serve Phoenix Channels whose handlers are WebAssembly plugins",
+		Long: `rtd serves real-time channels to Phoenix clients. The handlers are plugins:
+WebAssembly modules in a folder, each join in an isolated instance of its own,
+restarted by a supervisor when it crashes and replaced, while clients stay
+connected, when its file changes.
+
+  ws://ADDRESS/socket   for Phoenix clients
+  http://ADDRESS/       a chat page to try it
+  /healthz /readyz      for probes
+  /metrics              for Prometheus
+
+On SIGTERM or Ctrl-C rtd finishes what it has accepted, asks its clients to
+reconnect (close code 1012) and exits with 0; a second signal exits at once.`,
+		Example: `  rtd                                   with config.toml, if there is one
+  rtd --listen :8080 --plugins ./dist   overriding it
+  rtd --config /etc/rtd/config.toml`,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return f.serve(cmd.Context(), cmd.ErrOrStderr()) },
+	}
+	cmd.Flags().StringVar(&f.config, "config", "", "config `file` (default config.toml, which may be absent)")
+	cmd.Flags().StringVar(&f.listen, "listen", "", "`address` to listen on, as host:port (overrides server.listen)")
+	cmd.Flags().StringVar(&f.plugins, "plugins", "", "`folder` of plugins (overrides plugins.dir)")
+	return cmd
+}
+
+const defaultConfig = "config.toml"
+
+func (f flags) serve(ctx context.Context, out io.Writer) error {
+	file := f.config
+	if file == "" {
+		file = defaultConfig
+	}
+	c, err := f.load(file)
+	if f.config == "" && errors.Is(err, fs.ErrNotExist) {
+		c, err = f.override(config.Default()), nil
+	}
+	if err != nil {
+		return err
+	}
+	server, err := host.New(host.Options{Config: c, ConfigFile: file, Reload: f.load, Log: logger(out, c.Log)})
+	if err != nil {
+		return err
+	}
+	if err := server.Listen(); err != nil {
+		return err
+	}
+	return server.Serve(ctx)
+}
+
+func (f flags) load(file string) (*config.Config, error) {
+	c, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return f.override(c), nil
+}
+
+func (f flags) override(c *config.Config) *config.Config {
+	if f.listen != "" {
+		c.Server.Listen = f.listen
+	}
+	if f.plugins != "" {
+		c.Plugins.Dir = f.plugins
+	}
+	return c
+}
+
+func logger(out io.Writer, c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		panic(err) // config has checked it
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(out, options))
+	}
+	return slog.New(slog.NewTextHandler(out, options))
+}

@@ -1,0 +1,207 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"time"
+)
+
+// MaxFileSize is how many bytes a configuration file may have.
+const MaxFileSize = 256 << 10
+
+// Config is everything that the configuration file says. A value is plain data: it may be read by several
+// goroutines as long as nobody writes to it. A reload makes a new one.
+//
+// The struct tags are the whole rule book: toml is the key, range the bounds (both included), oneof the
+// words allowed, check the name of a function in checks.
+type Config struct {
+	Server  Server  `toml:"server"`
+	Log     Log     `toml:"log"`
+	Plugins Plugins `toml:"plugins"`
+
+	// Tables holds the [plugin.NAME] tables of the file, completed with the defaults. Ask with [Config.Plugin],
+	// which also answers for plugins without a table.
+	Tables map[string]Plugin `toml:"plugin"`
+}
+
+// Server says where rtd listens and what a connection may do. Limits hold per connection.
+type Server struct {
+	// Listen is the address as host:port. Without host it is all interfaces; port 0 picks a free one.
+	Listen string `toml:"listen" check:"listen"`
+
+	// TLSCert and TLSKey name PEM files. Both are set, or neither: then rtd speaks plain HTTP.
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
+
+	// Origins are the web pages that may connect. None: the Origin's host must be the host asked for. The
+	// entry "*" alone: any. Else see [ParseOrigin].
+	Origins []string `toml:"origins" check:"origin"`
+
+	// TrustedProxies are IPs or CIDRs whose X-Forwarded-For, -Proto and -Host are believed. See [ParseProxy].
+	TrustedProxies []string `toml:"trusted_proxies" check:"proxy"`
+
+	// MaxFrame is the size in bytes of the largest frame accepted from a client.
+	MaxFrame int `toml:"max_frame" range:"1024..16777216"`
+
+	// IdleTimeout is how long a connection may send nothing before it is closed.
+	IdleTimeout time.Duration `toml:"idle_timeout" range:"1s..24h"`
+
+	// Grace is how long a shutdown may take.
+	Grace time.Duration `toml:"grace" range:"0s..10m"`
+
+	// MaxOutboxMessages and MaxOutboxBytes bound what may wait for a slow connection before it is closed.
+	MaxOutboxMessages int `toml:"max_outbox_messages" range:"1..1000000"`
+	MaxOutboxBytes    int `toml:"max_outbox_bytes" range:"1024..1073741824"`
+
+	// MaxJoins is how many topics one socket may have joined at a time.
+	MaxJoins int `toml:"max_joins" range:"1..1000000"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `toml:"level" oneof:"debug info warn error"`
+	Format string `toml:"format" oneof:"text json"`
+}
+
+// Plugins says where plugins come from.
+type Plugins struct {
+	// Dir is the watched folder.
+	Dir string `toml:"dir" check:"filled"`
+
+	// Cache is the folder for compiled code; "" is the folder rtd in the user's cache folder.
+	Cache string `toml:"cache"`
+
+	// Build tells to build the Go sources in Dir/NAME into Dir/NAME.wasm.
+	Build bool `toml:"build"`
+}
+
+// Plugin is the table of one plugin.
+type Plugin struct {
+	// Topics are the patterns that the plugin serves: a topic, or its beginning followed by "*". None: what
+	// the module itself declares.
+	Topics []string `toml:"topics" check:"topic"`
+
+	Restart  string `toml:"restart" oneof:"permanent transient temporary"`
+	Strategy string `toml:"strategy" oneof:"one_for_one one_for_all rest_for_one"`
+
+	// More than MaxRestarts crashes within MaxSeconds seconds end a channel.
+	MaxRestarts int `toml:"max_restarts" range:"0..1000000"`
+	MaxSeconds  int `toml:"max_seconds" range:"1..86400"`
+
+	// Memory is the linear memory in bytes that one guest may have.
+	Memory int64 `toml:"memory" range:"65536..4294967296"`
+
+	// Deadline is how long a guest may work on one event.
+	Deadline time.Duration `toml:"deadline" range:"1ms..10m"`
+
+	// Mailbox is how many messages may wait for one channel.
+	Mailbox int `toml:"mailbox" range:"1..1000000"`
+
+	// Config is handed to the guest as JSON. It holds string, bool, int64, float64 (finite), []any and
+	// map[string]any, never a date: those are strings. Treat it as read-only, it is shared.
+	Config map[string]any `toml:"config"`
+}
+
+// Default returns what holds where the file says nothing: all of config.toml without its plugin tables.
+func Default() *Config {
+	return &Config{
+		Server: Server{
+			Listen:            "127.0.0.1:4000",
+			Origins:           []string{},
+			TrustedProxies:    []string{},
+			MaxFrame:          64 << 10,
+			IdleTimeout:       60 * time.Second,
+			Grace:             10 * time.Second,
+			MaxOutboxMessages: 4096,
+			MaxOutboxBytes:    1 << 20,
+			MaxJoins:          100,
+		},
+		Log:     Log{Level: "info", Format: "text"},
+		Plugins: Plugins{Dir: "plugins", Build: true},
+		Tables:  map[string]Plugin{},
+	}
+}
+
+func defaultPlugin() Plugin {
+	return Plugin{
+		Topics:      []string{},
+		Restart:     "transient",
+		Strategy:    "one_for_one",
+		MaxRestarts: 3,
+		MaxSeconds:  5,
+		Memory:      64 << 20,
+		Deadline:    time.Second,
+		Mailbox:     1000,
+		Config:      map[string]any{},
+	}
+}
+
+// Load reads and parses the file at path. If there is none, the error is fs.ErrNotExist and says how to get
+// one: the caller knows whether somebody asked for that file or whether [Default] will do.
+func Load(path string) (*Config, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open config: %w; create it, even empty: every key has a default, "+
+			"and config.toml in rtd's source lists them all", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open config: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, MaxFileSize+1)) // the one byte more is what Parse objects to
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Plugin returns the table of the plugin called name, or the defaults if it has none.
+func (c *Config) Plugin(name string) Plugin {
+	if table, ok := c.Tables[name]; ok {
+		return table
+	}
+	return defaultPlugin()
+}
+
+// NeedsRestart returns the dotted keys outside of the plugin tables whose values differ in next, in the order
+// of the file: a running rtd takes over the plugin tables of next and nothing else.
+func (c *Config) NeedsRestart(next *Config) []string {
+	var keys []string
+	was, is := reflect.ValueOf(*c), reflect.ValueOf(*next)
+	for table := range was.NumField() {
+		if was.Field(table).Kind() != reflect.Struct {
+			continue // the plugin tables
+		}
+		for i, field := range reflect.VisibleFields(was.Field(table).Type()) {
+			before, after := was.Field(table).Field(i), is.Field(table).Field(i)
+			if before.Kind() == reflect.Slice && before.Len()+after.Len() == 0 {
+				continue // nil means the same as empty
+			}
+			if !reflect.DeepEqual(before.Interface(), after.Interface()) {
+				keys = append(keys, keyOf(was.Type().Field(table))+"."+keyOf(field))
+			}
+		}
+	}
+	return keys
+}
+
+// ConfigJSON returns Config as a JSON object with sorted keys: equal tables give equal bytes. It panics on a
+// Config made by hand of something that JSON cannot say; [Parse] never returns such a one.
+func (p Plugin) ConfigJSON() []byte {
+	if len(p.Config) == 0 {
+		return []byte("{}")
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(p.Config); err != nil {
+		panic(fmt.Sprintf("config: plugin table is not JSON: %v", err))
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}

@@ -1,0 +1,277 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rtd/host/config"
+)
+
+const shipped = "../../config.toml"
+
+func TestShippedFileIsTheDefaults(t *testing.T) {
+	got, err := config.Load(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	chat := want.Plugin("chat")
+	chat.Config = map[string]any{"token": "demo"}
+	want.Tables["chat"] = chat
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("config.toml says\n%+v\nand Default\n%+v", got, want)
+	}
+}
+
+func TestShippedFileHasEveryKey(t *testing.T) {
+	data, err := os.ReadFile(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []any{config.Server{}, config.Log{}, config.Plugins{}, config.Plugin{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {
+			key := field.Tag.Get("toml")
+			line := regexp.MustCompile(`(?m)^` + key + ` += .*# \w|^` + key + ` += |^\[plugin\.chat\.` + key + `\]`)
+			if key == "" || !line.Match(data) {
+				t.Errorf("%T.%s: config.toml has no key %q", of, field.Name, key)
+			}
+		}
+	}
+}
+
+func TestNothingIsTheDefaults(t *testing.T) {
+	got, err := config.Parse("empty.toml", nil)
+	if err != nil || !reflect.DeepEqual(got, config.Default()) {
+		t.Errorf("Parse of nothing = %+v, %v", got, err)
+	}
+}
+
+func TestValues(t *testing.T) {
+	c := parse(t, `
+server.listen = ":0"
+server.origins = ["https://example.com", "//*.example.com", "example.com:8443", "https://[::1]:99"]
+server.trusted_proxies = ["10.0.0.0/8", "::1"]
+server.tls_cert = "a"
+server.tls_key = "b"
+plugin.chat = { restart = "temporary", deadline = "250ms", memory = 4294967296 }
+[plugin.other_1-x]
+topics = ["room:*", "*", "lobby"]
+`)
+	if c.Server.Listen != ":0" || len(c.Server.Origins) != 4 || len(c.Server.TrustedProxies) != 2 {
+		t.Errorf("server = %+v", c.Server)
+	}
+	chat := c.Plugin("chat")
+	if chat.Restart != "temporary" || chat.Deadline != 250*time.Millisecond || chat.Memory != 1<<32 || chat.Mailbox != 1000 {
+		t.Errorf("chat = %+v", chat)
+	}
+	if got := c.Plugin("other_1-x").Topics; !slices.Equal(got, []string{"room:*", "*", "lobby"}) {
+		t.Errorf("topics = %q", got)
+	}
+	if got := c.Plugin("unheard of"); got.MaxRestarts != 3 || got.Restart != "transient" {
+		t.Errorf("plugin without a table = %+v", got)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for _, test := range []struct{ name, file, want string }{
+		{"syntax", "[server]\nlisten = \n", "f:2: expected value but found '\\n' instead; expected a TOML file"},
+		{"twice", "[log]\nlevel = 'info'\nlevel = 'info'", "f:3: Key 'log.level' has already been defined; expected a TOML file"},
+		{"misspelled", "[server]\n\nlistne = 'x'", "f:3: server.listne: unknown key; did you mean listen?"},
+		{"misspelled table", "[sever]", "f:1: sever: unknown key; did you mean server?"},
+		{"case", "[server]\nListen = ':1'", "f:2: server.Listen: unknown key; did you mean listen?"},
+		{"other table", "max_frame = 1", "f:1: max_frame: unknown key; did you mean max_frame in [server]?"},
+		{"other table, plugin", "[server]\nmailbox = 1", "f:2: server.mailbox: unknown key; did you mean mailbox in [plugin.NAME]?"},
+		{"nothing like it", "[log]\nzzz = 1", "f:2: log.zzz: unknown key; expected one of level, format"},
+		{"quoted", "['log']\n\"zz z\" = 1", `f:2: log."zz z": unknown key; expected one of level, format`},
+		{"dotted", "\nlog.x.y = 1", "f:2: log.x: unknown key; expected one of level, format"},
+		{"inline", "\n\nlog = { level = 'loud' }", `f:3: log.level: is "loud"; expected one of debug, info, warn, error`},
+		{"not a table", "log = 7", "f:1: log: is 7; expected a table such as [log]"},
+		{"list of tables", "\n[[log]]", "f:2: log: is a table; expected a table such as [log]"},
+		{"string", "[server]\nlisten = 4000", "f:2: server.listen: is 4000; expected a string"},
+		{"bool", "[plugins]\nbuild = 'yes'", `f:2: plugins.build: is "yes"; expected true or false`},
+		{"number", "[server]\nmax_frame = '64k'", `f:2: server.max_frame: is "64k"; expected a whole number from 1024 to 16777216`},
+		{"float", "[server]\nmax_frame = 65536.0", `f:2: server.max_frame: is 65536; expected a whole number from 1024 to 16777216`},
+		{"low", "[server]\nmax_frame = 1023", `f:2: server.max_frame: is 1023; expected a whole number from 1024 to 16777216`},
+		{"memory", "[plugin.a]\nmemory = 4294967297", `f:2: plugin.a.memory: is 4294967297; expected a whole number from 65536 to 4294967296`},
+		{"duration", "[server]\ngrace = 10", `f:2: server.grace: is 10; expected a string such as "5s"`},
+		{"duration text", "[server]\ngrace = 'soon'", `f:2: server.grace: is "soon"; expected a string such as "5s", from "0s" to "10m"`},
+		{"duration range", "[plugin.a]\ndeadline = '0s'", `f:2: plugin.a.deadline: is "0s"; expected a string such as "5s", from "1ms" to "10m"`},
+		{"date", "[server]\ngrace = 2026-01-02", `f:2: server.grace: is a date or time; expected a string such as "5s"`},
+		{"list", "[server]\norigins = '*'", `f:2: server.origins: is "*"; expected a list of strings such as ["a", "b"]`},
+		{"list entry", "[server]\norigins = [\n'a.b',\n1]", `f:2: server.origins: entry 2 is 1; expected a string`},
+		{"listen", "[server]\nlisten = 'localhost'", `f:2: server.listen: is "localhost"; expected host:port such as "127.0.0.1:4000" or ":4000"`},
+		{"port", "[server]\nlisten = ':65536'", `f:2: server.listen: is ":65536"; expected host:port such as "127.0.0.1:4000" or ":4000"`},
+		{"half TLS", "[server]\n\ntls_cert = 'a.pem'", "f:3: server.tls_cert: is set without tls_key; expected both or neither"},
+		{"other half", "[server]\n\ntls_key = 'a.pem'", "f:3: server.tls_key: is set without tls_cert; expected both or neither"},
+		{"CIDR", "[server]\ntrusted_proxies = ['10.0.0.0/33']", `f:2: server.trusted_proxies: has "10.0.0.0/33"; expected an IP such as "10.0.0.1" or a CIDR such as "10.0.0.0/8"`},
+		{"any and more", "[server]\norigins = ['*', 'a.b']", `f:2: server.origins: has "*" beside other entries; expected "*" alone, which is any origin`},
+		{"topic", "[plugin.a]\ntopics = ['a*b']", `f:2: plugin.a.topics: has "a*b"; expected a topic such as "room:lobby" or its beginning and a "*" such as "room:*", at most 255 bytes`},
+		{"empty topic", "[plugin.a]\ntopics = ['']", `f:2: plugin.a.topics: has ""; expected a topic such as "room:lobby" or its beginning and a "*" such as "room:*", at most 255 bytes`},
+		{"plugin name", "[plugin.Chat]", "f:1: plugin.Chat: bad plugin name; expected 1 to 64 of a-z, 0-9, _ and -, as in the name of its file"},
+		{"plugin key", "[plugin]\nchat = 1", "f:2: plugin.chat: is 1; expected a table such as [plugin.chat]"},
+		{"no plugin tables", "plugin = []", "f:1: plugin: is a list; expected tables named like the plugins, such as [plugin.chat]"},
+		{"free table", "[plugin.a]\nconfig = 'x'", `f:2: plugin.a.config: is "x"; expected a table`},
+		{"no JSON", "[plugin.a.config]\nx = [\n1.0, nan]", "f:2: plugin.a.config.x: is NaN; expected a number that JSON has"},
+		{"empty folder", "plugins.dir = ''", "f:1: plugins.dir: is empty; expected a folder"},
+		{"after many lines", "# [x]\n[log] # level = 3\nformat = '''\ntext'''\nlevel = \"\"\"\n[server]\nlisten = 1\\\n \"\"\"\n[server]\nlisten = 1",
+			"f:5: log.level: is \"[server]\\nlisten = 1\"; expected one of debug, info, warn, error\nf:10: server.listen: is 1; expected a string"},
+		{"all of them, in order", "[plugins]\nbuild = 1\ndirs = 'x'\n[server]\nmax_joins = 0\n[log]\nlevel = 1",
+			"f:2: plugins.build: is 1; expected true or false\nf:3: plugins.dirs: unknown key; did you mean dir?\n" +
+				"f:5: server.max_joins: is 0; expected a whole number from 1 to 1000000\nf:7: log.level: is 1; expected a string"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := config.Parse("f", []byte(test.file))
+			if err == nil {
+				t.Fatalf("no error but %+v", c)
+			}
+			if err.Error() != test.want {
+				t.Errorf("got\n%s\nwant\n%s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestProblemsAreBounded(t *testing.T) {
+	_, err := config.Parse("f", []byte(many(5000)))
+	if err == nil || strings.Count(err.Error(), "\n") > 40 || !strings.HasSuffix(err.Error(), "f: and more") {
+		t.Errorf("got %v", err)
+	}
+	if _, err = config.Parse("f", make([]byte, config.MaxFileSize+1)); err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("too large a file: %v", err)
+	}
+	deep := "[plugin.a.config]\nx = " + strings.Repeat("[", 100) + strings.Repeat("]", 100)
+	if _, err = config.Parse("f", []byte(deep)); err == nil || !strings.Contains(err.Error(), "f:2: plugin.a.config.x: is nested too deeply") {
+		t.Errorf("too deep a table: %v", err)
+	}
+}
+
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "key%d = 1\n", i)
+	}
+	return b.String()
+}
+
+func TestConfigJSON(t *testing.T) {
+	c := parse(t, `
+[plugin.a.config]
+z = "<&>\u2028"
+big = 9223372036854775807
+half = 0.5
+on = true
+date = 2026-01-02
+time = 03:04:05.5
+local = 2026-01-02T03:04:05
+exact = 2026-01-02T03:04:05.25+02:00
+list = [1, [2, {x = 1}], "3"]
+[[plugin.a.config.rooms]]
+name = "one"
+[[plugin.a.config.rooms]]
+name = "two"
+`)
+	const want = `{"big":9223372036854775807,"date":"2026-01-02","exact":"2026-01-02T03:04:05.25+02:00","half":0.5,` +
+		`"list":[1,[2,{"x":1}],"3"],"local":"2026-01-02T03:04:05","on":true,"rooms":[{"name":"one"},{"name":"two"}],` +
+		`"time":"03:04:05.5","z":"<&>\u2028"}`
+	for range 5 {
+		if got := string(c.Plugin("a").ConfigJSON()); got != want {
+			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	}
+	if got := string(c.Plugin("none").ConfigJSON()); got != "{}" {
+		t.Errorf("without a table: %s", got)
+	}
+}
+
+func TestNeedsRestart(t *testing.T) {
+	old := parse(t, "[plugin.a]\nmailbox = 1")
+	next := parse(t, "[server]\norigins = ['*']\nmax_frame = 2097152\n[plugins]\nbuild = false\n[plugin.a]\nmailbox = 2\n[plugin.b]")
+	want := []string{"server.origins", "server.max_frame", "plugins.build"}
+	if got := old.NeedsRestart(next); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	other := parse(t, "[plugin.c]")
+	other.Server.Origins = nil
+	if got := old.NeedsRestart(other); len(got) != 0 {
+		t.Errorf("only plugin tables differ, got %q", got)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rtd.toml")
+	_, err := config.Load(path)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "create it") {
+		t.Errorf("without a file: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("\nlog.level = 'x'"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = config.Load(path)
+	problem, ok := errors.AsType[*config.Problem](err)
+	if !ok || problem.File != path || problem.Line != 2 || problem.Key != "log.level" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestParseOrigin(t *testing.T) {
+	for entry, want := range map[string]config.Origin{
+		"https://Example.com":   {Scheme: "https", Host: "example.com"},
+		"//*.example.com":       {Host: "*.example.com"},
+		"example.com:8443":      {Host: "example.com", Port: "8443"},
+		"http://[::1]:80":       {Scheme: "http", Host: "::1", Port: "80"},
+		"capacitor://localhost": {Scheme: "capacitor", Host: "localhost"},
+	} {
+		if got, err := config.ParseOrigin(entry); err != nil || got != want {
+			t.Errorf("ParseOrigin(%q) = %+v, %v", entry, got, err)
+		}
+	}
+	for _, entry := range []string{"", "*", "//", "https:", "https://", "https//a.b", "a.b/path", "https://a.b/", "a.b:", "a.b:x",
+		"a.b:70000", "u@a.b", "a b", "*.*.b", "a*.b", "*b", "a.b?x", "a.b#x", "::1", "//a//b", "ht*p://a"} {
+		if got, err := config.ParseOrigin(entry); err == nil {
+			t.Errorf("ParseOrigin(%q) = %+v, want an error", entry, got)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	data, err := os.ReadFile(shipped)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	for _, seed := range []string{"", "\xef\xbb\xbfa=1", "\"\" = 1", "[a]\r\nb = {c = [1,\n2]}", "plugin.a.config.x=nan",
+		"[[plugin.a.config.x]]\ny=1", "[server]\norigins=['''\n\n''']", "x = '''\n\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := config.Parse("f", data)
+		if err == nil {
+			for name := range c.Tables {
+				c.Plugin(name).ConfigJSON()
+			}
+			return
+		}
+		problem, ok := errors.AsType[*config.Problem](err)
+		if lines := strings.Count(string(data), "\n") + 1; !ok || problem.Line < 1 || problem.Line > lines {
+			t.Errorf("%v: not a line of 1 to %d", err, lines)
+		}
+	})
+}
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("test.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

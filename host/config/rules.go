@@ -1,0 +1,190 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxTopic is the length in bytes of the longest topic pattern.
+const maxTopic = 255
+
+// checks are the rules that a check tag names. The error says what is wrong and what was expected.
+var checks = map[string]func(string) error{
+	"filled": func(s string) error {
+		if s == "" {
+			return errors.New("is empty; expected a folder")
+		}
+		return nil
+	},
+	"listen": checkListen,
+	"topic":  checkTopic,
+	"origin": func(s string) error {
+		if s == "*" {
+			return nil
+		}
+		_, err := ParseOrigin(s)
+		return err
+	},
+	"proxy": func(s string) error { _, err := ParseProxy(s); return err },
+}
+
+func checkListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil && validPort(port) {
+		return nil
+	}
+	return fmt.Errorf(`is %q; expected host:port such as "127.0.0.1:4000" or ":4000"`, address)
+}
+
+func checkTopic(pattern string) error {
+	prefix := strings.TrimSuffix(pattern, "*")
+	if pattern == "" || len(pattern) > maxTopic || strings.Contains(prefix, "*") {
+		return fmt.Errorf(`has %.80q; expected a topic such as "room:lobby" or its beginning and a "*" such as "room:*", at most %d bytes`,
+			pattern, maxTopic)
+	}
+	return nil
+}
+
+// Origin is an entry of [Server].Origins in parts. An empty part matches anything.
+type Origin struct {
+	Scheme string // lower case, such as https
+	Host   string // lower case, without brackets; "*.example.com" also matches example.com
+	Port   string
+}
+
+// ParseOrigin takes "https://example.com", "//*.example.com" or "example.com:8443" apart. It refuses "*".
+func ParseOrigin(entry string) (Origin, error) {
+	bad := fmt.Errorf(`has %.80q; expected an origin such as "https://example.com", "//*.example.com" or "example.com:8443", `+
+		`or the only entry "*"`, entry)
+	scheme, rest, found := strings.Cut(entry, "//")
+	if !found {
+		scheme, rest = "", entry
+	} else if scheme != "" && !strings.HasSuffix(scheme, ":") {
+		return Origin{}, bad
+	}
+	// With a scheme of our own, net/url judges host and port alone.
+	u, err := url.Parse("x://" + rest)
+	if err != nil || u.Host != rest || u.Hostname() == "" {
+		return Origin{}, bad
+	}
+	o := Origin{
+		Scheme: strings.ToLower(strings.TrimSuffix(scheme, ":")),
+		Host:   strings.ToLower(u.Hostname()),
+		Port:   u.Port(),
+	}
+	badPort := o.Port != "" && !validPort(o.Port) || strings.HasSuffix(rest, ":")
+	bareIPv6 := strings.Contains(o.Host, ":") && !strings.HasPrefix(rest, "[")
+	if badPort || bareIPv6 || strings.ContainsAny(o.Scheme, ":*") || strings.Contains(strings.TrimPrefix(o.Host, "*."), "*") {
+		return Origin{}, bad
+	}
+	return o, nil
+}
+
+// ParseProxy reads an entry of [Server].TrustedProxies: a CIDR, or an IP, which is a network of one.
+func ParseProxy(entry string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(entry); err == nil && ip.Zone() == "" {
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(entry)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf(`has %.80q; expected an IP such as "10.0.0.1" or a CIDR such as "10.0.0.0/8"`, entry)
+	}
+	return prefix.Masked(), nil
+}
+
+func validPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// bounds reads a range tag. Tags are ours: a bad one is a bug, which the tests of the defaults find.
+func bounds[N any](tags reflect.StructTag, parse func(string) (N, error)) (lowest, highest N) {
+	from, to, _ := strings.Cut(tags.Get("range"), "..")
+	lowest, err := parse(from)
+	if err != nil {
+		panic(err)
+	}
+	if highest, err = parse(to); err != nil {
+		panic(err)
+	}
+	return lowest, highest
+}
+
+func keyOf(field reflect.StructField) string { return field.Tag.Get("toml") }
+
+// describe says what a value of a file is, in the words of a person.
+func describe(value any) string {
+	switch v := value.(type) {
+	case string:
+		return fmt.Sprintf("%.80q", v)
+	case bool, int64, float64:
+		return fmt.Sprint(v)
+	case time.Time:
+		return "a date or time"
+	case []any:
+		return "a list"
+	default:
+		return "a table"
+	}
+}
+
+// suggest names the key that was probably meant: one of the same table that is spelled alike, or one of the
+// same name in another table.
+func suggest(path []string, key string, fields []reflect.StructField) string {
+	best, fewest := "", min(len(key)/3, 3)+1
+	for _, field := range fields {
+		if edits := distance(key, keyOf(field)); edits < fewest {
+			best, fewest = keyOf(field), edits
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("; did you mean %s?", best)
+	}
+	for _, table := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		name, of := "["+keyOf(table)+"]", table.Type
+		if of.Kind() == reflect.Map {
+			name, of = "[plugin.NAME]", of.Elem()
+		}
+		for _, field := range reflect.VisibleFields(of) {
+			if keyOf(field) == key {
+				return fmt.Sprintf("; did you mean %s in %s?", key, name)
+			}
+		}
+	}
+	known := make([]string, len(fields))
+	for i, field := range fields {
+		known[i] = keyOf(field)
+	}
+	return "; expected one of " + strings.Join(known, ", ")
+}
+
+// distance is how many letters must be changed, added or dropped to turn a into b.
+func distance(a, b string) int {
+	const long = 64 // no key of ours is nearly as long, and the work is the product of the lengths
+	if len(a) > long {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,64 @@
+// Package folder turns a directory of plugins into a stream of settled plugin files, and keeps them built from
+// their Go sources.
+//
+// A file NAME.wasm is a plugin. A directory NAME/ with a Go package main beside it is its source. [Open] reports what
+// there is, closes [Folder.Ready], and then reports what changes:
+//
+//	f, err := folder.Open(ctx, folder.Options{Dir: "plugins", Build: true})
+//	for change := range f.Changes() { … }
+//
+// One goroutine owns all state. Notifications from the system and a timer only make it look; what it sees then
+// decides, so a lost, doubled or reordered notification does no harm.
+//
+//	notifications ─┐                ┌─ NAME.wasm: changed ─► quiet ─► read, hash ─► Change{WASM}   if the hash is new
+//	               ├─► look ────────┤             absent for 3×Quiet ─────────────► Change{Removed}
+//	poll ──────────┘    ▲           └─ NAME/: changed ─► quiet ─► hash of the source is new? ─► go build
+//	                    │                                                                        │
+//	                    └──────────────── NAME.wasm replaced in one step ◄───────────────────────┘
+//
+// Whether a file is WebAssembly is for the receiver to find out: it must compile it anyway, and can keep the old
+// version running if that goes wrong.
+//
+// # When a source is built
+//
+// The hash of a source covers every file of its packages but the standard library's, go.mod and go.sum, the
+// version of Go and the build flags. Beside the plugins, .rtd/NAME.json remembers which hash the .wasm goes with.
+//
+//   - The remembered hash is the current one: the .wasm is used as it is. A file dropped in wins until the source
+//     changes.
+//   - Nothing is remembered and the .wasm is newer than every file of the source: it is used, and remembered.
+//   - There is no Go toolchain that runs: the .wasm is used if there is one, and the log says so.
+//   - Else it is built. If that fails the error is reported, and the .wasm stays as it was.
+//
+// The comparison is made when the folder is opened, and when a file of the source or of a package that it uses
+// changes (packages from the module cache aside). To unload a plugin that has a source, delete its .wasm: it comes
+// back when the source changes, when a .wasm is dropped in, and at the next start.
+//
+// # Rationale
+//
+// Why look at the whole folder, when a notification says which file it is about? Editors, cp, tar, rsync and build
+// tools create, truncate, write, rename and link in so many orders that a state machine over notifications always misses
+// one; and network file systems send none. A look is a few dozen system calls.
+//
+// Why wait for quiet instead of the end of writing? Only Linux tells when a writer closes a file, and some
+// writers close and open again. Size, time and identity must stay the same for Options.Quiet, and must be the same
+// before and after reading. A writer that pauses for longer gets its half passed on, and the whole later.
+//
+// Why is an empty file never passed on? Creating and filling a file are two steps, and nobody means a plugin of no
+// bytes.
+//
+// Why does a removal take three times Quiet? To delete and write anew is how several tools overwrite. It must not
+// close channels.
+//
+// Why is an unreadable folder not the removal of all plugins? It is more often a disk or a mount that is away for
+// a moment, and unloading would not help.
+//
+// Why hash at all, after comparing times? touch, git checkout and rsync change times of unchanged files, and a build
+// often gives the same bytes. Receivers then hear nothing, and no channel is moved for nothing.
+//
+// Why a hash of the source, when go build has a cache? go build would link anew at every start and every save, and
+// it cannot tell a .wasm that was dropped in on purpose from an outdated one.
+//
+// Why can changes wait for the receiver without a queue? A change holds up to 64 MiB. While one waits, the folder
+// keeps taking notifications, and looks again when the receiver is back: it gets the latest content, not each in between.
+package folder

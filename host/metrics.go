@@ -1,0 +1,131 @@
+package host
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"rtd/host/plugin"
+)
+
+// newMetrics returns the handler of /metrics. The packages below know nothing of
+// Prometheus; their Stats are read when somebody asks.
+func newMetrics(s *Server) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{s})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
+
+type collector struct{ server *Server }
+
+// metric is one family: what it is called, what it means, its labels.
+type metric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func gauge(name, help string, labels ...string) metric {
+	return metric{prometheus.NewDesc("rtd_"+name, help, labels, nil), prometheus.GaugeValue}
+}
+
+func counter(name, help string, labels ...string) metric {
+	return metric{prometheus.NewDesc("rtd_"+name, help, labels, nil), prometheus.CounterValue}
+}
+
+var (
+	mConnections = gauge("connections", "Open connections.")
+	mChannels    = gauge("channels", "Channels, joining ones included.")
+	mProcesses   = gauge("processes", "Live processes.")
+	mQueued      = gauge("processes_ready", "Processes that wait for a scheduler.")
+	mHandovers   = counter("scheduler_handovers_total", "Times that a process outlived its slice while others waited.")
+	mAccepted    = counter("connections_accepted_total", "Connections accepted.")
+	mRefused     = counter("connections_refused_total", "Connections refused before the upgrade.")
+	mSlow        = counter("connections_slow_total", "Connections closed as slow consumers.")
+	mMalformed   = counter("malformed_frames_total", "Frames that ended their connection.")
+	mIn          = counter("messages_in_total", "Messages from clients.")
+	mOut         = counter("messages_out_total", "Messages written to clients.")
+	mDirect      = counter("replies_and_pushes_total", "Replies and pushes sent.")
+	mBroadcasts  = counter("broadcasts_total", "Broadcasts.")
+	mDeliveries  = counter("deliveries_total", "Broadcasts times members that they went to.")
+	mOverloaded  = counter("overloaded_total", "Messages answered with overloaded.")
+	mStale       = counter("stale_messages_total", "Messages for a channel that is gone, dropped.")
+	mJoins       = counter("joins_total", "Joins by their result.", "result")
+	mDeploys     = counter("deploys_total", "Plugin versions deployed.")
+	mDeployErrs  = counter("deploy_errors_total", "Plugin versions that could not be deployed.")
+	mReloads     = counter("config_reloads_total", "Times that config.toml was taken over.")
+	mCrashes     = counter("crashes_total", "Channel handlers that crashed.", "plugin", "version")
+	mRestarts    = counter("restarts_total", "Crashed channel handlers that were started again.", "plugin", "version")
+	mTraps       = counter("traps_total", "Guests that ended by error, by kind.", "plugin", "version", "kind")
+	mInstances   = gauge("instances", "Live guests of the current version.", "plugin", "version")
+	mEvents      = counter("guest_events_total", "Events handled by guests.", "plugin", "version")
+	mGuestTime   = counter("guest_seconds_total", "Time spent in guests, and in the host for them.", "plugin", "version")
+
+	handlerSeconds = prometheus.NewDesc("rtd_handler_seconds", "How long guests took for an event.", []string{"plugin", "version"}, nil)
+)
+
+// Describe implements [prometheus.Collector]. The set of metrics is fixed, but
+// for labels; nothing has to be checked at registration.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	put := func(m metric, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
+	}
+	s := c.server
+	put(mConnections, float64(s.conns.len()))
+	put(mAccepted, float64(s.counts.accepted.Load()))
+	put(mRefused, float64(s.counts.refused.Load()))
+	put(mSlow, float64(s.counts.slow.Load()))
+	put(mOut, float64(s.counts.framesOut.Load()))
+	put(mDeploys, float64(s.counts.deploys.Load()))
+	put(mDeployErrs, float64(s.counts.deployErrors.Load()))
+	put(mReloads, float64(s.counts.reloads.Load()))
+
+	runtime := s.runtime.Stats()
+	put(mProcesses, float64(runtime.Processes))
+	put(mQueued, float64(runtime.Queued))
+	put(mHandovers, float64(runtime.Handovers))
+
+	e := s.endpoint.Stats()
+	put(mChannels, float64(e.Channels))
+	put(mMalformed, float64(e.Malformed))
+	put(mIn, float64(e.MessagesIn))
+	put(mDirect, float64(e.RepliesPushes))
+	put(mBroadcasts, float64(e.Broadcasts))
+	put(mDeliveries, float64(e.Deliveries))
+	put(mOverloaded, float64(e.Overloaded))
+	put(mStale, float64(e.Stale))
+	put(mJoins, float64(e.JoinsAccepted), "ok")
+	put(mJoins, float64(e.JoinsRefused), "refused")
+	put(mJoins, float64(e.JoinsCrashed), "crashed")
+	put(mJoins, float64(e.JoinsUnmatched), "unmatched")
+
+	for _, n := range s.plugins.Crashes() {
+		put(mCrashes, float64(n.Crashes), n.Plugin, n.Version)
+		put(mRestarts, float64(n.Restarts), n.Plugin, n.Version)
+	}
+	for _, p := range s.plugins.Stats() {
+		put(mInstances, float64(p.Sandbox.Live), p.Name, p.Version)
+		put(mEvents, float64(p.Sandbox.Events), p.Name, p.Version)
+		put(mGuestTime, p.Sandbox.Time.Seconds(), p.Name, p.Version)
+		for kind, n := range p.Sandbox.Traps {
+			put(mTraps, float64(n), p.Name, p.Version, string(kind))
+		}
+		out <- histogram(p)
+	}
+}
+
+func histogram(p plugin.Stats) prometheus.Metric {
+	cumulative := make(map[float64]uint64, len(plugin.Bounds))
+	var count uint64
+	for i, n := range p.Latency.Buckets {
+		count += n
+		if i < len(plugin.Bounds) {
+			cumulative[plugin.Bounds[i].Seconds()] = count
+		}
+	}
+	return prometheus.MustNewConstHistogram(handlerSeconds, count, p.Latency.Sum.Seconds(), cumulative, p.Name, p.Version)
+}

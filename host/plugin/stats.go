@@ -1,0 +1,76 @@
+package plugin
+
+import (
+	"sync/atomic"
+	"time"
+
+	"rtd/sandbox"
+)
+
+// Stats are the figures of one plugin. Counters begin anew with each deploy,
+// crashes and restarts aside.
+type Stats struct {
+	Name    string
+	Version string
+	Topics  []string
+	Deploys uint64 // versions that became current, the first included
+	Load    sandbox.LoadStats
+	Sandbox sandbox.Stats
+	Latency Snapshot
+}
+
+// Stats returns the figures of all plugins, by name.
+func (s *Set) Stats() []Stats {
+	var all []Stats
+	for _, p := range s.list() {
+		r := p.current.Load()
+		all = append(all, Stats{
+			Name:    p.name,
+			Version: r.version.ID,
+			Topics:  r.topics,
+			Deploys: p.deploys.Load(),
+			Load:    r.module.LoadStats(),
+			Sandbox: r.module.Stats(),
+			Latency: r.latency.Snapshot(),
+		})
+	}
+	return all
+}
+
+// Bounds are the upper bounds of a [Histogram]'s buckets; one more bucket
+// holds what is above.
+var Bounds = [...]time.Duration{
+	20 * time.Microsecond, 50 * time.Microsecond, 100 * time.Microsecond, 200 * time.Microsecond, 500 * time.Microsecond,
+	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 10 * time.Second,
+}
+
+// Histogram counts how long guests took. It may be used from any goroutine.
+type Histogram struct {
+	buckets [len(Bounds) + 1]atomic.Uint64
+	sum     atomic.Int64
+}
+
+// Snapshot is a histogram's content at one moment, about.
+type Snapshot struct {
+	Buckets [len(Bounds) + 1]uint64 // not cumulative
+	Sum     time.Duration
+}
+
+func (h *Histogram) observe(d time.Duration) {
+	i := 0
+	for i < len(Bounds) && d > Bounds[i] {
+		i++
+	}
+	h.buckets[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+// Snapshot returns what was counted so far.
+func (h *Histogram) Snapshot() Snapshot {
+	s := Snapshot{Sum: time.Duration(h.sum.Load())}
+	for i := range h.buckets {
+		s.Buckets[i] = h.buckets[i].Load()
+	}
+	return s
+}

@@ -1,0 +1,134 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"rtd/host/config"
+	"rtd/host/folder"
+	"rtd/host/plugin"
+	"rtd/sandbox"
+	"rtd/supervisor"
+)
+
+// deployChanges deploys what changes in the plugin folder, one after the other.
+func (s *Server) deployChanges(ctx context.Context, f *folder.Folder) {
+	ready := f.Ready()
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			s.ready.Store(true)
+			s.log.Info("ready", "url", s.URL(), "plugins", len(s.plugins.Stats()))
+		case c, ok := <-f.Changes():
+			if !ok {
+				return
+			}
+			s.deployChange(ctx, c)
+		}
+	}
+}
+
+func (s *Server) deployChange(ctx context.Context, c folder.Change) {
+	log := s.log.With("plugin", c.Name, "file", c.File)
+	switch {
+	case c.Err != nil:
+		s.counts.deployErrors.Add(1)
+		log.Error("plugin not built or not readable", "cause", c.Err)
+	case c.Removed:
+		if s.plugins.Remove(c.Name) {
+			log.Info("plugin unloaded, its file is gone")
+		}
+	default:
+		start := time.Now()
+		err := s.plugins.Deploy(ctx, c.Name, c.WASM, s.settings(c.Name))
+		switch {
+		case errors.Is(err, plugin.ErrUnchanged):
+		case err != nil:
+			s.counts.deployErrors.Add(1)
+			log.Error("plugin not deployed", "cause", err, "running", s.plugins.Version(c.Name))
+		default:
+			s.counts.deploys.Add(1)
+			log.Info("plugin deployed", "version", s.plugins.Version(c.Name), "topics", s.plugins.Topics(c.Name),
+				"took", time.Since(start).Round(time.Millisecond))
+		}
+	}
+}
+
+// watchConfig takes over the plugin tables when the config file changes. It
+// looks at the file once a second: that works on every file system, and nobody
+// edits faster.
+func (s *Server) watchConfig(ctx context.Context) {
+	if s.options.ConfigFile == "" {
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	last := stampOf(s.options.ConfigFile)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if now := stampOf(s.options.ConfigFile); now != last {
+				last = now
+				s.reloadConfig(ctx)
+			}
+		}
+	}
+}
+
+func (s *Server) reloadConfig(ctx context.Context) {
+	next, err := s.options.Reload(s.options.ConfigFile)
+	if err != nil {
+		s.log.Error("config not reloaded, the old one stays", "cause", err)
+		return
+	}
+	s.counts.reloads.Add(1)
+	if keys := s.config.NeedsRestart(next); len(keys) > 0 {
+		s.log.Warn("needs restart", "keys", keys)
+	}
+	s.tables.Store(next)
+	if err := s.plugins.Configure(ctx, s.settings); err != nil {
+		s.log.Error("plugin not reconfigured", "cause", err)
+	}
+	s.log.Info("config reloaded", "file", s.options.ConfigFile)
+}
+
+// stamp tells whether a file has changed.
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+func stampOf(file string) stamp {
+	info, err := os.Stat(file)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.ModTime(), info.Size()}
+}
+
+// settings is a plugin's table in the words of package plugin.
+func (s *Server) settings(name string) plugin.Settings {
+	return settings(s.tables.Load().Plugin(name))
+}
+
+func settings(t config.Plugin) plugin.Settings {
+	restart, err := supervisor.ParseRestart(t.Restart)
+	strategy, err2 := supervisor.ParseStrategy(t.Strategy)
+	if err := errors.Join(err, err2); err != nil {
+		panic(err) // config has checked both
+	}
+	return plugin.Settings{
+		Topics:    t.Topics,
+		Restart:   restart,
+		Strategy:  strategy,
+		Intensity: supervisor.Intensity{Max: t.MaxRestarts, Within: time.Duration(t.MaxSeconds) * time.Second},
+		Limits:    sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline},
+		Mailbox:   t.Mailbox,
+		Config:    t.ConfigJSON(),
+	}
+}
