@@ -1,0 +1,133 @@
+package supervisor_test
+
+import (
+	"errors"
+	"runtime"
+	"testing"
+
+	"rtd/supervisor"
+)
+
+// A send and its handling, between two processes that answer each other: each
+// send wakes one that is idle.
+func BenchmarkPingPong(b *testing.B) {
+	rt := supervisor.New(supervisor.Options{})
+	left := b.N
+	done := make(chan struct{})
+	var ping, pong *supervisor.Process
+	returnTo := func(to **supervisor.Process) supervisor.Actor {
+		return &funcs{handle: func(*supervisor.Process, any) error {
+			if left--; left == 0 {
+				close(done)
+				return nil
+			}
+			if left > 0 {
+				return (*to).Send(nil)
+			}
+			return nil
+		}}
+	}
+	ping = rt.Spawn(supervisor.Spec{Actor: returnTo(&pong)})
+	pong = rt.Spawn(supervisor.Spec{Actor: returnTo(&ping)})
+	b.ReportAllocs()
+	b.ResetTimer()
+	ping.Send(nil)
+	<-done
+	b.StopTimer()
+	ping.Stop(nil)
+	pong.Stop(nil)
+	rt.Wait()
+}
+
+// A stream of messages from one process to another, as fast as the other takes
+// them.
+func BenchmarkStream(b *testing.B) {
+	rt := supervisor.New(supervisor.Options{})
+	done := make(chan struct{})
+	received := 0
+	sink := rt.Spawn(supervisor.Spec{Actor: &funcs{handle: func(*supervisor.Process, any) error {
+		if received++; received == b.N {
+			close(done)
+		}
+		return nil
+	}}})
+	source := rt.Spawn(supervisor.Spec{Actor: &funcs{handle: func(p *supervisor.Process, msg any) error {
+		sent := msg.(int)
+		for range 64 {
+			if sent == b.N {
+				return nil
+			}
+			if sink.Send(nil) != nil {
+				break // full: let the sink have its turn
+			}
+			sent++
+		}
+		return p.Send(sent)
+	}}})
+	b.ReportAllocs()
+	b.ResetTimer()
+	source.Send(0)
+	<-done
+	b.StopTimer()
+	sink.Stop(nil)
+	source.Stop(nil)
+	rt.Wait()
+}
+
+func BenchmarkSpawnAndEnd(b *testing.B) {
+	rt := supervisor.New(supervisor.Options{})
+	actor := &funcs{init: func(*supervisor.Process) error { return supervisor.Normal }}
+	b.ReportAllocs()
+	for b.Loop() {
+		<-rt.Spawn(supervisor.Spec{Actor: actor}).Done()
+	}
+	rt.Wait()
+}
+
+// A crash and the next life, through a Dynamic.
+func BenchmarkRestart(b *testing.B) {
+	crash := errors.New("crash")
+	rt := supervisor.New(supervisor.Options{})
+	d := supervisor.NewDynamic(supervisor.DynamicConfig{Intensity: supervisor.Intensity{Max: 1 << 30}})
+	root := rt.Spawn(d.Spec())
+	reborn := make(chan struct{})
+	c := newKid(supervisor.Permanent)
+	c.init = func(*supervisor.Process) error { reborn <- struct{}{}; return nil }
+	c.handle = func(*supervisor.Process, any) error { return crash }
+	d.Start(c, "group")
+	<-reborn
+	b.ReportAllocs()
+	for b.Loop() {
+		c.box.Send(nil)
+		<-reborn
+	}
+	root.Stop(nil)
+	<-root.Done()
+	rt.Wait()
+}
+
+// What a process costs that waits for a message: record, mailbox, and the ring
+// that its first message left.
+func BenchmarkIdleProcess(b *testing.B) {
+	const n = 100_000
+	actor := &funcs{}
+	for b.Loop() {
+		rt := supervisor.New(supervisor.Options{})
+		processes := make([]*supervisor.Process, n)
+		before := heap()
+		for i := range processes {
+			processes[i] = rt.Spawn(supervisor.Spec{Actor: actor})
+			processes[i].Send(nil)
+		}
+		rt.Wait()
+		b.ReportMetric(float64(heap()-before)/n, "B/process")
+		runtime.KeepAlive(processes)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

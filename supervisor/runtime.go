@@ -1,0 +1,184 @@
+package supervisor
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options configure a [Runtime]. The zero value is ready for use.
+type Options struct {
+	// Schedulers is how many processes run at once. Default: GOMAXPROCS.
+	Schedulers int
+	// Slice is how long a process may run before others get their turn.
+	// Between two messages it then goes to the end of the queue; within one,
+	// its scheduler's place goes to another goroutine. Default: 2 ms.
+	Slice time.Duration
+}
+
+// Runtime runs processes: it owns the run queue and the schedulers that serve
+// it. There is a goroutine for each process that runs, none for one that waits.
+type Runtime struct {
+	slice   time.Duration
+	epoch   time.Time
+	lastPID atomic.Uint64
+	live    atomic.Int64
+
+	mu       sync.Mutex
+	queue    fifo[*Process]
+	places   []*worker // one for each scheduler; nil is free
+	workers  int       // those without a place included
+	quiet    sync.Cond // signalled when workers is 0
+	watchdog *time.Timer
+	watching bool // the watchdog is set
+	stats    Stats
+}
+
+// Stats is a snapshot of a [Runtime].
+type Stats struct {
+	Processes int    // live ones
+	Queued    int    // ready, waiting for a scheduler
+	Turns     uint64 // times that a process was given a scheduler
+	Handovers uint64 // times that a scheduler's place was taken from a process
+}
+
+// worker is a goroutine that runs processes. It has a place until it is
+// handed over.
+type worker struct {
+	place int          // index in places; -1 once handed over; guarded by Runtime.mu
+	since atomic.Int64 // when its current turn began, as by now; 0 if none did
+}
+
+// New starts a runtime. It has no goroutine while nothing runs.
+func New(o Options) *Runtime {
+	if o.Schedulers <= 0 {
+		o.Schedulers = runtime.GOMAXPROCS(0)
+	}
+	if o.Slice <= 0 {
+		o.Slice = 2 * time.Millisecond
+	}
+	rt := &Runtime{slice: o.Slice, epoch: time.Now(), places: make([]*worker, o.Schedulers)}
+	rt.quiet.L = &rt.mu
+	rt.watchdog = time.AfterFunc(time.Hour, rt.watch)
+	rt.watchdog.Stop()
+	return rt
+}
+
+// Wait returns when no process runs or is ready to. Stop the tree first.
+func (rt *Runtime) Wait() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	for rt.workers > 0 {
+		rt.quiet.Wait()
+	}
+}
+
+// Stats returns the figures of this moment.
+func (rt *Runtime) Stats() Stats {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	s := rt.stats
+	s.Processes = int(rt.live.Load())
+	s.Queued = rt.queue.len()
+	return s
+}
+
+// now is the time since the runtime's start, in ns, and never 0.
+func (rt *Runtime) now() int64 { return int64(time.Since(rt.epoch)) + 1 }
+
+// schedule queues a ready process. Its mailbox says that it is scheduled.
+func (rt *Runtime) schedule(p *Process) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.queue.push(p)
+	rt.fillPlaces()
+}
+
+// fillPlaces starts workers on free places while there is work, and sets the
+// watchdog if there is more work than places. Callers hold mu.
+func (rt *Runtime) fillPlaces() {
+	for i, w := range rt.places {
+		if rt.queue.len() == 0 {
+			return
+		}
+		if w == nil {
+			w = &worker{place: i}
+			rt.places[i] = w
+			p := rt.queue.pop()
+			rt.workers++
+			go rt.work(w, p)
+		}
+	}
+	if rt.queue.len() > 0 && !rt.watching {
+		rt.watching = true
+		rt.watchdog.Reset(rt.slice)
+	}
+}
+
+// work gives turns to p and then to whatever is queued, until nothing is or w
+// has lost its place.
+func (rt *Runtime) work(w *worker, p *Process) {
+	for {
+		start := rt.now()
+		w.since.Store(start)
+		again := p.turn(w, start+int64(rt.slice))
+
+		rt.mu.Lock()
+		rt.stats.Turns++
+		if again {
+			rt.queue.push(p)
+		}
+		if w.place < 0 {
+			rt.fillPlaces()
+			rt.leaveAndUnlock()
+			return
+		}
+		if rt.queue.len() == 0 {
+			rt.places[w.place] = nil
+			rt.leaveAndUnlock()
+			return
+		}
+		p = rt.queue.pop()
+		rt.mu.Unlock()
+	}
+}
+
+// watch hands over the places of workers that are stuck in one turn while others
+// wait. It is set only while the queue is not empty.
+func (rt *Runtime) watch() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.watching = false
+	if rt.queue.len() == 0 {
+		return
+	}
+	late := rt.now() - int64(rt.slice)
+	for _, w := range rt.places {
+		if w == nil {
+			continue
+		}
+		if since := w.since.Load(); since != 0 && since <= late {
+			rt.handOver(w)
+		}
+	}
+	rt.fillPlaces() // and again in a slice, if that leaves anything
+}
+
+// leaveAndUnlock is the end of a worker.
+func (rt *Runtime) leaveAndUnlock() {
+	rt.workers--
+	if rt.workers == 0 {
+		rt.quiet.Broadcast()
+	}
+	rt.mu.Unlock()
+}
+
+// handOver frees w's place; w ends with its turn. Callers hold mu.
+func (rt *Runtime) handOver(w *worker) {
+	if w.place >= 0 {
+		rt.places[w.place] = nil
+		w.place = -1
+		rt.stats.Handovers++
+	}
+}

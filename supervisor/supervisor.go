@@ -1,0 +1,264 @@
+package supervisor
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// ErrIntensity is the exit reason of a supervisor that gave up: more restarts
+// than its [Intensity] allows. As in OTP it is a [Shutdown], so that a transient
+// supervisor which gave up stays ended while a permanent one is restarted.
+var ErrIntensity = ShutdownBecause("restart intensity reached")
+
+const (
+	defaultShutdown = 5 * time.Second
+
+	// KillAtOnce as a child's Shutdown is OTP's brutal_kill.
+	KillAtOnce time.Duration = -1
+)
+
+// ChildSpec declares a child of a [Supervisor].
+type ChildSpec struct {
+	// ID names the child among its siblings, for reports.
+	ID string
+	// Start returns what to spawn, for the first start and for every restart:
+	// an Actor that no former life may still be using. Its Parent and Started
+	// are the supervisor's to set.
+	Start   func() Spec
+	Restart Restart
+	// Shutdown is how long the child may take to end when asked to, after which
+	// it is killed. Default 5 s; for a Supervisor or a Dynamic as long as its
+	// own children may take.
+	Shutdown time.Duration
+}
+
+// Config declares a [Supervisor].
+type Config struct {
+	Strategy  Strategy
+	Intensity Intensity
+	Children  []ChildSpec // started in this order, stopped in reverse
+	// Report, if given, is called on the supervisor's process once for each
+	// child that ended unasked, and for each restart that did not succeed. It
+	// must not block.
+	Report func(Report)
+}
+
+// Report is what a supervisor did about the end of a child.
+type Report struct {
+	Child    string // its ID
+	PID      PID    // 0 if it did not start
+	Reason   error
+	Decision Decision
+}
+
+// Decision is what follows the end of a child.
+type Decision int
+
+const (
+	Ends     Decision = iota // it is not restarted, by its restart type
+	Restarts                 // it is, with those that the strategy says
+	GivesUp                  // it would be, but for the intensity
+)
+
+var decisionNames = []string{"ends", "restarts", "gives up"}
+
+func (d Decision) String() string { return wordOf(decisionNames, int(d)) }
+
+// Supervisor is a process that starts its children in order, restarts them as
+// its strategy says, stops them in reverse, and gives up with [ErrIntensity].
+// It follows OTP's supervisor; see the package documentation for where it
+// differs. Spawn it as the Actor of a process; it may itself be a child.
+type Supervisor struct {
+	config   Config
+	children []*child
+	recent   restarts
+}
+
+type child struct {
+	spec    ChildSpec
+	process *Process // nil while it does not run
+}
+
+// NewSupervisor returns the actor, for one process at a time.
+func NewSupervisor(c Config) *Supervisor { return &Supervisor{config: c} }
+
+// Init starts the children. If one does not start, those before it are
+// stopped and the supervisor ends.
+func (s *Supervisor) Init(p *Process) error {
+	s.children, s.recent = nil, nil
+	for _, spec := range s.config.Children {
+		c := &child{spec: spec}
+		if err := c.start(p); err != nil {
+			if reason := p.stopReason(); reason != nil {
+				return reason // asked to end while it waited
+			}
+			return fmt.Errorf("start child %s: %w", spec.ID, err) // Terminate stops the others
+		}
+		s.children = append(s.children, c)
+	}
+	return nil
+}
+
+// Handle takes the ends of children.
+func (s *Supervisor) Handle(p *Process, msg any) error {
+	exited, ok := msg.(Exited)
+	if !ok {
+		return nil
+	}
+	for _, c := range s.children {
+		if c.process == exited.Process {
+			c.process = nil
+			return s.ended(p, c, exited)
+		}
+	}
+	return nil // one that the supervisor stopped itself
+}
+
+// Terminate stops the children, the last first.
+func (s *Supervisor) Terminate(p *Process, _ error) { stopAll(p, s.children) }
+
+func (s *Supervisor) ended(p *Process, c *child, exited Exited) error {
+	report := Report{Child: c.spec.ID, PID: exited.Process.PID(), Reason: exited.Reason}
+	if c.spec.Restart.Again(exited.Reason) {
+		return s.restart(p, c, report)
+	}
+	s.report(report) // it ends
+	return nil
+}
+
+// restart starts c anew, and those affected with it. A child that does not start
+// counts as a further restart, until the intensity is reached.
+func (s *Supervisor) restart(p *Process, c *child, report Report) error {
+	for {
+		report.Decision = Restarts
+		if !s.recent.add(s.config.Intensity, time.Now()) {
+			report.Decision = GivesUp
+		}
+		s.report(report)
+		if report.Decision == GivesUp {
+			return ErrIntensity
+		}
+		failed, err := s.restartOnce(p, c)
+		if err == nil {
+			return nil
+		}
+		if reason := p.stopReason(); reason != nil {
+			return reason // asked to end while it waited
+		}
+		c, report = failed, Report{Child: failed.spec.ID, Reason: err}
+	}
+}
+
+// restartOnce stops those affected by c's end and starts them in order. It
+// returns the first that does not start.
+func (s *Supervisor) restartOnce(p *Process, c *child) (failed *child, err error) {
+	group := slices.Clone(s.affected(c))
+	stopAll(p, group)
+	for _, sibling := range group {
+		if sibling.spec.Restart == Temporary {
+			s.children = slices.DeleteFunc(s.children, func(c *child) bool { return c == sibling })
+			continue
+		}
+		if err := sibling.start(p); err != nil {
+			return sibling, err
+		}
+	}
+	return nil, nil
+}
+
+// affected returns the children that are restarted when c has crashed, in the
+// order of their start.
+func (s *Supervisor) affected(c *child) []*child {
+	i := slices.Index(s.children, c)
+	switch s.config.Strategy {
+	case OneForAll:
+		return s.children
+	case RestForOne:
+		return s.children[i:]
+	}
+	return s.children[i : i+1]
+}
+
+func (s *Supervisor) report(r Report) {
+	if s.config.Report != nil {
+		s.config.Report(r)
+	}
+}
+
+// start spawns the child under p and waits for its Init, or until p is asked to
+// end.
+func (c *child) start(p *Process) error {
+	if reason := p.stopReason(); reason != nil {
+		return reason
+	}
+	var spec Spec
+	if err := p.guard(func() error { spec = c.spec.Start(); return nil }); err != nil {
+		return err
+	}
+	started := make(chan error, 1)
+	spec.Parent = p
+	spec.Started = func(err error) { started <- err }
+	c.process = p.rt.Spawn(spec)
+	var err error
+	p.Block(func() {
+		select {
+		case err = <-started:
+		case <-p.Stopping():
+			c.stop(p)
+			err = c.process.Reason()
+		}
+	})
+	if err != nil {
+		c.process = nil
+	}
+	return err
+}
+
+// stop asks the child to end, in its time, and kills it if p is killed.
+func (c *child) stop(p *Process) {
+	patience := defaultShutdown
+	switch c.process.spec.Actor.(type) {
+	case *Supervisor, *Dynamic:
+		patience = math.MaxInt64
+	}
+	stopWithin(cmp.Or(c.spec.Shutdown, patience), p.Done(), Shutdown, c.process)
+}
+
+// stopAll stops the children that run, the last first.
+func stopAll(p *Process, children []*child) {
+	for _, c := range slices.Backward(children) {
+		if c.process != nil {
+			p.Block(func() { c.stop(p) })
+			c.process = nil
+		}
+	}
+}
+
+// stopWithin asks processes to end, and kills those that take longer than
+// patience, or until hurry is closed. It returns when all have ended.
+func stopWithin(patience time.Duration, hurry <-chan struct{}, reason error, processes ...*Process) {
+	if patience > 0 {
+		for _, p := range processes {
+			p.Stop(reason)
+		}
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	late := patience <= 0
+	for _, p := range processes {
+		if !late {
+			select {
+			case <-p.Done():
+				continue
+			case <-timer.C:
+			case <-hurry:
+			}
+			late = true
+		}
+		p.Kill() // a no-op if it has ended
+		<-p.Done()
+	}
+}
