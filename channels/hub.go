@@ -11,7 +11,8 @@ import (
 //
 // A broadcast never enters a guest: it is encoded once for each codec and handed
 // to the outboxes of the members, as by Phoenix's fastlane. Broadcasts of one
-// caller reach every member in their order.
+// caller reach every member in their order; those of different callers may reach
+// different members in different order.
 type Hub struct {
 	seed       maphash.Seed
 	shards     [hubShards]hubShard
@@ -27,7 +28,8 @@ type hubShard struct {
 
 type members struct{ list []*Subscription }
 
-// Subscription is one member's place in a topic. Its fields are fixed.
+// Subscription is one member's place in a topic. Its fields do not change once
+// it is subscribed.
 type Subscription struct {
 	Topic string
 	Codec Codec
@@ -36,8 +38,10 @@ type Subscription struct {
 	place int // in the list of members, or -1; guarded by the shard's mu
 }
 
-// Outbox takes frames for a client. Send keeps their order and never blocks; an
-// outbox that overflows ends its connection.
+// Outbox takes frames for a client. Send may be called from any goroutine, keeps
+// the order of its calls and never blocks. Callers hold locks: Send must not call
+// back into this package. An outbox that overflows has its connection closed by
+// somebody else, and then, as after the connection's end, drops what it is given.
 type Outbox interface{ Send(f Frame) }
 
 // NewHub returns a hub without topics.
@@ -49,8 +53,8 @@ func NewHub() *Hub {
 	return h
 }
 
-// Subscribe adds s to its topic. The frames are sent to it first: between them
-// and the first broadcast that s receives, none is lost.
+// Subscribe adds s, which must be new, to its topic. The frames are sent to it
+// first: no broadcast comes before them, and none after them is missed.
 func (h *Hub) Subscribe(s *Subscription, first ...Frame) {
 	shard := h.shard(s.Topic)
 	shard.mu.Lock()
@@ -83,15 +87,19 @@ func (h *Hub) Unsubscribe(s *Subscription) {
 	m.list[last] = nil
 	m.list = m.list[:last]
 	s.place = -1
-	if last == 0 {
+	switch {
+	case last == 0:
 		delete(shard.topics, s.Topic)
+	case cap(m.list) > 64 && last < cap(m.list)/4: // most of a crowd has left
+		m.list = append(make([]*Subscription, 0, 2*last), m.list...)
 	}
 }
 
 // Broadcast sends a message to all members of a topic but the one excepted,
-// which may be nil. Encoding is all that can fail; then nobody gets it.
+// which may be nil. Encoding is all that can fail; members for whose codec it
+// does are left out.
 func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
-	var encodings frames
+	var encodings encodings
 	shard := h.shard(o.Topic)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
@@ -100,19 +108,21 @@ func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 		return nil
 	}
 	sent := 0
+	var failed error
 	for _, s := range m.list {
 		if s == except {
 			continue
 		}
-		f, err := encodings.of(s.Codec, o)
-		if err != nil {
-			return err
+		e := encodings.of(s.Codec, o)
+		if e.err != nil {
+			failed = e.err
+			continue
 		}
-		s.Out.Send(f)
+		s.Out.Send(e.frame)
 		sent++
 	}
 	h.deliveries.Add(uint64(sent))
-	return nil
+	return failed
 }
 
 // Members is the number of subscriptions to a topic.
@@ -130,24 +140,22 @@ func (h *Hub) shard(topic string) *hubShard {
 	return &h.shards[maphash.String(h.seed, topic)%hubShards]
 }
 
-// frames is one message as the codecs asked for so far write it.
-type frames []encoded
+// encodings is one message as the codecs asked for so far write it.
+type encodings []encoding
 
-type encoded struct {
+type encoding struct {
 	codec Codec
 	frame Frame
+	err   error
 }
 
-func (fs *frames) of(c Codec, o *Outgoing) (Frame, error) {
-	for i := range *fs {
-		if (*fs)[i].codec == c {
-			return (*fs)[i].frame, nil
+func (es *encodings) of(c Codec, o *Outgoing) *encoding {
+	for i := range *es {
+		if e := &(*es)[i]; e.codec == c {
+			return e
 		}
 	}
 	f, err := c.Encode(o)
-	if err != nil {
-		return Frame{}, err
-	}
-	*fs = append(*fs, encoded{c, f})
-	return f, nil
+	*es = append(*es, encoding{c, f, err})
+	return &(*es)[len(*es)-1]
 }

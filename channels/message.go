@@ -2,25 +2,28 @@ package channels
 
 import "errors"
 
-// Message is what a client sent: the five fields of the Phoenix protocol. The
-// slices alias the frame that it was decoded from.
+// Message is what a client sent: the five fields of the Phoenix protocol. Its
+// slices alias the frame that it was decoded from. Refs are opaque: they are
+// compared, and sent back, as the bytes that the client wrote.
 type Message struct {
-	JoinRef []byte // a JSON value as the client wrote it; nil is null
-	Ref     []byte // the same
+	JoinRef []byte // a JSON value; nil is null
+	Ref     []byte // a JSON value; nil is null: a handler's reply to it goes nowhere
 	Topic   string
 	Event   string
 	Payload []byte // JSON text, or anything if Binary
 	Binary  bool
+
+	size int64 // what it takes while it waits, in bytes
 }
 
 // Outgoing is what the server sends. Which fields count depends on Kind.
 type Outgoing struct {
 	Kind    OutgoingKind
-	JoinRef []byte // reply, push
+	JoinRef []byte // reply, push; nil is null
 	Ref     []byte // reply; of a push only for phx_close and phx_error
 	Topic   string
 	Name    string // reply: its status; else the event
-	Payload []byte // JSON text, or anything if Binary
+	Payload []byte // valid JSON text, empty for {}; or anything if Binary
 	Binary  bool
 }
 
@@ -43,15 +46,21 @@ type Frame struct {
 // Codec translates between messages and frames. It keeps no state. Codecs are
 // comparable; a broadcast is encoded once for each that its members use.
 type Codec interface {
-	// Decode reads a client's frame. The error wraps [ErrDecode]; the
-	// connection that sent such a frame ends.
+	// Decode reads a client's frame, which the message then aliases. The error
+	// wraps [ErrDecode]; the connection that sent such a frame ends.
 	Decode(frame []byte, binary bool) (Message, error)
-	// Encode writes a frame.
+	// Encode writes a frame that aliases nothing of o.
 	Encode(o *Outgoing) (Frame, error)
 }
 
-// ErrDecode is returned for frames that are not of the codec's protocol.
-var ErrDecode = errors.New("malformed frame")
+var (
+	// ErrDecode is wrapped by the errors for frames that are not of the codec's
+	// protocol. The close code for them is 1011.
+	ErrDecode = errors.New("malformed frame")
+	// ErrUTF8 is wrapped beside [ErrDecode] for text that is not UTF-8.
+	// WebSocket has a close code of its own for it, 1007.
+	ErrUTF8 = errors.New("invalid UTF-8")
+)
 
 // The protocol's own topic and events.
 const (
@@ -64,14 +73,14 @@ const (
 	eventError     = "phx_error"
 )
 
-// Answers that the host gives by itself.
 const (
 	statusOK    = "ok"
 	statusError = "error"
 )
 
+// Answers that the host gives by itself; the package documentation has a table
+// of them.
 var (
-	emptyObject      = []byte(`{}`)
 	reasonUnmatched  = []byte(`{"reason":"unmatched topic"}`)
 	reasonTooMany    = []byte(`{"reason":"too many channels joined"}`)
 	reasonJoinCrash  = []byte(`{"reason":"join crashed"}`)

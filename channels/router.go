@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// Router finds the plugin that serves a topic. Patterns are exact topics or a
-// prefix followed by *, compared bytewise. An exact pattern wins over a
-// prefix and a longer prefix over a shorter one: Phoenix takes the first
-// declared, but plugins in a folder have no order among each other. Its methods
-// may be called from any goroutine.
+// Router finds the plugin that serves a topic. A pattern is a topic, or a prefix
+// followed by "*", compared bytewise. An exact pattern wins over a prefix and a
+// longer prefix over a shorter one: Phoenix takes the first declared, but plugins
+// in a folder have no order among each other. Its methods may be called from any
+// goroutine.
 type Router struct {
 	mu       sync.RWMutex
 	exact    map[string]Plugin
 	prefixes map[string]Plugin
-	longest  int // length of the longest prefix there ever was
+	longest  int // length in bytes of the longest prefix there ever was
 }
 
 // NewRouter returns a router without routes.
@@ -30,8 +30,9 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("plugins %s and %s both claim topic pattern %q; give one of them other topics in config.toml", e.Owner, e.Claimant, e.Pattern)
 }
 
-// Set makes patterns the ones that p serves, in place of those it served. A
-// pattern that another plugin serves is a [ConflictError], and nothing changes.
+// Set makes patterns the ones that p serves, in place of those it served. If
+// another plugin serves one of them, the error is a [*ConflictError] and nothing
+// changes. Channels that are joined stay where they are.
 func (r *Router) Set(p Plugin, patterns []string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,7 +51,7 @@ func (r *Router) Set(p Plugin, patterns []string) error {
 	return nil
 }
 
-// Remove takes p's patterns away.
+// Remove takes p's patterns away. Channels that p serves stay.
 func (r *Router) Remove(p Plugin) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -2,6 +2,7 @@ package channels
 
 import (
 	"bytes"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -9,8 +10,8 @@ import (
 )
 
 // Socket is one client's protocol state: which topics it has joined, and what to
-// do with each of its frames. Whatever carries the frames gives them to
-// Receive, one after the other, and calls Close at its end.
+// do with each of its frames. Whatever carries the frames gives them to Receive,
+// one after the other, and calls Close at the end.
 //
 // A join is decided by a guest, in the channel's own process. Until then the
 // topic's further frames are held, and then served in order, so that a slow join
@@ -19,9 +20,9 @@ type Socket struct {
 	endpoint *Endpoint
 	codec    Codec
 	out      Outbox
-	pending  atomic.Int64 // bytes of frames in mailboxes
+	pending  atomic.Int64 // bytes of frames that wait, held or in mailboxes
 
-	mu     sync.Mutex
+	mu     sync.Mutex // taken after a Channel's; Outbox, Hub and mailboxes come later
 	topics map[string]*joined
 	closed bool
 }
@@ -39,8 +40,8 @@ type joinState uint8
 const (
 	joining   joinState = iota // the handler decides
 	serving                    // frames go to the channel
-	leaving                    // it ends, because the client left
-	replacing                  // the channel ends, because the client joins anew
+	ending                     // the client left, or the channel ended by itself
+	replacing                  // it ends for a new join, which is the first frame held
 )
 
 // NewSocket connects a client whose frames are in the given codec.
@@ -49,14 +50,16 @@ func (e *Endpoint) NewSocket(c Codec, out Outbox) *Socket {
 	return &Socket{endpoint: e, codec: c, out: out, topics: map[string]*joined{}}
 }
 
-// Receive takes one frame, which the socket keeps. It does not wait for handlers. An error means that the
-// frame is malformed: the connection has to end.
+// Receive takes one frame, which from then on belongs to the socket. It does not
+// wait for handlers. An error wraps [ErrDecode]: the frame is malformed and the
+// connection has to end. After Close, frames are ignored.
 func (s *Socket) Receive(frame []byte, binary bool) error {
 	m, err := s.codec.Decode(frame, binary)
 	if err != nil {
 		s.endpoint.counts.malformed.Add(1)
 		return err
 	}
+	m.size = int64(len(frame)+len(m.Topic)+len(m.Event)) + messageOverhead
 	s.endpoint.counts.in.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +69,12 @@ func (s *Socket) Receive(frame []byte, binary bool) error {
 	return nil
 }
 
-// Close ends all channels: the connection is gone. Further frames are ignored.
+// messageOverhead is about what a waiting message takes beside the bytes of the
+// client, in bytes.
+const messageOverhead = 256
+
+// Close ends all channels: the connection is gone. It does not wait for them, and
+// may be called from any goroutine and again.
 func (s *Socket) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,33 +89,30 @@ func (s *Socket) Close() {
 	}
 }
 
-// dispatch is the protocol: one case for each kind of message. Callers hold
-// mu.
+// dispatch is the protocol: one case for each kind of message. Callers hold mu.
 func (s *Socket) dispatch(m Message) {
 	j := s.topics[m.Topic]
 	switch {
 	case m.Topic == topicPhoenix && m.Event == eventHeartbeat:
-		s.reply(nil, m.Ref, m.Topic, statusOK, emptyObject)
+		s.reply(nil, m.Ref, m.Topic, statusOK, nil)
 
 	case j != nil && j.state != serving:
 		// The topic is about to change hands; whoever gets it gets this too.
-		if len(j.held) >= s.endpoint.Limits.Held {
-			s.overloaded(m)
-			return
-		}
-		j.held = append(j.held, m)
+		s.hold(j, m)
 
 	case m.Event == eventJoin && j == nil:
 		s.join(m, nil)
 
 	case m.Event == eventJoin:
-		// A duplicate join: the old channel ends first.
-		j.state = replacing
+		// A duplicate join: the old channel ends first. It is held whatever
+		// else waits, for it is how a client gets rid of a channel that is stuck.
+		s.pending.Add(m.size)
 		j.held = append(j.held, m)
+		j.state = replacing
 		j.channel.stop(reasonDuplicate)
 
 	case j == nil && m.Event == eventLeave:
-		s.reply(m.JoinRef, m.Ref, m.Topic, statusOK, emptyObject)
+		s.reply(m.JoinRef, m.Ref, m.Topic, statusOK, nil)
 
 	case j == nil:
 		s.reply(nil, m.Ref, m.Topic, statusError, reasonUnmatched)
@@ -117,24 +122,24 @@ func (s *Socket) dispatch(m Message) {
 		s.endpoint.counts.stale.Add(1)
 
 	case m.Event == eventLeave:
-		j.state = leaving
-		j.channel.leave(m)
+		j.state = ending
+		if j.channel.box.Post(leaveMessage{m}) != nil {
+			s.hold(j, m) // it has ended by itself; then there is nothing to leave
+		}
 
 	default:
-		if !j.channel.deliver(m) {
-			s.overloaded(m)
-		}
+		s.deliver(j, m)
 	}
 }
 
-// join starts a channel for a topic that is not joined. old is the channel that it
-// replaces, whose end the client has yet to be told. Callers hold mu.
+// join starts a channel for a topic that is not joined. old is the channel that
+// it replaces, whose end the client has yet to be told. Callers hold mu.
 func (s *Socket) join(m Message, old *Channel) {
 	refuse := func(response []byte) {
 		s.endpoint.counts.unmatched.Add(1)
 		s.reply(nil, m.Ref, m.Topic, statusError, response)
 		if old != nil {
-			s.out.Send(old.closeFrame())
+			s.send(old.closeFrame())
 		}
 	}
 	plugin := s.endpoint.Router.Match(m.Topic)
@@ -147,7 +152,7 @@ func (s *Socket) join(m Message, old *Channel) {
 		return
 	}
 	c := newChannel(s, plugin, m, old)
-	if err := plugin.Supervisor().Start(c, m.Topic); err != nil {
+	if err := c.tree.Start(c, m.Topic); err != nil {
 		refuse(reasonGone)
 		return
 	}
@@ -155,54 +160,91 @@ func (s *Socket) join(m Message, old *Channel) {
 	s.endpoint.counts.channels.Add(1)
 }
 
-// accepted tells that c's join succeeded: it serves from now on.
+// deliver puts a message into its channel's mailbox. Callers hold mu.
+func (s *Socket) deliver(j *joined, m Message) {
+	if !s.reserve(&m) {
+		s.overloaded(m)
+		return
+	}
+	err := j.channel.box.Send(&m)
+	if err == nil {
+		return
+	}
+	s.pending.Add(-m.size)
+	if errors.Is(err, supervisor.ErrEnded) {
+		// It has ended by itself and is about to say so; behind that the answer
+		// is "unmatched topic".
+		j.state = ending
+		s.hold(j, m)
+		return
+	}
+	s.overloaded(m)
+}
+
+// hold keeps a message until the topic has changed hands. Callers hold mu.
+func (s *Socket) hold(j *joined, m Message) {
+	if len(j.held) >= s.endpoint.Limits.Held || !s.reserve(&m) {
+		s.overloaded(m)
+		return
+	}
+	j.held = append(j.held, m)
+}
+
+// reserve counts the bytes of a message that is to wait, if there is room.
+// Callers hold mu.
+func (s *Socket) reserve(m *Message) bool {
+	if s.pending.Load()+m.size > int64(s.endpoint.Limits.Pending) {
+		return false
+	}
+	s.pending.Add(m.size)
+	return true
+}
+
+// accepted tells that c's join succeeded: from now on it serves.
 func (s *Socket) accepted(c *Channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j := s.topics[c.topic]
-	if j == nil || j.channel != c || j.state != joining || s.closed {
-		return
+	if j := s.topics[c.topic]; j.state == joining && !s.closed {
+		j.state = serving
+		s.release(j)
 	}
-	j.state = serving
-	s.release(j)
 }
 
-// ended tells that there will be no further life of c, whose last frame, if the client
-// is owed one, is given.
+// ended tells that there will be no further life of c, whose last frame, if the
+// client is owed one, is given.
 func (s *Socket) ended(c *Channel, last *Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endpoint.counts.channels.Add(-1)
 	j := s.topics[c.topic]
 	delete(s.topics, c.topic)
-	if s.closed {
+	s.endpoint.counts.channels.Add(-1)
+	switch {
+	case s.closed:
 		return
+	case j.state == replacing:
+		// The end of c is told behind the answer to the join that replaces it.
+		m := j.held[0]
+		j.held = j.held[1:]
+		s.pending.Add(-m.size)
+		s.join(m, c)
+	case last != nil:
+		s.send(*last)
 	}
-	if j.state != replacing {
-		if last != nil {
-			s.out.Send(*last)
-		}
-		s.release(j)
-		return
-	}
-	// The first frame held is the join that replaces c; the end of c is told
-	// behind the answer to it.
-	first := j.held[0]
-	j.held = j.held[1:]
-	s.join(first, c)
 	s.release(j)
 }
 
 // release dispatches what was held. If one of the frames makes the topic change
-// hands again, those behind it are held anew, in order.
+// hands again, those behind it are held anew, in order. Callers hold mu.
 func (s *Socket) release(j *joined) {
 	held := j.held
 	j.held = nil
 	for _, m := range held {
+		s.pending.Add(-m.size)
 		s.dispatch(m)
 	}
 }
 
+// overloaded answers a message for which there is no room, if it wants an answer.
 func (s *Socket) overloaded(m Message) {
 	s.endpoint.counts.overloaded.Add(1)
 	if m.Ref != nil {
@@ -211,13 +253,18 @@ func (s *Socket) overloaded(m Message) {
 }
 
 func (s *Socket) reply(joinRef, ref []byte, topic, status string, response []byte) {
-	s.send(&Outgoing{Kind: Reply, JoinRef: joinRef, Ref: ref, Topic: topic, Name: status, Payload: response})
+	s.send(s.encode(&Outgoing{Kind: Reply, JoinRef: joinRef, Ref: ref, Topic: topic, Name: status, Payload: response}))
 }
 
-// send encodes and sends a message of the host's own, which always can be.
-func (s *Socket) send(o *Outgoing) {
-	s.endpoint.counts.direct.Add(1)
-	if f, err := s.codec.Encode(o); err == nil {
+// encode writes a message of text, which every codec can.
+func (s *Socket) encode(o *Outgoing) Frame {
+	f, _ := s.codec.Encode(o)
+	return f
+}
+
+func (s *Socket) send(frames ...Frame) {
+	s.endpoint.counts.direct.Add(uint64(len(frames)))
+	for _, f := range frames {
 		s.out.Send(f)
 	}
 }

@@ -1,0 +1,118 @@
+package channels_test
+
+import (
+	"fmt"
+	"testing"
+
+	"rtd/channels"
+	"rtd/sandbox/abi"
+	"rtd/supervisor"
+)
+
+var message = []byte(`["12","345","room:lobby","new_message",{"body":"Hello, everybody! What a day.","user":"somebody","n":12345}]`)
+
+func BenchmarkV2Decode(b *testing.B) {
+	b.SetBytes(int64(len(message)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := channels.V2.Decode(message, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkV2EncodeBroadcast(b *testing.B) {
+	o := &channels.Outgoing{
+		Kind: channels.Broadcast, Topic: "room:lobby", Name: "new_message",
+		Payload: []byte(`{"body":"Hello, everybody! What a day.","user":"somebody","n":12345}`),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := channels.V2.Encode(o); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+type nowhere struct{}
+
+func (nowhere) Send(channels.Frame) {}
+
+func BenchmarkHubBroadcast1000(b *testing.B) {
+	h := channels.NewHub()
+	for range 1000 {
+		h.Subscribe(&channels.Subscription{Topic: "t", Codec: channels.V2, Out: nowhere{}})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := h.Broadcast(news("t"), nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// echo is the least of guests.
+type echo struct{ effects [1]abi.Effect }
+
+func (g *echo) Handle(e *abi.Event) ([]abi.Effect, error) {
+	g.effects[0] = abi.Effect{Kind: abi.EffectReply, Name: "ok", Payload: e.Payload}
+	return g.effects[:], nil
+}
+
+func (*echo) Close() {}
+
+// signal is an outbox that tells of each frame.
+type signal chan struct{}
+
+func (s signal) Send(channels.Frame) { s <- struct{}{} }
+
+func benchSocket(b *testing.B) (*channels.Socket, signal) {
+	s := newServer(b, options{})
+	s.plugin.current.Store(&channels.Version{ID: "v", New: func(string) (channels.Guest, error) { return &echo{}, nil }})
+	got := make(signal, 10)
+	socket := s.NewSocket(channels.V2, got)
+	b.Cleanup(func() { socket.Close(); s.stop(); s.rt.Wait() })
+	return socket, got
+}
+
+func BenchmarkPushReply(b *testing.B) {
+	socket, got := benchSocket(b)
+	socket.Receive([]byte(`["1","1","room:a","phx_join",{}]`), false)
+	<-got
+	push := []byte(`["1","2","room:a","echo",{"body":"Hello, everybody! What a day.","user":"somebody","n":12345}]`)
+	b.ReportAllocs()
+	for b.Loop() {
+		socket.Receive(push, false)
+		<-got
+	}
+}
+
+func BenchmarkJoinLeave(b *testing.B) {
+	socket, got := benchSocket(b)
+	join, leave := []byte(`["1","1","room:a","phx_join",{}]`), []byte(`["1","2","room:a","phx_leave",{}]`)
+	b.ReportAllocs()
+	for b.Loop() {
+		socket.Receive(join, false)
+		<-got
+		socket.Receive(leave, false)
+		<-got
+		<-got
+	}
+}
+
+func BenchmarkCrashRestart(b *testing.B) {
+	s := newServer(b, options{tree: supervisor.DynamicConfig{Intensity: supervisor.Intensity{Max: 1 << 30}}})
+	s.Crashed = nil
+	got := make(signal, 10)
+	socket := s.NewSocket(channels.V2, got)
+	b.Cleanup(func() { socket.Close(); s.stop(); s.rt.Wait() })
+	socket.Receive([]byte(`["1","1","room:a","phx_join",{}]`), false)
+	<-got
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		socket.Receive(fmt.Appendf(nil, `["1","%d","room:a","crash",{}]`, n), false)
+		<-got
+	}
+}

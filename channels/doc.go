@@ -1,0 +1,184 @@
+// Package channels is the Phoenix Channels protocol above the transport:
+// clients join topics, push messages to the handlers behind them, and get
+// replies, pushes and broadcasts.
+//
+// An [Endpoint] is what all clients of a server share. Each connection has a
+// [Socket], which reads frames with a [Codec] and keeps what the client has
+// joined. Each join that a socket has is a [Channel]: an actor with a mailbox,
+// under the supervisor of the [Plugin] that the [Router] names for the topic.
+// Behind it is a [Guest] of the plugin's current [Version]: the code that
+// decides on the join and handles the messages. What a guest says to all
+// members of a topic goes through the [Hub] to every member's [Outbox].
+//
+//	           Receive(frame)                        Send(frame)
+//	                │                                     ▲
+//	┌ Socket ───────▼───────────────────┐            ┌────┴───┐
+//	│ Codec.Decode ──► dispatch ────────┼─ answers ─►│ Outbox │◄────────┐
+//	└───────────┬──────────┬────────────┘            └────▲───┘         │
+//	            │ join     │ message, leave               │             │
+//	            ▼          ▼                              │             │
+//	         Router     mailbox                     replies, pushes     │
+//	            │          │ one at a time                │             │
+//	┌ Channel ──▼──────────▼────────────┐                 │          ┌──┴──┐
+//	│ Guest.Handle(event) ──► effects ──┼─────────────────┴─────────►│ Hub │
+//	└───────────────▲───────────────────┘            broadcasts      └─────┘
+//	                │ starts, restarts, stops
+//	        supervisor.Dynamic of the Plugin
+//
+// The package knows neither WebSockets nor WebAssembly: an [Outbox] may end in
+// anything, and a [Guest] is anything that turns events into effects.
+//
+// # A frame on its way
+//
+// The transport calls [Socket.Receive], which checks the frame, cuts it at its
+// commas, and dispatches it under the socket's lock: a switch with one case for
+// each kind of message. Whatever the host can answer by itself is answered
+// there: a heartbeat, a topic that is not joined, too many joins. A join starts
+// a Channel under its plugin's supervisor. Any other message goes into the
+// mailbox of the topic's channel, and the reader goes on to the next frame.
+// While a topic changes hands (a join is being decided, a channel is ending)
+// its frames are held in the socket and dispatched again, in order, when that
+// is over.
+//
+// The channel's process takes one message at a time and gives it to the guest
+// as an event. What the guest asks for is collected and applied when the call
+// has succeeded, in order: a reply and a push are encoded and put into the
+// client's outbox, a broadcast into those of all members. A guest that fails
+// half-way has said nothing.
+//
+// # The life of a channel
+//
+//	phx_join ──► first life: join ──refused, crashed──► error reply; gone
+//	                  │
+//	                  ok: subscribed, replied
+//	                  ▼
+//	      ┌──► messages ──leave, dup join, plugin ends──► phx_close; gone
+//	      │           │  ──socket closed────────────────► gone
+//	      │           crash
+//	      │           ▼
+//	      │   restart type, intensity ──no──────────────► phx_error; gone
+//	      │           yes
+//	      │           ▼
+//	      └─ok── next life: join, replayed ──refused, crashed──► phx_error; gone
+//
+// Each life is a process of its own with a guest of its own. Between two lives
+// the mailbox goes on filling, and the subscription stays, so that the client
+// misses nothing. It gets the error reply "crashed" to the message that
+// crashed, if that had a ref; what waited behind it is served by the next life.
+// The guest of a replayed join is told so by [rtd/sandbox/abi.Replay]; its
+// answer is not sent.
+//
+// [Channel.Renew] moves a channel to the current version of its plugin in the
+// same way but without a crash: between two messages a guest of the new version
+// replays the join, and the old guest is closed when the new one has accepted.
+// If it does not, the channel ends with phx_error, after which the client
+// rejoins.
+//
+// An end that somebody asked for is followed by no further life, whatever the
+// restart type. A leave is served behind the messages that came before it; a
+// duplicate join and the end of the socket or plugin wait only for the message
+// at hand, and what waits behind that is dropped. A guest that does not return
+// in the supervisor's time is cut off: what it does afterwards has no effect.
+//
+// # What the host answers by itself
+//
+//	event      payload                                 when
+//	phx_reply  ok, {}                                  heartbeat; leave, joined or not
+//	phx_reply  error, unmatched topic                  no plugin serves the topic of a join;
+//	                                                   a message to a topic not joined
+//	phx_reply  error, too many channels joined         Limits.Joins
+//	phx_reply  error, unavailable                      the plugin has ended, or too many joins
+//	                                                   wait for it
+//	phx_reply  error, join crashed                     the guest crashed in the first join
+//	phx_reply  error, crashed                          it crashed in this message and is
+//	                                                   restarted
+//	phx_reply  error, too_large                        it has no room for this payload
+//	phx_reply  error, overloaded                       too many messages of this topic wait, or
+//	                                                   too many bytes of this socket
+//	phx_error  channel_crash                           a channel crashed and is not restarted
+//	phx_close  {}                                      a channel ended in order
+//	nothing                                            a message with an old join_ref
+//	[ErrDecode]                                        a malformed frame; the connection ends
+//
+// Errors stand in the response as {"reason":"…"}. The reasons unavailable,
+// crashed, too_large and overloaded are rtd's own, the rest is Phoenix's.
+// "overloaded" and "too_large" tell that the message had no effect. After
+// "crashed" it may have had some, by operations that happen at once, but none
+// of its effects.
+//
+// # What may overtake what
+//
+// Kept in order: what one client pushes to one topic, as the guest sees it, and
+// the replies and pushes of one channel; the broadcasts of one channel, at
+// every member; all frames of one call of a guest, at the channel's own client.
+// A join's reply comes before anything else of that join, and phx_close or
+// phx_error after it: one of them for each join that was accepted. A duplicate
+// join's reply comes before the phx_close of the channel that it replaces.
+//
+// Not in order: different topics among each other; broadcasts of different
+// channels, which two members may see in different order, and which may come
+// before a reply that was under way; and answers that the host gives by itself:
+// a heartbeat overtakes everything, and "overloaded" the replies to earlier
+// messages.
+//
+// # Locks
+//
+// A Channel's lock is taken before its Socket's, and that before those of
+// mailboxes, the hub's shards and outboxes. None is held while a guest runs.
+//
+// # Questions
+//
+// Why are joins asynchronous, when Phoenix's socket waits for each? There a
+// join that takes a second delays every other topic of the client and its
+// heartbeats. Here the guest may have to wait for a slot, or be one that loops
+// until its deadline. All that a client can see of it is that its other topics
+// go on: frames for the joining topic are held, and then served as if they had
+// just come.
+//
+// Why do a topic's frames wait behind a leave or a duplicate join, too? A topic
+// has one channel at a time. If the next one began while the last still handled
+// a message, their frames could mix, and a broadcast could come twice.
+//
+// Why does a held leave or second join not cancel the join it waits for? A
+// guest cannot be interrupted half-way without losing what it said, and it has
+// a deadline anyway. Join, leave, join come out as three answers in order,
+// which is what a client expects.
+//
+// Why are the reply to a join and the subscription one step? Subscribed first,
+// a client could get a broadcast before the reply that carries the state to
+// which it applies. Replied first, it could miss one, and never know.
+// [Hub.Subscribe] sends the reply while no broadcast of the topic can happen.
+//
+// Why does the longest prefix win, not the first pattern declared? Plugins come
+// as files in a folder. Which one was declared first would depend on their
+// names, or on the order of copying. For the same reason two plugins cannot
+// share one pattern.
+//
+// Why are payloads checked but never decoded? To pass on is what most messages
+// are for. A decode and encode would cost more than all the rest, and change
+// what it touches: large integers, the order of keys, duplicates. But a frame
+// is built by pasting payloads into it. One that is not valid JSON could break
+// or forge the frames of clients that did nothing wrong, and one that is not
+// valid UTF-8 would make their browsers close the connection. So what clients
+// and guests send is held to what every decoder can read, which excludes half
+// surrogate pairs and numbers beyond a double, as in Phoenix.
+//
+// Why does a full mailbox answer "overloaded", rather than make the reader
+// wait? The reader serves all topics of the client: one slow handler would stop
+// the others, and the heartbeats, until the client takes the connection for
+// dead. An answer lets it decide what to do with that one message. A leave of a
+// channel that serves, and a join in its place, always find room: with these a
+// client ends the trouble.
+//
+// Why does a crashed push get a reply, when Phoenix gives none? In Phoenix
+// phx_error follows, and the client drops what it had asked. Here the channel
+// lives on, and without an answer the client would wait until its own timeout.
+//
+// Why is a leave answered even if the channel crashes before its turn? A client
+// that has sent a leave and gets phx_error takes it for a reason to rejoin. It
+// gets what it asked for instead: ok, phx_close.
+//
+// Why are refs compared as bytes? They are opaque, and a client writes the same
+// one in the same way each time. Decoding would lose big integers and gain
+// nothing.
+package channels

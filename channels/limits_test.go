@@ -1,0 +1,155 @@
+package channels_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"rtd/channels"
+)
+
+func overloaded(ref string) string {
+	return fmt.Sprintf(`["1",%q,"room:a","phx_reply",{"status":"error","response":{"reason":"overloaded"}}]`, ref)
+}
+
+func TestFullMailboxAnswersOverloaded(t *testing.T) {
+	run(t, options{mailbox: 2}, func(t *testing.T, s *server) {
+		c := s.connect().joined("room:a", "room:b")
+		c.send(`["1","2","room:a","wait",{}]`)
+		settle()
+		c.send(
+			`["1","3","room:a","echo",{}]`,
+			`["1","4","room:a","echo",{}]`,
+			`["1","5","room:a","echo",{}]`,
+			`["1",null,"room:a","echo",{}]`, // wants no answer
+			`["1","6","room:b","echo",{}]`,
+		)
+		c.want(overloaded("5"), ok("1", "6", "room:b"))
+		// A leave always finds room.
+		c.send(`["1","7","room:a","phx_leave",{}]`)
+		s.plugin.gate <- struct{}{}
+		c.want(ok("1", "2", "room:a"), ok("1", "3", "room:a"), ok("1", "4", "room:a"), ok("1", "7", "room:a"), closed)
+		if n := s.Stats().Overloaded; n != 2 {
+			t.Errorf("%d overloaded, want 2", n)
+		}
+	})
+}
+
+func TestHeldFramesAreBounded(t *testing.T) {
+	run(t, options{limits: channels.Limits{Held: 2}}, func(t *testing.T, s *server) {
+		c := s.connect()
+		c.send(`["1","1","room:a","phx_join","wait"]`)
+		for i := 2; i < 6; i++ {
+			c.send(fmt.Sprintf(`["1","%d","room:a","echo",{}]`, i))
+		}
+		c.want(overloaded("4"), overloaded("5"))
+		s.plugin.gate <- struct{}{}
+		c.want(ok("1", "1", "room:a"), ok("1", "2", "room:a"), ok("1", "3", "room:a"))
+	})
+}
+
+// TestPendingBytesAreBounded fills the bound in every place where frames wait,
+// again and again: what is not given back would be missed.
+func TestPendingBytesAreBounded(t *testing.T) {
+	const limit = 10_000
+	big := `["1","2","room:%s","echo","` + strings.Repeat("x", 3000) + `"]`
+	run(t, options{limits: channels.Limits{Pending: limit}}, func(t *testing.T, s *server) {
+		fill := func(c *client, topic string, room int) {
+			t.Helper()
+			for range room {
+				c.send(fmt.Sprintf(big, topic))
+			}
+			c.want()
+			c.send(fmt.Sprintf(big, topic))
+			settle()
+			if got := c.take(); len(got) != 1 || !strings.Contains(got[0], "overloaded") {
+				t.Fatalf("beyond %d frames of 3 KB, got %q", room, got)
+			}
+		}
+		answers := func(c *client, n int) {
+			t.Helper()
+			settle()
+			if got := c.take(); len(got) != n {
+				t.Fatalf("%d answers, want %d", len(got), n)
+			}
+		}
+		c := s.connect()
+		for range 5 {
+			// Held behind a join.
+			c.send(`["1","1","room:a","phx_join","wait"]`)
+			fill(c, "a", 3)
+			s.plugin.gate <- struct{}{}
+			answers(c, 4)
+			// In a mailbox, and handled.
+			c.send(`["1","2","room:a","wait",{}]`)
+			settle()
+			fill(c, "a", 3)
+			s.plugin.gate <- struct{}{}
+			answers(c, 4)
+			// In a mailbox, and dropped for a duplicate join; held behind that.
+			c.send(`["1","2","room:a","wait",{}]`)
+			settle()
+			c.send(fmt.Sprintf(big, "a"), `["1","3","room:a","phx_join",{}]`)
+			fill(c, "a", 1)
+			s.plugin.gate <- struct{}{}
+			answers(c, 1+2+1)
+			// In a mailbox during a crash; held behind a leave.
+			c.send(`["1","2","room:a","wait and crash",{}]`)
+			settle()
+			c.send(fmt.Sprintf(big, "a"), `["1","4","room:a","phx_leave",{}]`)
+			fill(c, "a", 2)
+			s.plugin.gate <- struct{}{}
+			answers(c, 2+2+2)
+			// For another topic.
+			c.send(`["1","1","room:b","phx_join","wait"]`)
+			fill(c, "b", 3)
+			s.plugin.gate <- struct{}{}
+			answers(c, 4)
+			c.send(`["1","5","room:b","phx_leave",{}]`)
+			answers(c, 2)
+		}
+		// Another socket has its own.
+		s.connect().joined("room:a").send(fmt.Sprintf(big, "a"))
+	})
+}
+
+func TestNegativeLimitIsNone(t *testing.T) {
+	run(t, options{limits: channels.Limits{Joins: -1, Held: -1, Pending: -1}}, func(t *testing.T, s *server) {
+		c := s.connect()
+		c.send(`["1","1","room:a","phx_join","wait"]`)
+		for i := range 1500 {
+			c.send(fmt.Sprintf(`["1","1","room:x%d","phx_join",{}]`, i), `["1","2","room:a","fail",{}]`)
+		}
+		settle()
+		s.plugin.gate <- struct{}{}
+		settle()
+		if st := s.Stats(); st.Channels != 1501 || st.Overloaded != 500 { // the mailbox has its own bound
+			t.Errorf("stats: %+v", st)
+		}
+	})
+}
+
+func TestTooLargeIsNoCrash(t *testing.T) {
+	run(t, options{}, func(t *testing.T, s *server) {
+		c := s.connect().joined("room:a")
+		c.send(`["1","2","room:a","large",{}]`, `["1","3","room:a","count",{}]`)
+		c.want(`["1","2","room:a","phx_reply",{"status":"error","response":{"reason":"too_large"}}]`, counted("3", 2))
+		s.wantCrashes()
+	})
+}
+
+func TestMalformedFrames(t *testing.T) {
+	run(t, options{}, func(t *testing.T, s *server) {
+		c := s.connect().joined("room:a")
+		if err := c.Receive([]byte(`{}`), false); err == nil {
+			t.Error("an object was accepted")
+		}
+		if err := c.Receive([]byte{0, 0, 0, 0, 0}, true); err == nil {
+			t.Error("a binary frame was accepted")
+		}
+		c.want() // no answer; it is for the connection to end
+		if n := s.Stats().Malformed; n != 2 {
+			t.Errorf("%d malformed, want 2", n)
+		}
+	})
+}
