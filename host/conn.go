@@ -2,11 +2,11 @@ package host
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
@@ -69,16 +69,15 @@ func (c *conn) read(socket *channels.Socket) error {
 			return err
 		}
 		c.touch()
-		switch {
-		case c.server.draining.Load():
-			// Not taken, so never answered: the client asks again elsewhere.
-		case kind == websocket.MessageText && !utf8.Valid(data):
+		if c.server.draining.Load() {
+			continue // not taken, so never answered: the client asks again elsewhere
+		}
+		if err := socket.Receive(data, kind == websocket.MessageBinary); err != nil {
+			c.server.log.Debug("closing connection", "remote", c.remote, "cause", err)
 			socket.Close()
-			c.close(closeUTF8)
-		default:
-			if err := socket.Receive(data, kind == websocket.MessageBinary); err != nil {
-				c.server.log.Debug("closing connection", "remote", c.remote, "cause", err)
-				socket.Close()
+			if errors.Is(err, channels.ErrUTF8) {
+				c.close(closeUTF8)
+			} else {
 				c.close(closeMalformed)
 			}
 		}
