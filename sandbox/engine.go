@@ -1,0 +1,105 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// ErrClosed is returned when something is asked of a closed Engine, Plugin or
+// Instance.
+var ErrClosed = errors.New("closed")
+
+// wazeroVersion is the version in go.mod. wazero names its cache by it too, but
+// calls it "dev" in test binaries, and would then run another version's code.
+const wazeroVersion = "v1.12.0"
+
+// Options configure an Engine.
+type Options struct {
+	// CacheDir is a directory for compiled code, created if it is missing. It
+	// saves a second of compilation for each Go guest at each start of the
+	// process. Several processes may share it. Its files are machine code that
+	// is executed as it stands: nobody else may have write access.
+	// Empty keeps compiled code in memory only.
+	CacheDir string
+}
+
+// Engine compiles modules and owns what the plugins of a process share. It is
+// safe for concurrent use.
+type Engine struct {
+	cache wazero.CompilationCache
+
+	mu      sync.Mutex
+	plugins map[*Plugin]struct{} // all whose resources are not freed yet
+	closed  bool
+}
+
+// NewEngine returns an Engine. Close it in the end.
+func NewEngine(o Options) (*Engine, error) {
+	e := &Engine{plugins: map[*Plugin]struct{}{}}
+	if o.CacheDir == "" {
+		e.cache = wazero.NewCompilationCache()
+		return e, nil
+	}
+	var err error
+	if e.cache, err = wazero.NewCompilationCacheWithDir(filepath.Join(o.CacheDir, wazeroVersion)); err != nil {
+		return nil, fmt.Errorf("open compilation cache: %w", err)
+	}
+	return e, nil
+}
+
+// Close closes all plugins and waits until their last instances are closed.
+// When ctx ends first, it names the plugins that are still in use and frees
+// nothing; it may be called again.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	plugins := make([]*Plugin, 0, len(e.plugins))
+	for p := range e.plugins {
+		plugins = append(plugins, p)
+	}
+	e.mu.Unlock()
+
+	var inUse []string
+	for _, p := range plugins {
+		p.Close()
+		select {
+		case <-p.freed:
+			continue
+		default:
+		}
+		select {
+		case <-p.freed:
+		case <-ctx.Done():
+			inUse = append(inUse, fmt.Sprintf("%s %s (%d instances)", p.name, p.version, p.Stats().Live))
+		}
+	}
+	if len(inUse) > 0 {
+		slices.Sort(inUse)
+		return fmt.Errorf("close engine: still in use: %v: %w", inUse, ctx.Err())
+	}
+	return e.cache.Close(ctx)
+}
+
+// adopt makes e wait for p when it closes.
+func (e *Engine) adopt(p *Plugin) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	e.plugins[p] = struct{}{}
+	return nil
+}
+
+// forget is called when p's resources are freed.
+func (e *Engine) forget(p *Plugin) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.plugins, p)
+}

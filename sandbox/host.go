@@ -1,0 +1,114 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"rtd/sandbox/abi"
+)
+
+// hostModule is a module that guests may import from.
+type hostModule struct {
+	name      string
+	functions []hostFunction
+}
+
+// hostFunction is one function of a host module. Its signature has a letter
+// for each parameter, i for i32 and I for i64; the result is an i32.
+//
+// Its arguments are as hostile as the rest of the guest: call reaches guest
+// memory through mem only, whose methods check bounds, and keeps no part of it.
+type hostFunction struct {
+	name   string
+	params string
+	call   func(i *Instance, mem api.Memory, args []uint64) uint32
+}
+
+var hostModules = []hostModule{
+	{abi.Module, []hostFunction{{abi.ImportOp, "iiii", op}}},
+	{wasiModule, wasiFunctions},
+}
+
+// op takes a record: op(ptr, len, out, cap). No operation has an answer yet.
+func op(i *Instance, mem api.Memory, args []uint64) uint32 {
+	record, ok := mem.Read(uint32(args[0]), uint32(args[1]))
+	if !ok || len(record) < 2 {
+		return code(abi.CodeMalformed)
+	}
+	switch kind := kindOf(record); {
+	case kind.IsEffect():
+		return code(i.effects.add(record))
+	case kind == abi.OpLog, kind == abi.OpAbort:
+		return code(i.operate(record))
+	case kind.IsEvent():
+		return code(abi.CodeMalformed)
+	default:
+		return code(abi.CodeUnknown)
+	}
+}
+
+// operate does what cannot wait for the end of the event.
+func (i *Instance) operate(record []byte) abi.Code {
+	if !nameFits(record) {
+		return abi.CodeMalformed
+	}
+	request, err := abi.ParseEffect(record)
+	if err != nil {
+		return abi.CodeMalformed
+	}
+	if request.Kind == abi.OpAbort {
+		panic(&abortError{cause: printable(request.Payload, maxCause)})
+	}
+	i.output.message(request.Name, request.Payload)
+	return 0
+}
+
+func code(c abi.Code) uint32 { return uint32(int32(c)) }
+
+// addHostModules puts what guests may import into a runtime.
+func addHostModules(ctx context.Context, r wazero.Runtime) error {
+	for _, m := range hostModules {
+		b := r.NewHostModuleBuilder(m.name)
+		for _, f := range m.functions {
+			b.NewFunctionBuilder().WithGoModuleFunction(f.bind(), f.paramTypes(), f.resultTypes()).Export(f.name)
+		}
+		if _, err := b.Instantiate(ctx); err != nil {
+			return fmt.Errorf("instantiate host module %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+// bind makes a function for wazero, which passes the arguments and takes the
+// result in the same slice.
+func (f hostFunction) bind() api.GoModuleFunc {
+	return func(ctx context.Context, mod api.Module, stack []uint64) {
+		i := ctx.Value(instanceKey{}).(*Instance)
+		result := f.call(i, mod.Memory(), stack)
+		if len(stack) > 0 {
+			stack[0] = uint64(result)
+		}
+	}
+}
+
+func (f hostFunction) paramTypes() []api.ValueType {
+	types := make([]api.ValueType, len(f.params))
+	for i, letter := range f.params {
+		types[i] = api.ValueTypeI32
+		if letter == 'I' {
+			types[i] = api.ValueTypeI64
+		}
+	}
+	return types
+}
+
+// resultTypes is an i32 for all but the one function that does not return.
+func (f hostFunction) resultTypes() []api.ValueType {
+	if f.name == wasiExit {
+		return nil
+	}
+	return []api.ValueType{api.ValueTypeI32}
+}

@@ -1,0 +1,7 @@
+;; Traps in the start section.
+(module
+  (memory (export "memory") 1)
+  (func (export "inbox") (param i32) (result i32) (i32.const 8))
+  (func (export "handle") (param i32) (result i32) (i32.const 0))
+  (func $boom unreachable)
+  (start $boom))

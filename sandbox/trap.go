@@ -1,0 +1,191 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero/sys"
+
+	"rtd/sandbox/abi"
+)
+
+// TrapKind says how a guest died. Its value is for logs and metrics.
+type TrapKind string
+
+const (
+	// KindTrap: the code did what WebAssembly forbids, such as an access out of
+	// bounds, a division by zero, or unreachable, which is how panics end in Go
+	// and Rust.
+	KindTrap TrapKind = "trap"
+	// KindExit: proc_exit.
+	KindExit TrapKind = "exit"
+	// KindAbort: the guest asked for its end, with abi.OpAbort.
+	KindAbort TrapKind = "abort"
+	// KindDeadline: the event took longer than Limits.Deadline.
+	KindDeadline TrapKind = "deadline"
+	// KindMemory: the guest was refused memory beyond Limits.Memory, and died
+	// of something else in the same event.
+	KindMemory TrapKind = "memory"
+	// KindStack: endless recursion.
+	KindStack TrapKind = "stack"
+	// KindProtocol: an export returned what the contract does not allow.
+	KindProtocol TrapKind = "protocol"
+	// KindInternal: a bug in rtd or in wazero ended the guest.
+	KindInternal TrapKind = "internal"
+)
+
+var trapKinds = [...]TrapKind{
+	KindTrap, KindExit, KindAbort, KindDeadline, KindMemory, KindStack, KindProtocol, KindInternal,
+}
+
+func (k TrapKind) index() int { return slices.Index(trapKinds[:], k) }
+
+// Trap is the end of a guest by error.
+type Trap struct {
+	Kind    TrapKind
+	Plugin  string
+	Version string
+	Event   abi.Kind // what it was handling; EventStart for all that comes before too
+	Name    string   // that event's name: for a message its event, for a join its topic
+	Cause   string   // one line, at most 300 bytes; may quote the guest
+	// Stack has the names of the guest's functions, innermost first, at most 30.
+	// It may be empty: wazero has none for KindStack, and modules may have no names.
+	Stack []string
+	// Output is what the guest wrote to standard error during the event: from a
+	// line on that says why it dies ("panic: …"), else the end; at most 4 KiB.
+	Output string
+}
+
+// Error is one line with all but Stack and Output.
+func (t *Trap) Error() string {
+	event := t.Event.String()
+	if t.Event != abi.EventStart {
+		event += " " + printable([]byte(t.Name), maxName)
+	}
+	return fmt.Sprintf("plugin %s %s: %s in %s: %s", t.Plugin, t.Version, t.Kind, event, t.Cause)
+}
+
+const maxCause = 300
+
+// These errors unwind a guest. Their texts quote nothing from it, because
+// wazero puts them into the text that stackOf parses.
+
+type exitError struct{ status uint32 }
+
+func (*exitError) Error() string { return "guest called proc_exit" }
+
+type abortError struct{ cause string }
+
+func (*abortError) Error() string { return "guest aborted" }
+
+type protocolError struct{ what string }
+
+func (e *protocolError) Error() string { return e.what }
+
+type internalError struct {
+	what  string
+	stack []byte // of Go
+}
+
+func (e *internalError) Error() string { return e.what }
+
+// diagnose says what the guest died of, by the error's structure: what the
+// guest has printed is quoted, but decides nothing.
+func (i *Instance) diagnose(err error, e *abi.Event) *Trap {
+	t := &Trap{
+		Plugin: i.plugin.name, Version: i.plugin.version,
+		Event: e.Kind, Name: e.Name,
+		Stack: stackOf(err, i.plugin.compiled.Name()),
+	}
+	var (
+		exit     *exitError
+		abort    *abortError
+		protocol *protocolError
+		bug      *internalError
+		panicked runtime.Error
+		closed   *sys.ExitError
+	)
+	switch {
+	case errors.Is(err, errDeadline), errors.As(err, &closed):
+		t.Kind, t.Cause = KindDeadline, fmt.Sprintf("took longer than %v", i.plugin.limits.Deadline)
+	case errors.As(err, &exit):
+		t.Kind, t.Cause = KindExit, fmt.Sprintf("exit status %d", exit.status)
+	case errors.As(err, &abort):
+		t.Kind, t.Cause = KindAbort, abort.cause
+	case errors.As(err, &protocol):
+		t.Kind, t.Cause = KindProtocol, protocol.what
+	case errors.As(err, &bug):
+		t.Kind, t.Cause = KindInternal, printable([]byte(bug.what), maxCause)
+		i.log.Error("panic under a guest", "panic", bug.what, "stack", string(bug.stack))
+	case errors.As(err, &panicked):
+		t.Kind, t.Cause = KindInternal, printable([]byte(panicked.Error()), maxCause)
+		i.log.Error("panic under a guest", "panic", err)
+	case isStackOverflow(err):
+		t.Kind, t.Cause = KindStack, "recursion without end"
+	default:
+		t.Kind, t.Cause = KindTrap, printable([]byte(innermost(err).Error()), maxCause)
+	}
+
+	i.output.flush() // the last words may lack a newline
+	if words := i.output.lastWords(); words != "" && (t.Kind == KindTrap || t.Kind == KindExit) {
+		t.Cause += ": " + words
+	}
+	if i.memory.denied > 0 && (t.Kind == KindTrap || t.Kind == KindExit || t.Kind == KindProtocol) {
+		t.Kind = KindMemory
+		t.Cause = fmt.Sprintf("wanted %s, the limit is %s; then %s",
+			byteSize(i.memory.denied), byteSize(i.memory.limit), t.Cause)
+	}
+	t.Output = strings.ToValidUTF8(string(i.output.said), "\uFFFD")
+	return t
+}
+
+// isStackOverflow compares a text, wazero's own: its error has no exported
+// name. The test of KindStack holds this.
+func isStackOverflow(err error) bool { return innermost(err).Error() == "stack overflow" }
+
+func innermost(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// stackOf finds the guest's functions in an error of wazero, which has them
+// only as text: a title, then a line "\tmodule.function(types) types" for each.
+func stackOf(err error, module string) []string {
+	const title = "\nwasm stack trace:\n\t"
+	text := err.Error()
+	at := strings.LastIndex(text, title)
+	if at < 0 {
+		return nil
+	}
+	text, _, _ = strings.Cut(text[at+len(title):], "\n\n") // Go's own stack may follow
+	var stack []string
+	for line := range strings.SplitSeq(text, "\n\t") {
+		if match := frame.FindStringSubmatch(line); match != nil {
+			name := strings.TrimPrefix(match[1], module+".")
+			name = goMethod.ReplaceAllString(name, ".(*$1).")
+			stack = append(stack, printable([]byte(name), maxName))
+		}
+	}
+	return stack
+}
+
+// goMethod is what Go's linker makes of a method's name: main.(*Room).HandleIn
+// becomes main.__Room_.HandleIn.
+var goMethod = regexp.MustCompile(`\.__(\w+?)_\.`)
+
+// frame is the shortest name that is followed by a signature and nothing more;
+// names may have parentheses, as main.(*Room).HandleIn has.
+var frame = func() *regexp.Regexp {
+	const t = `(?:i32|i64|f32|f64|v128|funcref|externref)`
+	const ts = t + `(?:,` + t + `)*`
+	return regexp.MustCompile(`^(.+?)\((?:` + ts + `)?\)(?: ` + t + `| \(` + ts + `\))?$`)
+}()
