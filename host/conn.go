@@ -24,6 +24,8 @@ type conn struct {
 
 	lastRead atomic.Int64 // when something came in last, Unix seconds
 
+	taking sync.Mutex // held while a frame is taken; see Server.takeNothing
+
 	mu      sync.Mutex
 	queue   []channels.Frame
 	bytes   int
@@ -69,10 +71,7 @@ func (c *conn) read(socket *channels.Socket) error {
 			return err
 		}
 		c.touch()
-		if c.server.draining.Load() {
-			continue // not taken, so never answered: the client asks again elsewhere
-		}
-		if err := socket.Receive(data, kind == websocket.MessageBinary); err != nil {
+		if err := c.take(socket, data, kind == websocket.MessageBinary); err != nil {
 			c.server.log.Debug("closing connection", "remote", c.remote, "cause", err)
 			socket.Close()
 			if errors.Is(err, channels.ErrUTF8) {
@@ -82,6 +81,17 @@ func (c *conn) read(socket *channels.Socket) error {
 			}
 		}
 	}
+}
+
+// take gives a frame to the socket, but not in a drain: the frame is never
+// answered then, and the client asks again elsewhere.
+func (c *conn) take(socket *channels.Socket, frame []byte, binary bool) error {
+	c.taking.Lock()
+	defer c.taking.Unlock()
+	if c.server.draining.Load() {
+		return nil
+	}
+	return socket.Receive(frame, binary)
 }
 
 // Send implements [channels.Outbox].

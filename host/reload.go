@@ -3,7 +3,9 @@ package host
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"rtd/host/config"
@@ -32,21 +34,34 @@ func (s *Server) deployChanges(ctx context.Context, f *folder.Folder) {
 }
 
 func (s *Server) deployChange(ctx context.Context, c folder.Change) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.deploy(ctx, c)
+	if c.Removed {
+		s.retryRefused(ctx)
+	}
+}
+
+// deploy expects s.changing to be held.
+func (s *Server) deploy(ctx context.Context, c folder.Change) {
 	log := s.log.With("plugin", c.Name, "file", c.File)
 	switch {
 	case c.Err != nil:
 		s.counts.deployErrors.Add(1)
 		log.Error("plugin not built or not readable", "cause", c.Err)
 	case c.Removed:
+		delete(s.refused, c.Name)
 		if s.plugins.Remove(c.Name) {
 			log.Info("plugin unloaded, its file is gone")
 		}
 	default:
 		start := time.Now()
 		err := s.plugins.Deploy(ctx, c.Name, c.WASM, s.settings(c.Name))
+		delete(s.refused, c.Name)
 		switch {
 		case errors.Is(err, plugin.ErrUnchanged):
 		case err != nil:
+			s.refused[c.Name] = c
 			s.counts.deployErrors.Add(1)
 			log.Error("plugin not deployed", "cause", err, "running", s.plugins.Version(c.Name))
 		default:
@@ -54,6 +69,14 @@ func (s *Server) deployChange(ctx context.Context, c folder.Change) {
 			log.Info("plugin deployed", "version", s.plugins.Version(c.Name), "topics", s.plugins.Topics(c.Name),
 				"took", time.Since(start).Round(time.Millisecond))
 		}
+	}
+}
+
+// retryRefused deploys again what could not be deployed: the topics that it claims
+// may be free by now, or its table is another. It expects s.changing to be held.
+func (s *Server) retryRefused(ctx context.Context) {
+	for _, name := range slices.Sorted(maps.Keys(s.refused)) {
+		s.deploy(ctx, s.refused[name])
 	}
 }
 
@@ -90,7 +113,10 @@ func (s *Server) reloadConfig(ctx context.Context) {
 	if keys := s.config.NeedsRestart(next); len(keys) > 0 {
 		s.log.Warn("needs restart", "keys", keys)
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.tables.Store(next)
+	s.retryRefused(ctx)
 	if err := s.plugins.Configure(ctx, s.settings); err != nil {
 		s.log.Error("plugin not reconfigured", "cause", err)
 	}

@@ -41,6 +41,9 @@ type Server struct {
 	proxies  proxies
 	metrics  http.Handler
 
+	changing sync.Mutex               // held through a change of the folder or the config
+	refused  map[string]folder.Change // that could not be deployed, by plugin name
+
 	listener net.Listener
 	conns    connSet
 	running  sync.WaitGroup // writers, and goroutines of Serve
@@ -75,7 +78,7 @@ func New(o Options) (*Server, error) {
 	if o.Reload == nil {
 		o.Reload = config.Load
 	}
-	s := &Server{options: o, config: o.Config, log: o.Log, runtime: supervisor.New(supervisor.Options{})}
+	s := &Server{options: o, config: o.Config, log: o.Log, runtime: supervisor.New(supervisor.Options{}), refused: map[string]folder.Change{}}
 	s.tables.Store(o.Config)
 	var err error
 	if s.origins, err = newOrigins(s.config.Server.Origins); err != nil {
@@ -128,6 +131,7 @@ func (s *Server) URL() string {
 // Serve loads the plugins and serves clients until ctx ends. Then it drains: it
 // accepts nobody, lets handlers finish what they have begun, closes the sockets with
 // 1012 and unloads the plugins, all within the grace period. It returns nil after a drain.
+// A guest whose deadline is later than the end of the grace period may outlive Serve.
 func (s *Server) Serve(ctx context.Context) error {
 	watch, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
@@ -152,9 +156,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		err = nil
 	}
 	stopWatching()
-	err = errors.Join(err, plugins.Close(), s.drain(web))
-	s.running.Wait()
-	return err
+	return errors.Join(err, plugins.Close(), s.drain(web))
 }
 
 func (s *Server) newHTTPServer() *http.Server {
@@ -208,7 +210,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 // drain ends all within the grace period.
 func (s *Server) drain(web *http.Server) error {
 	start := time.Now()
-	s.draining.Store(true)
+	s.takeNothing()
 	s.log.Info("draining", "connections", s.conns.len(), "grace", s.config.Server.Grace)
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Server.Grace)
 	defer cancel()
@@ -229,24 +231,45 @@ func (s *Server) drain(web *http.Server) error {
 	return err
 }
 
+// takeNothing makes connections take no further frame. When it returns, what they
+// have taken is in a mailbox, so that settle waits for it.
+func (s *Server) takeNothing() {
+	s.draining.Store(true)
+	s.conns.each(func(c *conn) {
+		c.taking.Lock() // taking waits for no handler
+		c.taking.Unlock()
+	})
+}
+
 // settle waits until no process has anything to do, for a second at the most.
 func (s *Server) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, min(time.Second, s.config.Server.Grace/2))
 	defer cancel()
 	quiet := make(chan struct{})
-	s.running.Go(func() { s.runtime.Wait(); close(quiet) })
+	go func() { s.runtime.Wait(); close(quiet) }() // release waits for the same
 	select {
 	case <-quiet:
 	case <-ctx.Done():
 	}
 }
 
-// release ends what New has begun.
+// release ends what New and Serve have begun. Guests that are still at work when ctx
+// ends are left to their deadlines: nobody waits for what they do.
 func (s *Server) release(ctx context.Context) error {
-	s.plugins.Close()
-	s.runtime.Wait()
-	if err := s.engine.Close(ctx); err != nil {
-		return fmt.Errorf("close sandbox: %w", err)
+	released := make(chan error, 1)
+	go func() {
+		s.plugins.Close()
+		s.runtime.Wait()
+		s.running.Wait()
+		released <- s.engine.Close(context.Background())
+	}()
+	select {
+	case err := <-released:
+		if err != nil {
+			return fmt.Errorf("close sandbox: %w", err)
+		}
+	case <-ctx.Done():
+		s.log.Warn("guests are still at work; leaving them, the grace period is over")
 	}
 	return nil
 }

@@ -26,6 +26,10 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		s.log.Debug("connection refused", "remote", remote, "status", status, "cause", cause)
 		w.WriteHeader(status)
 	}
+	if r.Method != http.MethodGet || !asksFor(r, "Connection", "upgrade") || !asksFor(r, "Upgrade", "websocket") {
+		refuse(http.StatusBadRequest, "not a WebSocket upgrade")
+		return
+	}
 	if !s.ready.Load() || s.draining.Load() {
 		w.Header().Set("Retry-After", "1")
 		refuse(http.StatusServiceUnavailable, "not ready")
@@ -64,6 +68,12 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	s.counts.accepted.Add(1)
 	s.log.Debug("connected", "remote", remote)
 	c.serve(codec)
+}
+
+// asksFor reports whether one of the words of a header is the given one.
+func asksFor(r *http.Request, header, word string) bool {
+	words := strings.Split(strings.Join(r.Header.Values(header), ","), ",")
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(strings.TrimSpace(w), word) })
 }
 
 // vsnV2 is the requirement ~> 2.0.0 of the Phoenix serializer.

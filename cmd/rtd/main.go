@@ -20,10 +20,15 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, drain := context.WithCancel(context.Background())
 	go func() {
-		<-ctx.Done()
-		stop() // from now on a second signal has its usual effect: exit at once
+		<-signals
+		drain()
+		<-signals
+		fmt.Fprintln(os.Stderr, "rtd: second signal, exiting at once")
+		os.Exit(1)
 	}()
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "rtd:", err)

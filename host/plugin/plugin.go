@@ -73,6 +73,7 @@ func (p *Plugin) replace(r *release) error {
 		return err
 	}
 	old := p.current.Swap(r)
+	old.next.Store(r)
 	p.deploys.Add(1)
 	p.channels.Configure(r.settings.Strategy, r.settings.Intensity)
 	p.channels.Each(func(c supervisor.Child) { c.(*channels.Channel).Renew() })
@@ -97,17 +98,21 @@ type release struct {
 	hash     [sha256.Size]byte
 	settings Settings
 	topics   []string
+	log      *slog.Logger
 	latency  Histogram
+	next     atomic.Pointer[release] // the one that has replaced it
 }
 
 func newRelease(module *sandbox.Plugin, wasm []byte, hash [sha256.Size]byte, settings Settings, topics []string, log *slog.Logger) *release {
-	r := &release{module: module, wasm: wasm, hash: hash, settings: settings, topics: topics}
-	log = log.With("plugin", module.Name(), "version", module.Version())
+	r := &release{
+		module: module, wasm: wasm, hash: hash, settings: settings, topics: topics,
+		log: log.With("plugin", module.Name(), "version", module.Version()),
+	}
 	r.version = channels.Version{
 		ID:      module.Version(),
 		Restart: settings.Restart,
 		Mailbox: settings.Mailbox,
-		New:     func(topic string) (channels.Guest, error) { return r.newGuest(log.With("topic", topic)) },
+		New:     r.newGuest,
 	}
 	return r
 }
@@ -125,8 +130,16 @@ type guest struct {
 	latency *Histogram
 }
 
-func (r *release) newGuest(log *slog.Logger) (channels.Guest, error) {
-	i, err := r.module.Start(context.Background(), log)
+// newGuest starts an instance.
+//
+// A channel may have asked for the current version just before another one
+// replaced it and closed this one. It then gets a guest of the other at once; as
+// it is among the channels that are told to move there, it soon knows.
+func (r *release) newGuest(topic string) (channels.Guest, error) {
+	i, err := r.module.Start(context.Background(), r.log.With("topic", topic))
+	if next := r.next.Load(); next != nil && errors.Is(err, sandbox.ErrClosed) {
+		return next.newGuest(topic)
+	}
 	if err != nil {
 		return nil, err
 	}
