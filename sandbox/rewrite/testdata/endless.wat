@@ -1,0 +1,56 @@
+;; Every way to run for ever, or for longer than anyone waits.
+(module
+  (import "env" "pass" (func $pass (param i32) (result i32)))
+  (memory (export "memory") 1024)
+  (table $t funcref (elem $indirect $tail_indirect $leaf))
+  (type $v (func))
+  (global $calls (mut i32) (i32.const 0))
+
+  (func (export "ok") (param $n i32) (result i32)
+    (call $pass (i32.add (local.get $n) (i32.const 1))))
+
+  (func (export "br") (loop $l (br $l)))
+  (func (export "br_if") (local $i i32)
+    (loop $l (br_if $l (i32.or (i32.const 1) (local.tee $i (i32.add (local.get $i) (i32.const 1)))))))
+  (func (export "br_table") (loop $l (block $b (br_table $l $l $b $l (i32.const 7)))))
+  (func (export "nested") (loop $a (loop $b (loop $c (br_if $c (i32.const 0)) (br_if $b (i32.const 0)) (br $a)))))
+  (func (export "from_inner_block") (loop $l (block (block (if (i32.const 1) (then (br $l)))))))
+  (func (export "with_parameters") (i32.const 1) (i64.const 2)
+    (loop $l (param i32 i64) (br $l)))
+  (func (export "with_results") (result i32) (loop $l (result i32) (br $l)))
+
+  (func $leaf)
+  (func (export "calls_a_leaf") (loop $l (call $leaf) (call_indirect $t (type $v) (i32.const 2)) (br $l)))
+  (func (export "calls_the_host") (loop $l (drop (call $pass (i32.const 1))) (br $l)))
+
+  (func $even (export "mutual_recursion") (global.set $calls (i32.add (global.get $calls) (i32.const 1))) (call $odd))
+  (func $odd (call $even))
+  (func $indirect (export "indirect_recursion") (call_indirect $t (type $v) (i32.const 0)))
+  (func $tail (export "tail_recursion") (return_call $tail))
+  (func $tail_indirect (export "indirect_tail_recursion") (return_call_indirect $t (type $v) (i32.const 1)))
+
+  ;; A tree of calls without a loop: 3^24 leaves.
+  (func $d0 (call $leaf) (call $leaf) (call $leaf))
+  (func $d1 (call $d0) (call $d0) (call $d0)) (func $d2 (call $d1) (call $d1) (call $d1))
+  (func $d3 (call $d2) (call $d2) (call $d2)) (func $d4 (call $d3) (call $d3) (call $d3))
+  (func $d5 (call $d4) (call $d4) (call $d4)) (func $d6 (call $d5) (call $d5) (call $d5))
+  (func $d7 (call $d6) (call $d6) (call $d6)) (func $d8 (call $d7) (call $d7) (call $d7))
+  (func $d9 (call $d8) (call $d8) (call $d8)) (func $da (call $d9) (call $d9) (call $d9))
+  (func $db (call $da) (call $da) (call $da)) (func $dc (call $db) (call $db) (call $db))
+  (func $dd (call $dc) (call $dc) (call $dc)) (func $de (call $dd) (call $dd) (call $dd))
+  (func $df (call $de) (call $de) (call $de)) (func $e0 (call $df) (call $df) (call $df))
+  (func $e1 (call $e0) (call $e0) (call $e0)) (func $e2 (call $e1) (call $e1) (call $e1))
+  (func $e3 (call $e2) (call $e2) (call $e2)) (func $e4 (call $e3) (call $e3) (call $e3))
+  (func (export "tree_of_calls") (call $e4) (call $e4) (call $e4))
+
+  ;; No loop, no call: a straight line of instructions that each take long.
+  (func $fill (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x4000000)))
+  (func (export "fills")
+    (call $fill) (call $fill) (call $fill) (call $fill)
+    (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x4000000))
+    (memory.fill (i32.const 0) (i32.const 2) (i32.const 0x4000000))
+    (memory.fill (i32.const 0) (i32.const 3) (i32.const 0x4000000))
+    (memory.fill (i32.const 0) (i32.const 4) (i32.const 0x4000000)))
+  (func (export "copies")
+    (loop $l (memory.copy (i32.const 0) (i32.const 1) (i32.const 0x3ffffff)) (br $l)))
+)
