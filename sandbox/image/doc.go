@@ -1,0 +1,66 @@
+// Package image keeps the memories of many actors in few places. A [Snapshot] is the memory that they all
+// began with, a [Memory] is where one of them is at work, and a [Store] has what the others differ by.
+//
+//	Snapshot  ┌──────────────────────┐  a sealed file, written once
+//	          └──────────┬───────────┘
+//	      NewMemory      │ mapped privately: a page is copied when it is written
+//	          ┌──────────┴───────────┬ ─ ─ ─ ─ ─ ─ ─ ┐
+//	Memory    │ ··█·····█··········█ │ ···█·  zeros     the guest's linear memory
+//	          └──────────┬───────────┴ ─ ─ ─ ─ ─ ─ ─ ┘
+//	        Save │       ▲ Load       what is written (█) becomes a delta, and the
+//	             ▼       │            memory is the snapshot again
+//	Store     [delta][delta][delta]…  off the Go heap
+//
+// # Story
+//
+// A guest is initialised once, and [NewSnapshot] copies its memory. Each slot has a Memory of it, which
+// [Memory.Grow] makes larger as the guest asks. When the actor in a slot has to leave, [Memory.Save] finds what was
+// written, appends it as a delta, and puts the snapshot's bytes back. [Memory.Load] is the way back, perhaps into another
+// slot, of the same size. After a crash [Memory.Reset] puts back without saving.
+//
+// How Save finds what was written depends on the size and the system:
+//
+//	up to 128 KiB           compare all of it
+//	Linux since 6.7         ask the kernel which pages are no longer the file's (PAGEMAP_SCAN)
+//	Linux before            read /proc/self/pagemap, 8 bytes a page
+//	Linux without /proc     compare all of it
+//	other systems           ordinary memory, no file; compare all of it
+//
+// Pages that were written are only candidates. They are compared with the snapshot, and only runs of bytes that
+// differ get into the delta. What a guest declares as scratch is put back but not saved.
+//
+// # Rationale
+//
+// Why are written pages put back by copying? Unmapping them, or MADV_DONTNEED, takes a lock of the whole process and
+// interrupts the other processors. Two cores then do little more than one. A copied page stays the memory's own and is
+// compared each time; a memory that has collected more than 4 MiB of such pages is mapped anew.
+//
+// Why is a memory as many addresses as it may ever need? A guest's memory then grows without moving or copying.
+// Addresses cost nothing until they are written.
+//
+// Why no soft-dirty bits or userfaultfd? Both write-protect pages again after each turn, with the same costs as unmapping;
+// the first needs a kernel option that arm64 lacks, the second a privilege in many containers.
+//
+// Why bytes and not pages in a delta? An actor writes to a few words on several pages: its stack, a counter, an
+// allocator's lists. In pages it would cost 20 KiB, in runs 200 bytes.
+//
+// Why filled runs? Guests with a collector leave cleared or clobbered memory behind. A pattern of 4 bytes that repeats
+// says that in a few bytes, before any compression.
+//
+// Is a delta trusted? It comes from Save, but Load checks every number: an error is better than another actor's memory.
+//
+// Why does a memory not shrink? WebAssembly cannot, and the engine would not notice. Whoever needs a smaller one makes a
+// new Memory.
+//
+// Why a store of its own? A million small slices cost the collector a mark each and the heap its headroom of one half. The
+// store takes memory from the system, in arenas of 1 MiB which it cuts into chunks of equal cells, four sizes for each
+// doubling. A chunk whose cells are all free may serve another size: actors grow together, and so do their deltas.
+//
+// What does the store not do? It does not move cells, so that one live cell keeps its chunk of 16 or 128 KiB. Arenas stay
+// mapped until Close, though empty chunks beyond a few give their memory back. Each string of more than 32 KiB is a mapping
+// of its own; a system allows some 65,000 of them unless they lie side by side.
+//
+// What if the system has no memory left? Put and NewMemory return errors, and the actor concerned is lost. A page that a
+// guest writes for the first time cannot fail in an orderly way: there the kernel kills the process, as it does
+// with any other. Limits on memory and on slots are what prevents that.
+package image

@@ -1,0 +1,32 @@
+package image
+
+import "testing"
+
+// Ways to find out which pages were written. By reading is what kernels before 6.7 have,
+// and Nothing what systems have that do not let a process look at its own pages.
+const (
+	ByAsking = iota
+	ByReading
+	ByNothing
+)
+
+// FindPages makes a test's memories find written pages in one way. It says whether the system can.
+func FindPages(t *testing.T, way int) bool {
+	old := ownPages
+	t.Cleanup(func() { ownPages = old })
+	p := old()
+	able := way == ByNothing || p.file >= 0 && (way != ByAsking || p.ioctl)
+	switch way {
+	case ByReading:
+		p.ioctl = false
+	case ByNothing:
+		p.file = -1
+	}
+	ownPages = func() pagemap { return p }
+	return able
+}
+
+// NewPlainMemory is NewMemory as on other systems.
+func (s *Snapshot) NewPlainMemory(limit int) *Memory {
+	return &Memory{snapshot: s, limit: limit, backing: newPlain(s.bytes, limit), size: len(s.bytes)}
+}

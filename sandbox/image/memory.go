@@ -1,0 +1,147 @@
+package image
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+)
+
+var pageSize = os.Getpagesize()
+
+// Memory is the linear memory of a slot. It begins as its snapshot and changes
+// into one actor's memory after another. It is used by one goroutine at a time.
+type Memory struct {
+	snapshot *Snapshot
+	limit    int
+	backing  backing
+	size     int    // of what the guest has
+	scratch  span   // what Save forgets
+	spans    []span // reused
+}
+
+// span is a range of addresses, relative to the memory's begin.
+type span struct{ from, to int }
+
+// backing is where a memory's bytes are: ordinary ones, or on Linux a private
+// mapping of the snapshot.
+type backing interface {
+	// bytes returns the first size bytes; those never written are zero. It may
+	// move them. nil says that the system has no memory.
+	bytes(size int) []byte
+	// written appends spans, in order, that hold at least all that differs
+	// from the snapshot, or from zero beyond its end.
+	written(spans []span, size int) []span
+	// tidy is called when the memory is the snapshot again.
+	tidy()
+	renew()
+	close()
+}
+
+// NewMemory returns a memory with the content of s that can grow to limit
+// bytes.
+func (s *Snapshot) NewMemory(limit int) (*Memory, error) {
+	b, err := s.newBacking(max(limit, len(s.bytes)))
+	if err != nil {
+		return nil, err
+	}
+	return &Memory{snapshot: s, limit: limit, backing: b, size: len(s.bytes)}, nil
+}
+
+// Bytes is what the guest has now. It is invalid after Grow, Load and Close.
+func (m *Memory) Bytes() []byte { return m.backing.bytes(m.size) }
+
+// Grow makes the memory larger by zeros and returns its bytes, or nil if size is
+// more than the limit or there is no memory.
+func (m *Memory) Grow(size int) []byte {
+	if size > m.limit {
+		return nil
+	}
+	b := m.backing.bytes(size)
+	if b != nil {
+		m.size = size
+	}
+	return b
+}
+
+// Size is the number of bytes that the guest has.
+func (m *Memory) Size() int { return m.size }
+
+// Forget makes Save leave out what is in [from, to), so that it is the snapshot's
+// after a Load.
+func (m *Memory) Forget(from, to int) { m.scratch = span{from, to} }
+
+// Save appends what the memory differs by from the snapshot to dst, and makes
+// its content the snapshot's again, zeros beyond it; the size stays.
+func (m *Memory) Save(dst []byte) []byte {
+	return m.revert(binary.AppendUvarint(dst, uint64(m.size)), true)
+}
+
+// Reset makes the content the snapshot's again, zeros beyond it.
+func (m *Memory) Reset() { m.revert(nil, false) }
+
+// Renew makes the content the snapshot's at once, without a look at what was written:
+// for a memory that was written to in many places.
+func (m *Memory) Renew() { m.backing.renew() }
+
+// SizeOf is the size of the memory that a delta of Save makes.
+func SizeOf(delta []byte) (int, error) {
+	size, _, err := deltaSize(delta)
+	return size, err
+}
+
+// Load applies a delta of Save to a memory that is the snapshot and has the
+// delta's size.
+func (m *Memory) Load(delta []byte) error {
+	size, runs, err := deltaSize(delta)
+	if err != nil || size != m.size {
+		return errDelta
+	}
+	return applyRuns(m.Bytes(), runs)
+}
+
+// Close gives the memory back. Nothing may use it any more.
+func (m *Memory) Close() { m.backing.close() }
+
+// revert makes the content the snapshot's again. If save is set it first
+// appends what differs.
+func (m *Memory) revert(dst []byte, save bool) []byte {
+	mem, snapshot := m.Bytes(), m.snapshot.bytes
+	m.spans = m.backing.written(m.spans[:0], m.size)
+	last := 0 // end of the latest run
+	for _, s := range m.spans {
+		for from := s.from; from < s.to; {
+			base := zeros[:]
+			if from < len(snapshot) {
+				base = snapshot[from:]
+			}
+			end, forget := m.scratch.cut(from, min(s.to, from+min(len(base), stretchSize)))
+			part := mem[from:end]
+			base = base[:len(part)]
+			if save && !forget {
+				dst, last = revertRuns(dst, part, base, from, last)
+			} else if !bytes.Equal(part, base) {
+				copy(part, base)
+			}
+			from += len(part)
+		}
+	}
+	m.backing.tidy()
+	return dst
+}
+
+// cut shortens [from, to) to what is wholly inside of s, or wholly outside.
+func (s span) cut(from, to int) (end int, inside bool) {
+	switch {
+	case from >= s.from && from < s.to:
+		return min(to, s.to), true
+	case from < s.from && s.from < s.to:
+		return min(to, s.from), false
+	}
+	return to, false
+}
+
+// stretchSize is how much is compared, saved and copied at once: what stays in the
+// processor's nearest cache.
+const stretchSize = 4096
+
+var zeros [stretchSize]byte

@@ -1,0 +1,155 @@
+package image
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Snapshot is the memory of a guest after its initialisation. It does not
+// change and may be used from any goroutine.
+//
+// On Linux it is a sealed file in memory, of which each [Memory] is a private
+// mapping: pages that a guest never writes exist once.
+type Snapshot struct {
+	bytes []byte // a mapping that cannot be written
+	file  int
+}
+
+// NewSnapshot keeps a copy of a memory, whose size is a multiple of 64 KiB.
+func NewSnapshot(memory []byte) (*Snapshot, error) {
+	if len(memory) == 0 {
+		return &Snapshot{file: -1}, nil
+	}
+	file, err := unix.MemfdCreate("rtd-snapshot", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("create snapshot: %w", err)
+	}
+	s := &Snapshot{file: file}
+	if err := s.fill(memory); err != nil {
+		unix.Close(file)
+		return nil, fmt.Errorf("create snapshot: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Snapshot) fill(memory []byte) error {
+	for at := 0; at < len(memory); {
+		n, err := unix.Pwrite(s.file, memory[at:], int64(at))
+		if err != nil {
+			return err
+		}
+		at += n
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(s.file), unix.F_ADD_SEALS, seals); err != nil {
+		return err
+	}
+	var err error
+	s.bytes, err = unix.Mmap(s.file, 0, len(memory), unix.PROT_READ, unix.MAP_PRIVATE)
+	return err
+}
+
+// Size is the number of its bytes.
+func (s *Snapshot) Size() int { return len(s.bytes) }
+
+// Bytes is the snapshot's content, to be read only.
+func (s *Snapshot) Bytes() []byte { return s.bytes }
+
+// Close gives the snapshot back, after its memories.
+func (s *Snapshot) Close() {
+	if s.bytes != nil {
+		_ = unix.Munmap(s.bytes)
+		_ = unix.Close(s.file)
+		s.bytes = nil
+	}
+}
+
+// mapped is the backing on Linux: addresses for all that the memory may ever
+// be, the snapshot's pages first, shared until they are written.
+type mapped struct {
+	snapshot *Snapshot
+	base     unsafe.Pointer
+	limit    int
+	dirty    int // bytes that written reported last
+}
+
+func (s *Snapshot) newBacking(limit int) (backing, error) {
+	limit = (limit + pageSize - 1) &^ (pageSize - 1)
+	base, err := unix.MmapPtr(-1, 0, nil, uintptr(limit), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("reserve %d bytes of memory: %w", limit, err)
+	}
+	m := &mapped{snapshot: s, base: base, limit: limit}
+	if err := m.mapSnapshot(); err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *mapped) mapSnapshot() error {
+	if len(m.snapshot.bytes) == 0 {
+		return nil
+	}
+	_, err := unix.MmapPtr(m.snapshot.file, 0, m.base, uintptr(len(m.snapshot.bytes)), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	if err != nil {
+		return fmt.Errorf("map snapshot: %w", err)
+	}
+	return nil
+}
+
+func (m *mapped) bytes(size int) []byte {
+	if size > m.limit {
+		return nil
+	}
+	return unsafe.Slice((*byte)(m.base), size)
+}
+
+// smallMemory is compared as a whole: cheaper than to ask which of its pages were
+// written.
+const smallMemory = 64 << 10
+
+func (m *mapped) written(spans []span, size int) []span {
+	m.dirty = 0
+	if size <= smallMemory {
+		return append(spans, span{0, size})
+	}
+	spans = appendWritten(spans, m.base, size)
+	for _, s := range spans {
+		m.dirty += s.to - s.from
+	}
+	return spans
+}
+
+// maxDirty is how many pages of its own a memory may keep. Pages once
+// written stay its own, and are looked at each time, although nobody may write
+// them again.
+const maxDirty = 4 << 20
+
+func (m *mapped) tidy() {
+	if m.dirty > maxDirty {
+		m.renew()
+	}
+}
+
+// renew puts fresh mappings in place of the old ones.
+func (m *mapped) renew() {
+	rest := len(m.snapshot.bytes)
+	if err := m.mapSnapshot(); err != nil { // no memory for a mapping: the old one does
+		copy(unsafe.Slice((*byte)(m.base), rest), m.snapshot.bytes)
+	}
+	if m.limit > rest {
+		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(m.base, rest)), m.limit-rest), unix.MADV_DONTNEED)
+	}
+}
+
+func (m *mapped) close() {
+	if m.base != nil {
+		_ = unix.MunmapPtr(m.base, uintptr(m.limit))
+		m.base = nil
+	}
+}
