@@ -59,6 +59,8 @@ func (g *echo) Handle(e *abi.Event) ([]abi.Effect, error) {
 	return g.effects[:], nil
 }
 
+func (*echo) Release() {}
+
 func (*echo) Close() {}
 
 // signal is an outbox that tells of each frame.

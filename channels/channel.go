@@ -160,6 +160,7 @@ func (c *Channel) enter(p *supervisor.Process) error {
 		c.answer(status, response)
 	}
 	c.apply(effects, nil)
+	c.guest.Release()
 	c.socket.accepted(c)
 	return nil
 }
@@ -238,6 +239,7 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 		return err // Exited answers m
 	}
 	c.apply(effects, m)
+	c.guest.Release()
 	c.handling = nil
 	return nil
 }

@@ -91,10 +91,12 @@ type Version struct {
 // at a time.
 type Guest interface {
 	// Handle takes one event and returns the effects, among them at most one
-	// reply. They are valid until the next call of any method. An error
+	// reply. They are valid until Release, Close or the next Handle. An error
 	// that wraps [ErrTooLarge] leaves the guest as it was; after any other it is
 	// dead, and its effects do not count.
 	Handle(e *abi.Event) ([]abi.Effect, error)
+	// Release says that the effects of the last Handle have been applied.
+	Release()
 	// Close is called once, also for a dead guest.
 	Close()
 }

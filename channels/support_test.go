@@ -110,6 +110,8 @@ func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
 	return nil, nil
 }
 
+func (*room) Release() {}
+
 func (r *room) Close() {
 	r.plugin.closed.Add(1)
 	r.plugin = nil // a second Close, or a call after it, panics

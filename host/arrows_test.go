@@ -20,7 +20,7 @@ var arrows = map[string][]string{
 	"sandbox/abi":     {},
 	"sandbox/image":   {"golang.org/x/sys"},
 	"sandbox/rewrite": {},
-	"sandbox":         {"sandbox/abi", "github.com/tetratelabs/wazero"},
+	"sandbox":         {"sandbox/abi", "sandbox/image", "sandbox/rewrite", "github.com/tetratelabs/wazero", "github.com/klauspost/compress"},
 	"channels":        {"supervisor", "sandbox/abi"},
 	"host/config":     {"github.com/BurntSushi/toml"},
 	"host/folder":     {"github.com/fsnotify/fsnotify"},

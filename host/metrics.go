@@ -60,7 +60,10 @@ var (
 	mTraps       = counter("traps_total", "Guests that ended by error, by kind.", "plugin", "version", "kind")
 	mInstances   = gauge("instances", "Live guests of the current version.", "plugin", "version")
 	mEvents      = counter("guest_events_total", "Events handled by guests.", "plugin", "version")
-	mGuestTime   = counter("guest_seconds_total", "Time spent in guests, and in the host for them.", "plugin", "version")
+	mSlots       = gauge("slots", "Resident WebAssembly instances of the current version.", "plugin", "version")
+	mReductions  = counter("guest_reductions_total", "Reductions spent by guests.", "plugin", "version")
+	mIdleBytes   = gauge("idle_state_bytes", "Memory that holds the states of idle guests.")
+	mGuestTime   = counter("guest_seconds_total", "Processor time of guests, and of the host for them.", "plugin", "version")
 
 	handlerSeconds = prometheus.NewDesc("rtd_handler_seconds", "How long guests took for an event.", []string{"plugin", "version"}, nil)
 )
@@ -83,6 +86,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	put(mDeploys, float64(s.counts.deploys.Load()))
 	put(mDeployErrs, float64(s.counts.deployErrors.Load()))
 	put(mReloads, float64(s.counts.reloads.Load()))
+
+	put(mIdleBytes, float64(s.engine.Stats().IdleBytes))
 
 	runtime := s.runtime.Stats()
 	put(mProcesses, float64(runtime.Processes))
@@ -110,6 +115,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	for _, p := range s.plugins.Stats() {
 		put(mInstances, float64(p.Sandbox.Live), p.Name, p.Version)
 		put(mEvents, float64(p.Sandbox.Events), p.Name, p.Version)
+		put(mSlots, float64(p.Sandbox.Slots), p.Name, p.Version)
+		put(mReductions, float64(p.Sandbox.Reductions), p.Name, p.Version)
 		put(mGuestTime, p.Sandbox.Time.Seconds(), p.Name, p.Version)
 		for kind, n := range p.Sandbox.Traps {
 			put(mTraps, float64(n), p.Name, p.Version, string(kind))

@@ -153,7 +153,7 @@ func settings(t config.Plugin) plugin.Settings {
 		Restart:   restart,
 		Strategy:  strategy,
 		Intensity: supervisor.Intensity{Max: t.MaxRestarts, Within: time.Duration(t.MaxSeconds) * time.Second},
-		Limits:    sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline},
+		Limits:    sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots},
 		Mailbox:   t.Mailbox,
 		Config:    t.ConfigJSON(),
 	}

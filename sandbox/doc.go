@@ -5,85 +5,103 @@
 //	Engine ── Load(wasm) ──► Plugin ── Start ──► Instance ── Handle(event) ──► effects
 //	one per process          one per version     one per actor                 or a Trap
 //	│                        │                   │
-//	└ cache of machine code  ├ machine code      ├ linear memory, at most Limits.Memory
-//	  in memory and on disk  ├ topics, config    ├ watch: ends the call at Limits.Deadline
-//	                         └ limits, counters  ├ effects of the event at hand
-//	                                             └ output: lines for the log, last words
+//	├ cache of machine code  ├ machine code      ├ hot: in a slot
+//	└ store of idle states   ├ snapshot          └ idle: a delta in the store
+//	                         ├ topics, limits, counters
+//	                         └ slots             live WebAssembly instances, a few dozen,
+//	                                             in which the actors take turns
 //
 // # Story
 //
-// [Engine.Load] screens the bytes of a module, compiles it, compares imports and
-// exports with the contract, and starts one instance for a trial. What gets so
-// far is a [Plugin]; whatever does not is an error of one line for the author.
+// [Engine.Load] screens the bytes of a module, has package rewrite put checks into
+// its code, compiles it, compares imports and exports with the contract, and
+// starts the guest once: start section, _initialize, start event. Its memory and
+// globals after that are the snapshot. What gets so far is a [Plugin]; whatever
+// does not is an error of one line for the author.
 //
-// [Plugin.Start] makes an [Instance]: instantiate, _initialize, start event.
-// [Instance.Handle] asks the guest's inbox for a place, writes the event there,
-// and calls handle. Through the import rtd_v1.op the guest asks for effects, which
-// are copied and checked one by one and returned together when handle
-// returns 0. Of a guest that dies they are dropped: a [Trap] says how and where it
-// died, its memory goes at once, and nothing else in the process has changed.
+// [Plugin.Start] makes an [Instance], which is a record of some hundred bytes: its
+// state is the snapshot. [Instance.Handle] brings the state into a slot, asks the
+// guest's inbox for a place, writes the event there, and calls handle. Through the
+// import rtd_v1.op the guest asks for effects, which are copied and checked one by
+// one and returned together when handle returns 0. Of a guest that dies they are
+// dropped: a [Trap] says how and where it died, its slot is made the snapshot
+// again, and nothing else in the process has changed.
 //
-// Files, in the order in which a module meets them: engine.go and plugin.go
-// (load and count), screen.go and reader.go (bytes), contract.go (imports and exports),
-// instance.go (calls), watch.go and memory.go (limits), host.go, wasi.go and
-// poll.go (what a guest may call), effects.go and output.go (what it says), trap.go
-// (how it ends).
+// After the event the state stays in the slot until another actor needs it. Then
+// what differs from the snapshot goes into the store, off the Go heap, and the
+// slot is the snapshot again (package image). There is no goroutine, timer or
+// WebAssembly instance for an idle actor.
+//
+// Files, in the order in which a module meets them: engine.go and plugin.go (load
+// and count), screen.go and reader.go (bytes), contract.go (imports and exports),
+// instance.go (an actor), pool.go and slot.go (where it runs), idle.go (where it
+// rests), memory.go (limits), host.go, wasi.go and poll.go (what a guest may
+// call), effects.go and output.go (what it says), trap.go (how it ends).
 //
 // # What a guest can do
 //
 // Compute, in its own memory. Ask for effects. Write to the log, so many lines
 // an event. Read clocks and random numbers. Sleep, until the deadline. The rest
 // of WASI is there, so that modules of every toolchain link, and answers that it
-// is not supported. There are no files, sockets, arguments or environment.
+// is not supported. There are no files, sockets or arguments, and one variable
+// in the environment, for Go's collector.
 //
 // # What it costs
 //
-// On a 2-core x86-64 machine, with wazero v1.12.0 and Go 1.26 (bench_test.go):
+// On a busy 2-core x86-64 machine, the actor of testdata/actor, which parses JSON
+// and keeps a name, a counter and ten messages, in bytes of idle state:
 //
-//	                          Handle    Start     heap per instance
-//	echo.wat (128 KiB memory) 2.1 µs    62 µs     158 KB
-//	Go guest (2.7 MB module)  3.0 µs    7.8 ms    4.2 MB
+//	C      150     Rust   350     AssemblyScript   3,300     Go   2,000 to 11,000
 //
-// A Go guest compiles in 1 to 3 s and comes from the cache on disk in 0.1 s. Of
-// the seven allocations of a Handle, six are wazero's and one is the name of the
-// reply. Of the 7.8 ms of a start, most is wazero evaluating the offsets of some
-// thousand data segments.
+// Figures with their conditions come from
 //
-// This is the first version: an instance for each actor, as wazero makes them. The
-// exported names are meant to stay when modules are rewritten to count reductions,
-// instances start from a snapshot, and actors take turns in slots.
+//	go test ./sandbox -run '^$' -bench Figures -benchtime 1x -timeout 30m
+//	go test ./sandbox/rewrite -run '^$' -bench Loops -benchtime 1x
 //
 // # Questions
 //
-// What ends a loop? wazero compiles a look at the call's context into every loop
-// and function (WithCloseOnContextDone), and the watch is that context. This makes
-// tight loops several times slower and costs each call a goroutine. Reductions
-// will replace it. Deadlines are wall time, so a machine that has too little CPU
-// kills guests that did nothing wrong: that is why a plugin starts only as many
-// instances at once as there are cores.
+// What ends a loop? The rewritten code counts calls and rounds of loops and calls
+// yield when some thousand are spent. There the host looks at the clock, lets
+// other goroutines run, and ends a guest whose time is up by a panic, which comes
+// out of wazero as an error with a stack; the slot can be used again. Without
+// that, native code never lets the garbage collector in, and one guest in a loop
+// stops the whole process.
 //
-// Why one context for many calls? context.WithTimeout costs 1.6 µs and five
-// allocations each time on that machine, resetting a timer 0.14 µs and none.
+// Are deadlines wall time? Yes, from the moment that the event is delivered, with
+// all that the host does for the guest meanwhile. What an actor waits for a slot
+// does not count.
 //
-// Why is a late event a trap even if the guest has finished it? The watch rings
-// once; to tell "a moment too late" from "too late" would be a race. Its effects
-// are dropped like those of any trap.
+// When does an actor leave its slot? When somebody else needs one and it has been
+// idle longest. With as many slots as active actors nothing is ever moved; with
+// more actors each event costs a move, some microseconds for a small guest.
 //
-// How do deadlines get a stack? wazero unwinds them with an error that has none.
-// It tells a CloseNotifier first, on the guest's goroutine, and a panic there
-// unwinds with a stack. It asks that notifiers do not panic, because resources
-// may leak: ours are Go memory. If a later version behaves otherwise, the stack
-// is lost and the kind stays right; tests of both hold it.
+// Whose state may a slot not hold? One that is not all in memory and globals:
+// of modules that change tables, drop passive segments, or have mutable
+// references. Each instance of those keeps a WebAssembly instance of its own, and
+// Load logs why.
 //
-// What is the memory of an instance? A Go slice, grown by a quarter more than was
-// asked and never beyond the limit. That is noscan memory of the Go heap. While
-// it grows, old and new exist, and with them up to twice the limit.
+// What of a memory that has grown? It cannot shrink again, and a guest can see its
+// size. A state goes into a slot of its size, or of a smaller one that grows; if
+// all are larger, one is replaced.
+//
+// What happens to garbage? A guest with a collector leaves more of it with every
+// event, until the collector runs, and all that would be kept. When a state has
+// grown by 8 KiB the guest gets an idle event, in which SDKs collect. Go does not
+// clear what it frees; told by GODEBUG=clobberfree=1 it overwrites it with one
+// pattern, which takes a few bytes in a delta. A plugin for which this is no use
+// is not asked again.
+//
+// Why is klauspost/compress here? Idle states above half a KiB are packed with its
+// S2, which takes about a microsecond a KiB and halves those of guests with a
+// garbage collector. The standard library's flate is ten times slower.
+//
+// Do copies of one snapshot draw the same random numbers? Not those that ask the
+// host (random_get, and what is built on it lazily). A generator that was seeded
+// before the snapshot would: the Go SDK reseeds the runtime's at the first event.
 //
 // What bounds recursion? wazero: its stack for an exported function doubles up to
 // 84 MB, beyond Limits.Memory and on the Go heap, 126 MB while it is copied the
-// last time. It goes with the dead instance. A guest that recurses deep and
-// returns keeps its stack until it is closed. No option of wazero changes that;
-// a depth counter in rewritten code can.
+// last time. A slot whose guest overflowed it is replaced.
 //
 // Why is a module screened before wazero decodes it? The decoder allocates for
 // counts that it has not verified. Twenty bytes that announce four billion

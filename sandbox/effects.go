@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"rtd/sandbox/abi"
@@ -29,6 +30,25 @@ type effects struct {
 	bytes   int    // of records so far
 	replied bool
 	topics  []string // declared in start
+	scratch span     // declared in start
+}
+
+// span is a range of linear memory.
+type span struct{ from, to uint32 }
+
+// effectsPool has one for every instance whose effects are being applied.
+var effectsPool = sync.Pool{New: func() any { return new(effects) }}
+
+func newEffects(l Limits) *effects {
+	c := effectsPool.Get().(*effects)
+	c.limits = l
+	return c
+}
+
+func (c *effects) free() {
+	c.begin(0)
+	c.topics, c.scratch = nil, span{}
+	effectsPool.Put(c)
 }
 
 func (c *effects) begin(event abi.Kind) {
@@ -60,8 +80,11 @@ func (c *effects) add(record []byte) abi.Code {
 		return abi.CodeMalformed
 	}
 	c.bytes += len(record)
-	if kind == abi.EffectHandles {
+	switch kind {
+	case abi.EffectHandles:
 		return c.declare(effect.Name)
+	case abi.EffectScratch:
+		return c.forget(effect.Payload)
 	}
 	c.replied = c.replied || kind == abi.EffectReply
 	c.list = append(c.list, effect)
@@ -71,16 +94,17 @@ func (c *effects) add(record []byte) abi.Code {
 // allowed says whether this kind of effect may be asked for now.
 func (c *effects) allowed(kind abi.Kind) abi.Code {
 	starting := c.event == abi.EventStart
+	silent := starting || c.event == abi.EventIdle // there is no topic and no client
 	switch kind {
 	case abi.EffectReply:
-		if starting || c.replied {
+		if silent || c.replied {
 			return abi.CodeNotNow
 		}
 	case abi.EffectPush, abi.EffectBroadcast, abi.EffectBroadcastFrom:
-		if starting { // there is no topic and no client yet
+		if silent {
 			return abi.CodeNotNow
 		}
-	case abi.EffectHandles:
+	case abi.EffectHandles, abi.EffectScratch:
 		if !starting {
 			return abi.CodeNotNow
 		}
@@ -102,6 +126,15 @@ func (c *effects) declare(pattern string) abi.Code {
 		return abi.CodeTooMuch
 	}
 	c.topics = append(c.topics, pattern)
+	return 0
+}
+
+// forget notes which memory means nothing between events.
+func (c *effects) forget(payload []byte) abi.Code {
+	if len(payload) != 8 {
+		return abi.CodeMalformed
+	}
+	c.scratch = span{binary.LittleEndian.Uint32(payload), binary.LittleEndian.Uint32(payload[4:])}
 	return 0
 }
 

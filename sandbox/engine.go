@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/tetratelabs/wazero"
+
+	"rtd/sandbox/image"
 )
 
 // ErrClosed is returned when something is asked of a closed Engine, Plugin or
@@ -33,6 +35,7 @@ type Options struct {
 // safe for concurrent use.
 type Engine struct {
 	cache wazero.CompilationCache
+	store image.Store // of states at rest
 
 	mu      sync.Mutex
 	plugins map[*Plugin]struct{} // all whose resources are not freed yet
@@ -52,6 +55,14 @@ func NewEngine(o Options) (*Engine, error) {
 	}
 	return e, nil
 }
+
+// EngineStats are the figures of an engine.
+type EngineStats struct {
+	IdleBytes int64 // of memory that holds the states of idle instances
+}
+
+// Stats returns the figures of this moment.
+func (e *Engine) Stats() EngineStats { return EngineStats{IdleBytes: e.store.Bytes()} }
 
 // Close closes all plugins and waits until their last instances are closed.
 // When ctx ends first, it names the plugins that are still in use and frees
@@ -83,6 +94,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		slices.Sort(inUse)
 		return fmt.Errorf("close engine: still in use: %v: %w", inUse, ctx.Err())
 	}
+	e.store.Close()
 	return e.cache.Close(ctx)
 }
 

@@ -1,92 +1,65 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math"
-	"runtime/debug"
 	"sync"
-	"time"
-
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"rtd/sandbox/abi"
+	"rtd/sandbox/image"
 )
 
 // ErrTooLarge says that a guest has no room for an event. The guest lives on.
 var ErrTooLarge = errors.New("event too large for the guest")
 
-// ErrBusy says that Handle was called while another event was being handled.
-var ErrBusy = errors.New("instance is busy with another event")
-
-// Instance is one live guest with a memory of its own. It handles one event at
-// a time: a second Handle meanwhile gets [ErrBusy], Close waits. Different
-// instances run in parallel.
+// Instance is one actor's guest, with a memory of its own. It handles one event
+// at a time; a second Handle waits. Different instances run in parallel.
+//
+// An instance is no WebAssembly instance. It has one of its plugin's slots while it handles an
+// event, and for as long afterwards as nobody else needs that. Then it
+// is only what its memory differs by from the snapshot.
 type Instance struct {
 	plugin *Plugin
-	log    *slog.Logger
+	topic  string
 
-	mu     sync.Mutex // held while an event is handled; guards all below
-	closed bool
-	trap   *Trap // what the guest died of, if it did
-
-	mod           api.Module
-	memory        linearMemory
-	inbox, handle api.Function // 12 KB each, so one per instance and export
-	stack         [1]uint64    // parameter and result of a call
-
-	watch   watch
-	event   *abi.Event // at hand; nil before the start event
-	effects effects
-	output  output
+	mu        sync.Mutex // held while an event is handled; guards all below
+	trap      *Trap      // what the guest died of, if it did
+	slot      *slot      // its state is in there,
+	idle      image.Ref  // or here; if in neither, it is the snapshot
+	compacted uint32     // bytes of its state when it was compacted last
+	effects   *effects   // of the last event, until Release
+	pages     uint32     // of its memory while it is idle
+	closed    bool
 }
 
-// Start makes an instance: it instantiates the module and runs _initialize and
-// the start event. An error is a [*Trap], [ErrTooLarge] when the guest refuses
-// its start event, [ErrClosed], or ctx's, which may end the wait for a core but
-// not the guest. log takes the guest's output; nil means the plugin's.
-func (p *Plugin) Start(ctx context.Context, log *slog.Logger) (*Instance, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	select {
-	case p.starting <- struct{}{}:
-		defer func() { <-p.starting }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+// Start makes an instance in the state that the guest had after its start event.
+// topic is for log lines. The error is [ErrClosed], or a [*Trap] if the plugin has to
+// start every instance anew and this one fails.
+func (p *Plugin) Start(topic string) (*Instance, error) {
 	if err := p.acquire(); err != nil {
 		return nil, err
 	}
-	if log == nil {
-		log = p.log
-	}
-	i := &Instance{plugin: p, log: log}
-	i.memory.limit = p.limits.Memory
-	i.effects.limits = p.limits
-	i.watch.init(i)
 	p.counters.started.Add(1)
-	if _, err := i.run(p.startEvent(), (*Instance).start); err != nil {
-		i.Close()
-		return nil, err
+	i := &Instance{plugin: p, topic: topic}
+	if p.pinned != "" {
+		if err := i.startPinned(); err != nil {
+			p.release()
+			return nil, err
+		}
 	}
 	return i, nil
 }
 
 // Handle gives the guest an event and returns the effects that it asks for.
-// They and their payloads belong to the instance and are valid until the next
-// Handle or Close. e's payload is copied and may be reused at once.
+// While all slots are in use it waits for its turn, which the others' deadlines bound.
+// They and their payloads are valid until Release, Close or the next Handle. e's payload is
+// copied and may be reused at once.
 //
 // An error is [ErrTooLarge], after which the instance goes on, or a [*Trap],
 // after which it is dead: every further Handle returns the same trap, and
 // there is nothing to do but Close.
 func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
-	if !i.mu.TryLock() {
-		return nil, ErrBusy
-	}
+	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
 	case i.trap != nil:
@@ -94,10 +67,41 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 	case i.closed:
 		return nil, ErrClosed
 	}
-	return i.run(e, (*Instance).deliver)
+	s, err := i.wake()
+	if err != nil {
+		i.trap = i.plugin.lost(err, e)
+		return nil, i.trap
+	}
+	if i.effects == nil {
+		i.effects = newEffects(i.plugin.limits)
+	}
+	s.effects = i.effects
+	err = s.run(e, i, (*slot).deliver)
+	s.effects = nil
+	if errors.As(err, &i.trap) {
+		i.dropEffects()
+		i.plugin.retire(s)
+		return nil, i.trap
+	}
+	i.slot = s
+	if i.plugin.pinned == "" {
+		i.plugin.pool.release(s, i)
+	}
+	if err != nil {
+		i.dropEffects()
+		return nil, err
+	}
+	return i.effects.list, nil
 }
 
-// Close ends the guest and frees its memory. It waits for an event that is
+// Release says that the effects of the last Handle are no longer used.
+func (i *Instance) Release() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.dropEffects()
+}
+
+// Close ends the guest and forgets its state. It waits for an event that is
 // being handled. Closing twice does nothing.
 func (i *Instance) Close() {
 	i.mu.Lock()
@@ -106,117 +110,47 @@ func (i *Instance) Close() {
 		return
 	}
 	i.closed = true
-	i.drop()
+	i.dropEffects()
+	i.forget()
+	if s := i.slot; s != nil {
+		i.slot = nil
+		if i.plugin.pinned == "" {
+			i.plugin.pool.reclaim(s)
+		}
+		i.plugin.retire(s)
+	}
 	i.plugin.release()
 }
 
-// run does work under the limits and turns the guest's death into a trap.
-func (i *Instance) run(e *abi.Event, work func(*Instance, *abi.Event) error) ([]abi.Effect, error) {
-	i.memory.denied = 0
-	i.effects.begin(e.Kind)
-	i.output.begin(i.log, i.plugin.limits.LogLines)
-
-	begin := time.Now()
-	i.watch.arm(i.plugin.limits.Deadline)
-	err := i.protect(e, work)
-	if !i.watch.disarm() {
-		err = outOfTime(err)
+// log is what the guest's output goes to. It is made when there is some.
+func (i *Instance) log() *slog.Logger {
+	if i.topic == "" {
+		return i.plugin.log
 	}
-	i.event = nil
-
-	c := &i.plugin.counters
-	c.events.Add(1)
-	c.nanos.Add(int64(time.Since(begin)))
-	if err != nil && !errors.Is(err, ErrTooLarge) {
-		i.trap = i.diagnose(err, e)
-		c.traps[i.trap.Kind.index()].Add(1)
-		i.drop()
-		return nil, i.trap
-	}
-	i.output.end()
-	if err != nil {
-		return nil, err
-	}
-	return i.effects.list, nil
+	return i.plugin.log.With("topic", i.topic)
 }
 
-// start brings the guest up to the end of its start event.
-func (i *Instance) start(e *abi.Event) error {
-	ctx := experimental.WithMemoryAllocator(&i.watch, &i.memory)
-	ctx = experimental.WithCloseNotifier(ctx, &i.watch)
-	var err error
-	if i.mod, err = i.plugin.runtime.InstantiateModule(ctx, i.plugin.compiled, moduleConfig); err != nil {
-		return err
+func (i *Instance) dropEffects() {
+	if i.effects != nil {
+		i.effects.free()
+		i.effects = nil
 	}
-	if f := i.mod.ExportedFunction(abi.ExportInitialize); f != nil {
-		if err := f.CallWithStack(&i.watch, nil); err != nil {
-			return err
-		}
-	}
-	i.inbox = i.mod.ExportedFunction(abi.ExportInbox)
-	i.handle = i.mod.ExportedFunction(abi.ExportHandle)
-	return i.deliver(e)
 }
 
-// deliver writes an event where the guest wants it and has it handled.
-func (i *Instance) deliver(e *abi.Event) error {
-	i.event = e
-	size := e.Size()
-	if size > math.MaxInt32 || int64(size) > i.memory.limit {
-		return fmt.Errorf("%w: %s, its memory limit is %s", ErrTooLarge, byteSize(int64(size)), byteSize(i.memory.limit))
-	}
-	at, err := i.call(i.inbox, uint32(size))
+// startPinned gives the instance a slot of its own, in which the guest starts.
+func (i *Instance) startPinned() error {
+	s, err := i.plugin.newSlot()
 	if err != nil {
+		return i.plugin.lost(err, i.plugin.startEvent())
+	}
+	s.effects = newEffects(i.plugin.limits)
+	err = s.run(i.plugin.startEvent(), i, (*slot).initialise)
+	s.effects.free()
+	s.effects = nil
+	if err != nil {
+		s.close()
 		return err
 	}
-	if at == 0 {
-		return fmt.Errorf("%w: its inbox refused %s", ErrTooLarge, byteSize(int64(size)))
-	}
-	room, ok := i.mod.Memory().Read(at, uint32(size))
-	if !ok {
-		return &protocolError{fmt.Sprintf("inbox(%d) returned %#x, memory ends at %#x", size, at, i.mod.Memory().Size())}
-	}
-	abi.AppendEvent(room[:0], e)
-	result, err := i.call(i.handle, uint32(size))
-	if err != nil {
-		return err
-	}
-	if result != 0 {
-		return &protocolError{fmt.Sprintf("handle returned %d, want 0", int32(result))}
-	}
+	i.slot = s
 	return nil
-}
-
-func (i *Instance) call(f api.Function, arg uint32) (uint32, error) {
-	i.stack[0] = uint64(arg)
-	err := f.CallWithStack(&i.watch, i.stack[:])
-	return uint32(i.stack[0]), err
-}
-
-// drop lets go of the guest's memory, stacks and buffers.
-func (i *Instance) drop() {
-	if i.mod != nil {
-		_ = i.mod.Close(context.Background()) // no files, nothing to fail
-	}
-	i.mod, i.inbox, i.handle = nil, nil, nil
-	i.memory.bytes = nil
-	i.effects.list, i.effects.arena = nil, nil
-	i.output = output{}
-}
-
-// protect keeps a panic that leaves wazero from ending the process. One is
-// expected: the watch's, when the deadline passes as a call begins or ends.
-func (i *Instance) protect(e *abi.Event, work func(*Instance, *abi.Event) error) (err error) {
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case error:
-			if err = r; !errors.Is(r, errDeadline) {
-				err = &internalError{fmt.Sprint(r), debug.Stack()}
-			}
-		default:
-			err = &internalError{fmt.Sprint(r), debug.Stack()}
-		}
-	}()
-	return work(i, e)
 }

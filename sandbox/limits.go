@@ -22,6 +22,9 @@ type Limits struct {
 	// LogLines is how many lines a guest may log in one event, by itself or on
 	// standard output and error. Those beyond are counted only. Default 100.
 	LogLines int
+	// Slots is the largest number of WebAssembly instances in which the
+	// plugin's instances take turns. Default 64.
+	Slots int
 }
 
 const (
@@ -46,7 +49,12 @@ func (l Limits) withDefaults() (Limits, error) {
 	if l.LogLines == 0 {
 		l.LogLines = 100
 	}
+	if l.Slots == 0 {
+		l.Slots = 64
+	}
 	switch {
+	case l.Slots < 0:
+		return l, fmt.Errorf("limit of slots is %d, want more than 0", l.Slots)
 	case l.Memory < pageSize || l.Memory > maxMemory:
 		return l, fmt.Errorf("memory limit is %d bytes, want 64 KiB to 4 GiB", l.Memory)
 	case l.Deadline < 0:

@@ -20,9 +20,9 @@ const (
 // Lines of standard error wait for the end of the event: if the guest dies,
 // they belong to the trap and are not logged as well.
 type output struct {
-	log     *slog.Logger
-	left    int // lines that may still be logged in this event
-	dropped int // lines that were too many
+	from    *Instance // whose output it is
+	left    int       // lines that may still be logged in this event
+	dropped int       // lines that were too many
 
 	partial [2]line  // of stdout and stderr
 	errors  []string // lines of stderr
@@ -36,8 +36,8 @@ type line struct {
 	cut  bool // there was more
 }
 
-func (o *output) begin(log *slog.Logger, lines int) {
-	o.log, o.left, o.dropped = log, lines, 0
+func (o *output) begin(from *Instance, lines int) {
+	o.from, o.left, o.dropped = from, lines, 0
 	o.errors, o.said, o.words = o.errors[:0], o.said[:0], o.words[:0]
 }
 
@@ -54,10 +54,10 @@ func (o *output) flush() {
 func (o *output) end() {
 	o.flush()
 	for _, text := range o.errors {
-		o.log.Warn(text, "from", "stderr")
+		o.from.log().Warn(text, "from", "stderr")
 	}
 	if o.dropped > 0 {
-		o.log.Warn("guest logs too much in one event", "dropped_lines", o.dropped)
+		o.from.log().Warn("guest logs too much in one event", "dropped_lines", o.dropped)
 	}
 }
 
@@ -66,7 +66,7 @@ func (o *output) message(level string, text []byte) {
 	if !o.take() {
 		return
 	}
-	o.log.Log(context.Background(), levelOf(level), printable(text, maxLine), "from", "log")
+	o.from.log().Log(context.Background(), levelOf(level), printable(text, maxLine), "from", "log")
 }
 
 func levelOf(name string) slog.Level {
@@ -115,7 +115,7 @@ func (o *output) endLine(fd uint32) {
 		o.errors = append(o.errors, text)
 		return
 	}
-	o.log.Info(text, "from", "stdout")
+	o.from.log().Info(text, "from", "stdout")
 }
 
 // take counts a line against the event's limit.

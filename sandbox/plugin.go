@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +14,8 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"rtd/sandbox/abi"
+	"rtd/sandbox/image"
+	"rtd/sandbox/rewrite"
 )
 
 // LoadOptions say what a module is loaded as.
@@ -44,12 +46,17 @@ type Plugin struct {
 	// every function type that a runtime has ever seen. Machine code is shared
 	// through the engine's cache all the same.
 	runtime  wazero.Runtime
+	module   *rewrite.Module
 	compiled wazero.CompiledModule
 
-	// starting has room for as many starts as there are cores. A Go guest takes
-	// milliseconds of CPU to start: if a thousand did so side by side, each would
-	// miss its deadline.
-	starting chan struct{}
+	// The guest after its start event: what every instance begins with. If
+	// pinned says why that cannot be, every instance starts anew, in a slot of its own.
+	snapshot *image.Snapshot
+	globals  []uint64
+	scratch  span
+	pinned   string
+	pool     pool
+	futile   atomic.Int32 // compactions in a row that were of no use
 
 	mu     sync.Mutex
 	live   int // instances that hold a reference, those that are starting included
@@ -66,16 +73,19 @@ type LoadStats struct {
 
 // Stats count what has happened to a plugin since it was loaded.
 type Stats struct {
-	Live    int64              // instances now
-	Started int64              // instances started, failed ones and Load's own included
-	Events  int64              // events delivered, start events included
-	Time    time.Duration      // spent in guests and in what the host did for them
-	Traps   map[TrapKind]int64 // by kind; kinds that did not happen are missing
+	Live    int64         // instances now
+	Slots   int64         // WebAssembly instances now, in which they take turns
+	Started int64         // instances started, failed ones included
+	Events  int64         // events delivered, start events included
+	Time    time.Duration // of processor, in guests and in what the host did for them
+	// Reductions are calls and rounds of loops, about.
+	Reductions int64
+	Traps      map[TrapKind]int64 // by kind; kinds that did not happen are missing
 }
 
 type counters struct {
-	started, events, nanos atomic.Int64
-	traps                  [len(trapKinds)]atomic.Int64
+	started, events, nanos, reductions atomic.Int64
+	traps                              [len(trapKinds)]atomic.Int64
 }
 
 // Load compiles a module, checks that it keeps the contract of package abi,
@@ -108,10 +118,10 @@ func (e *Engine) load(ctx context.Context, wasm []byte, o LoadOptions) (*Plugin,
 	p := &Plugin{
 		engine: e, name: o.Name, version: o.Version, config: slices.Clone(o.Config),
 		limits: limits, log: o.Log, size: len(wasm),
-		starting: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		live:     1, // this function, so that Engine.Close waits for it
-		freed:    make(chan struct{}),
+		live:  1, // this function, so that Engine.Close waits for it
+		freed: make(chan struct{}),
 	}
+	p.pool.init(p, limits.Slots)
 	if err := e.adopt(p); err != nil {
 		return nil, err
 	}
@@ -120,7 +130,7 @@ func (e *Engine) load(ctx context.Context, wasm []byte, o LoadOptions) (*Plugin,
 		p.Close()
 		return nil, err
 	}
-	if err := p.trial(ctx); err != nil {
+	if err := p.trial(); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -134,33 +144,81 @@ func (p *Plugin) compile(ctx context.Context, wasm []byte) error {
 	if err != nil {
 		return err
 	}
+	if p.module, err = rewrite.Rewrite(wasm, rewrite.Options{YieldModule: yieldModule, YieldName: yieldName}); err != nil {
+		return err
+	}
+	p.pinned = strings.Join(p.module.Pinned, "; ")
 	config := wazero.NewRuntimeConfig().
 		WithCompilationCache(p.engine.cache).
-		WithCloseOnContextDone(true). // look at the watch in loops and calls
-		WithDebugInfoEnabled(false)   // never parse a stranger's DWARF in the host
+		WithDebugInfoEnabled(false) // never parse a stranger's DWARF in the host
 	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	if err := addHostModules(ctx, p.runtime); err != nil {
 		return err
 	}
-	if p.compiled, err = compileModule(ctx, p.runtime, wasm); err != nil {
+	if p.compiled, err = compileModule(ctx, p.runtime, p.module.WASM); err != nil {
 		return err
 	}
+	p.module.WASM = nil // compiled
 	p.loaded.Compile = time.Since(begin)
 	return checkContract(p.compiled)
 }
 
-// trial starts the instance that shows whether the module works at all.
-func (p *Plugin) trial(ctx context.Context) error {
+// trial starts the guest once. That shows whether it works at all, and gives the
+// snapshot.
+func (p *Plugin) trial() error {
 	begin := time.Now()
-	i, err := p.Start(ctx, nil)
+	var err error
+	if p.snapshot, err = image.NewSnapshot(nil); err != nil {
+		return err
+	}
+	i := &Instance{plugin: p}
+	s, err := p.newSlot()
 	if err != nil {
 		return err
 	}
+	defer s.close()
+	s.effects = newEffects(p.limits)
+	defer s.effects.free()
+	if err := s.run(p.startEvent(), i, (*slot).initialise); err != nil {
+		return err
+	}
 	p.loaded.Start = time.Since(begin)
-	p.loaded.Memory = int64(len(i.memory.bytes))
-	p.topics = slices.Clone(i.effects.topics)
-	i.Close()
-	return nil
+	p.loaded.Memory = int64(s.memory.image.Size())
+	p.topics, p.scratch = slices.Clone(s.effects.topics), s.effects.scratch
+	if p.pinned != "" {
+		p.log.Warn("guest cannot be hibernated, every instance stays in memory", "cause", p.pinned)
+		return nil
+	}
+	p.globals = make([]uint64, len(s.globals))
+	for n, g := range s.globals {
+		p.globals[n] = g.Get()
+	}
+	p.snapshot, err = image.NewSnapshot(s.memory.image.Bytes())
+	return err
+}
+
+// retire takes a slot back whose state is not needed any more.
+func (p *Plugin) retire(s *slot) {
+	if p.pinned != "" {
+		s.close()
+		return
+	}
+	if !s.broken {
+		s.scrub()
+	}
+	p.pool.release(s, nil)
+}
+
+// compacts says whether guests are told to collect their garbage: until that
+// was of no use a few times.
+func (p *Plugin) compacts() bool { return p.futile.Load() < 8 }
+
+func (p *Plugin) compacted(before, after int) {
+	if after < before-before/4 {
+		p.futile.Store(0)
+	} else {
+		p.futile.Add(1)
+	}
 }
 
 // Name returns the name under which the plugin was loaded.
@@ -182,10 +240,11 @@ func (p *Plugin) LoadStats() LoadStats { return p.loaded }
 // Stats returns what has happened so far.
 func (p *Plugin) Stats() Stats {
 	s := Stats{
-		Started: p.counters.started.Load(),
-		Events:  p.counters.events.Load(),
-		Time:    time.Duration(p.counters.nanos.Load()),
-		Traps:   map[TrapKind]int64{},
+		Started:    p.counters.started.Load(),
+		Events:     p.counters.events.Load(),
+		Time:       time.Duration(p.counters.nanos.Load()),
+		Reductions: p.counters.reductions.Load(),
+		Traps:      map[TrapKind]int64{},
 	}
 	for i, kind := range trapKinds {
 		if n := p.counters.traps[i].Load(); n > 0 {
@@ -195,6 +254,7 @@ func (p *Plugin) Stats() Stats {
 	p.mu.Lock()
 	s.Live = int64(p.live)
 	p.mu.Unlock()
+	s.Slots = p.pool.slots()
 	return s
 }
 
@@ -234,6 +294,10 @@ func (p *Plugin) freeIfUnused() {
 		return
 	}
 	ctx := context.Background() // freeing is not to be interrupted
+	p.pool.close()
+	if p.snapshot != nil {
+		p.snapshot.Close()
+	}
 	if p.compiled != nil {
 		_ = p.compiled.Close(ctx) // never fails: it drops a reference
 	}

@@ -27,7 +27,7 @@ const (
 // pollOneoff waits for the first of some clocks: poll_oneoff(in, out, count,
 // result). Files are answered "not supported" at once. The wait ends with the
 // deadline, and the guest with it.
-func pollOneoff(i *Instance, mem api.Memory, a []uint64) uint32 {
+func pollOneoff(s *slot, mem api.Memory, a []uint64) uint32 {
 	const maxSubscriptions = 1024
 	in, out, count, result := uint32(a[0]), uint32(a[1]), uint32(a[2]), uint32(a[3])
 	if count == 0 || count > maxSubscriptions {
@@ -49,7 +49,7 @@ func pollOneoff(i *Instance, mem api.Memory, a []uint64) uint32 {
 		first = min(first, max(waits[n], 0))
 	}
 	if first > 0 {
-		i.watch.sleep(first)
+		s.sleep(first)
 	}
 
 	var events uint32

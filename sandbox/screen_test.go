@@ -87,7 +87,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		defer p.Close()
-		if i, err := p.Start(t.Context(), nil); err == nil {
+		if i, err := p.Start(""); err == nil {
 			i.Handle(message("echo", "0"))
 			i.Close()
 		}

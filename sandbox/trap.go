@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tetratelabs/wazero/sys"
-
 	"rtd/sandbox/abi"
 )
 
@@ -95,11 +93,11 @@ func (e *internalError) Error() string { return e.what }
 
 // diagnose says what the guest died of, by the error's structure: what the
 // guest has printed is quoted, but decides nothing.
-func (i *Instance) diagnose(err error, e *abi.Event) *Trap {
+func (s *slot) diagnose(err error, e *abi.Event) *Trap {
 	t := &Trap{
-		Plugin: i.plugin.name, Version: i.plugin.version,
+		Plugin: s.plugin.name, Version: s.plugin.version,
 		Event: e.Kind, Name: e.Name,
-		Stack: stackOf(err, i.plugin.compiled.Name()),
+		Stack: stackOf(err, s.plugin.compiled.Name()),
 	}
 	var (
 		exit     *exitError
@@ -107,11 +105,10 @@ func (i *Instance) diagnose(err error, e *abi.Event) *Trap {
 		protocol *protocolError
 		bug      *internalError
 		panicked runtime.Error
-		closed   *sys.ExitError
 	)
 	switch {
-	case errors.Is(err, errDeadline), errors.As(err, &closed):
-		t.Kind, t.Cause = KindDeadline, fmt.Sprintf("took longer than %v", i.plugin.limits.Deadline)
+	case errors.Is(err, errDeadline):
+		t.Kind, t.Cause = KindDeadline, fmt.Sprintf("took longer than %v", s.plugin.limits.Deadline)
 	case errors.As(err, &exit):
 		t.Kind, t.Cause = KindExit, fmt.Sprintf("exit status %d", exit.status)
 	case errors.As(err, &abort):
@@ -120,26 +117,26 @@ func (i *Instance) diagnose(err error, e *abi.Event) *Trap {
 		t.Kind, t.Cause = KindProtocol, protocol.what
 	case errors.As(err, &bug):
 		t.Kind, t.Cause = KindInternal, printable([]byte(bug.what), maxCause)
-		i.log.Error("panic under a guest", "panic", bug.what, "stack", string(bug.stack))
+		s.of.log().Error("panic under a guest", "panic", bug.what, "stack", string(bug.stack))
 	case errors.As(err, &panicked):
 		t.Kind, t.Cause = KindInternal, printable([]byte(panicked.Error()), maxCause)
-		i.log.Error("panic under a guest", "panic", err)
+		s.of.log().Error("panic under a guest", "panic", err)
 	case isStackOverflow(err):
 		t.Kind, t.Cause = KindStack, "recursion without end"
 	default:
 		t.Kind, t.Cause = KindTrap, printable([]byte(innermost(err).Error()), maxCause)
 	}
 
-	i.output.flush() // the last words may lack a newline
-	if words := i.output.lastWords(); words != "" && (t.Kind == KindTrap || t.Kind == KindExit) {
+	s.output.flush() // the last words may lack a newline
+	if words := s.output.lastWords(); words != "" && (t.Kind == KindTrap || t.Kind == KindExit) {
 		t.Cause += ": " + words
 	}
-	if i.memory.denied > 0 && (t.Kind == KindTrap || t.Kind == KindExit || t.Kind == KindProtocol) {
+	if s.memory.denied > 0 && (t.Kind == KindTrap || t.Kind == KindExit || t.Kind == KindProtocol) {
 		t.Kind = KindMemory
 		t.Cause = fmt.Sprintf("wanted %s, the limit is %s; then %s",
-			byteSize(i.memory.denied), byteSize(i.memory.limit), t.Cause)
+			byteSize(s.memory.denied), byteSize(s.memory.limit), t.Cause)
 	}
-	t.Output = strings.ToValidUTF8(string(i.output.said), "\uFFFD")
+	t.Output = strings.ToValidUTF8(string(s.output.said), "\uFFFD")
 	return t
 }
 
@@ -171,6 +168,9 @@ func stackOf(err error, module string) []string {
 	for line := range strings.SplitSeq(text, "\n\t") {
 		if match := frame.FindStringSubmatch(line); match != nil {
 			name := strings.TrimPrefix(match[1], module+".")
+			if name == yieldModule+"."+yieldName || strings.HasPrefix(name, yieldModule+":") {
+				continue // what the rewriter has added
+			}
 			name = goMethod.ReplaceAllString(name, ".(*$1).")
 			stack = append(stack, printable([]byte(name), maxName))
 		}
@@ -189,3 +189,10 @@ var frame = func() *regexp.Regexp {
 	const ts = t + `(?:,` + t + `)*`
 	return regexp.MustCompile(`^(.+?)\((?:` + ts + `)?\)(?: ` + t + `| \(` + ts + `\))?$`)
 }()
+
+// lost is the trap of an instance whose state is gone, or could not be brought
+// into a slot, through no fault of its own.
+func (p *Plugin) lost(err error, e *abi.Event) *Trap {
+	p.counters.traps[KindInternal.index()].Add(1)
+	return &Trap{Kind: KindInternal, Plugin: p.name, Version: p.version, Event: e.Kind, Name: e.Name, Cause: err.Error()}
+}

@@ -136,7 +136,7 @@ func TestDeathsBeforeTheFirstEvent(t *testing.T) {
 		kind  sandbox.TrapKind
 		stack []string
 	}{
-		{"start_loop", sandbox.KindDeadline, nil},
+		{"start_loop", sandbox.KindDeadline, []string{"spin"}},
 		{"start_trap", sandbox.KindTrap, []string{"boom"}},
 		{"init_loop", sandbox.KindDeadline, []string{"spin"}},
 		{"init_trap", sandbox.KindTrap, []string{"setup"}},
@@ -184,7 +184,7 @@ func TestMemoryIsGrownWithoutWaste(t *testing.T) {
 	result := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			i, err := p.Start(b.Context(), nil)
+			i, err := p.Start("")
 			if err != nil {
 				b.Fatal(err)
 			}

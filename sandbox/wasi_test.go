@@ -132,14 +132,21 @@ func TestWASI(t *testing.T) {
 		}
 		p.want(0, "random_get", free, 0x10000)
 	})
-	t.Run("no arguments and environment", func(t *testing.T) {
-		for _, name := range []string{"args_sizes_get", "environ_sizes_get"} {
-			if memory := p.want(0, name, scratch, scratch+4); u64(memory) != 0 {
-				t.Errorf("%s = %x", name, memory[:8])
-			}
+	t.Run("no arguments", func(t *testing.T) {
+		if memory := p.want(0, "args_sizes_get", scratch, scratch+4); u64(memory) != 0 {
+			t.Errorf("args_sizes_get = %x", memory[:8])
 		}
 		p.want(0, "args_get", 0, 0)
-		p.want(0, "environ_get", 0, 0)
+	})
+	t.Run("environment", func(t *testing.T) {
+		const want = "GODEBUG=clobberfree=1\x00"
+		if memory := p.want(0, "environ_sizes_get", scratch, scratch+4); u32(memory) != 1 || u32(memory[4:]) != uint32(len(want)) {
+			t.Errorf("environ_sizes_get = %x", memory[:8])
+		}
+		if memory := p.want(0, "environ_get", scratch, scratch+8); string(memory[8:8+len(want)]) != want {
+			t.Errorf("environ_get = %q", memory[:40])
+		}
+		p.want(fault, "environ_get", scratch, 0xffffffff)
 	})
 	t.Run("descriptors", func(t *testing.T) {
 		for fd := range uint64(3) {

@@ -103,6 +103,9 @@ type Plugin struct {
 	// Mailbox is how many messages may wait for one channel.
 	Mailbox int `toml:"mailbox" range:"1..1000000"`
 
+	// Slots is in how many resident instances the plugin's guests take turns.
+	Slots int `toml:"slots" range:"1..10000"`
+
 	// Config is handed to the guest as JSON. It holds string, bool, int64, float64 (finite), []any and
 	// map[string]any, never a date: those are strings. Treat it as read-only, it is shared.
 	Config map[string]any `toml:"config"`
@@ -138,6 +141,7 @@ func defaultPlugin() Plugin {
 		Memory:      64 << 20,
 		Deadline:    time.Second,
 		Mailbox:     1000,
+		Slots:       64,
 		Config:      map[string]any{},
 	}
 }

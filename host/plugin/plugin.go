@@ -2,10 +2,8 @@ package plugin
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"errors"
-	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -98,15 +96,13 @@ type release struct {
 	hash     [sha256.Size]byte
 	settings Settings
 	topics   []string
-	log      *slog.Logger
 	latency  Histogram
 	next     atomic.Pointer[release] // the one that has replaced it
 }
 
-func newRelease(module *sandbox.Plugin, wasm []byte, hash [sha256.Size]byte, settings Settings, topics []string, log *slog.Logger) *release {
+func newRelease(module *sandbox.Plugin, wasm []byte, hash [sha256.Size]byte, settings Settings, topics []string) *release {
 	r := &release{
 		module: module, wasm: wasm, hash: hash, settings: settings, topics: topics,
-		log: log.With("plugin", module.Name(), "version", module.Version()),
 	}
 	r.version = channels.Version{
 		ID:      module.Version(),
@@ -136,7 +132,7 @@ type guest struct {
 // replaced it and closed this one. It then gets a guest of the other at once; as
 // it is among the channels that are told to move there, it soon knows.
 func (r *release) newGuest(topic string) (channels.Guest, error) {
-	i, err := r.module.Start(context.Background(), r.log.With("topic", topic))
+	i, err := r.module.Start(topic)
 	if next := r.next.Load(); next != nil && errors.Is(err, sandbox.ErrClosed) {
 		return next.newGuest(topic)
 	}

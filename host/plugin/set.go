@@ -180,7 +180,7 @@ func (s *Set) load(ctx context.Context, name string, wasm []byte, hash [sha256.S
 		module.Close()
 		return nil, fmt.Errorf("it declares no topics; set topics in [plugin.%s] of config.toml", name)
 	}
-	return newRelease(module, wasm, hash, settings, topics, s.log), nil
+	return newRelease(module, wasm, hash, settings, topics), nil
 }
 
 // start runs a new plugin.

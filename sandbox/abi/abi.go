@@ -24,6 +24,7 @@ const (
 	EventStart   Kind = 0x001 // the instance begins; declare what it handles
 	EventJoin    Kind = 0x002 // a client joins the topic, or a join is replayed
 	EventMessage Kind = 0x003 // a client pushed a message
+	EventIdle    Kind = 0x004 // the instance has grown and will stand still: drop garbage
 )
 
 // Effects, guest to host, applied when the call succeeds.
@@ -33,6 +34,7 @@ const (
 	EffectBroadcast     Kind = 0x103 // to all members of the topic
 	EffectBroadcastFrom Kind = 0x104 // to all members but this one
 	EffectHandles       Kind = 0x105 // in start only: serve this topic pattern
+	EffectScratch       Kind = 0x106 // in start only: memory that means nothing between events
 )
 
 // Operations, guest to host, done at once.
@@ -45,11 +47,13 @@ var kindNames = map[Kind]string{
 	EventStart:          "start",
 	EventJoin:           "join",
 	EventMessage:        "message",
+	EventIdle:           "idle",
 	EffectReply:         "reply",
 	EffectPush:          "push",
 	EffectBroadcast:     "broadcast",
 	EffectBroadcastFrom: "broadcast_from",
 	EffectHandles:       "handles",
+	EffectScratch:       "scratch",
 	OpLog:               "log",
 	OpAbort:             "abort",
 }

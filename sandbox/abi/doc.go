@@ -19,8 +19,8 @@
 //
 //	memory              its linear memory
 //	inbox(i32) i32      where an event of that many bytes may be written. The
-//	                    place stays valid until handle returns. 0 says "too
-//	                    large": the sender is told, nothing traps
+//	                    place is the host's until inbox is called again. 0 says
+//	                    "too large": the sender is told, nothing traps
 //	handle(i32) i32     one event of that many bytes lies in the inbox. 0 is
 //	                    success; anything else counts as a crash
 //	_initialize()       optional: called once after instantiation, as by WASI
@@ -56,20 +56,35 @@
 //	0x001   start           plugin          config (JSON)   version
 //	0x002   join            topic           join payload                Binary, Replay
 //	0x003   message         event           payload                     Binary, WantsReply
+//	0x004   idle
 //	0x101   reply           status          response                    Binary
 //	0x102   push            event           payload                     Binary
 //	0x103   broadcast       event           payload                     Binary
 //	0x104   broadcast_from  event           payload                     Binary
 //	0x105   handles         topic pattern
+//	0x106   scratch                         from, to (two u32)
 //	0x201   log             level           text
 //	0x202   abort                           cause
 //
-// start is the first event of every instance; there a guest says with handles
-// which topics it serves. A join is answered by a reply: status "ok" accepts,
+// start is the first event of a guest; there it says with handles which topics it
+// serves. What its memory and globals are afterwards is what every instance
+// begins with: start is not repeated. A join is answered by a reply: status "ok" accepts,
 // any other refuses; no reply accepts with an empty response. A message is
 // answered by at most one reply. Payloads are the client's own bytes, never
 // re-encoded: JSON text, or anything at all where Binary is set. An empty
 // payload of a reply, push or broadcast stands for the JSON object {}.
+//
+// # Standing still
+//
+// Between events an instance may be taken from its memory and put back later,
+// perhaps into another one: only what differs from its state after start is kept. A
+// guest does not notice, but can make it cheaper. The inbox is cleared after
+// every event, so nothing of it costs anything, and nothing may point into it.
+// With scratch, in start, a guest names a range of memory whose content means
+// nothing between events, such as its stack: the host forgets it when it likes.
+// idle says that the instance has grown and will stand still: a guest with a
+// garbage collector runs it. Other guests ignore idle, as every guest
+// ignores a kind that it does not know, and returns 0.
 //
 // # Questions
 //

@@ -85,8 +85,8 @@ func TestVectors(t *testing.T) {
 		})
 	}
 	for _, k := range []abi.Kind{
-		abi.EventStart, abi.EventJoin, abi.EventMessage,
-		abi.EffectReply, abi.EffectPush, abi.EffectBroadcast, abi.EffectBroadcastFrom, abi.EffectHandles,
+		abi.EventStart, abi.EventJoin, abi.EventMessage, abi.EventIdle,
+		abi.EffectReply, abi.EffectPush, abi.EffectBroadcast, abi.EffectBroadcastFrom, abi.EffectHandles, abi.EffectScratch,
 		abi.OpLog, abi.OpAbort,
 	} {
 		if !seen[k] {

@@ -1,6 +1,9 @@
 package rtd
 
-import "strings"
+import (
+	"runtime"
+	"strings"
+)
 
 // Channel handles one client's join of one topic. Its methods are called one
 // at a time. An error that is no refusal crashes the process, as a panic does.
@@ -22,8 +25,10 @@ func Handle(pattern string, create func() Channel) {
 	routes = append(routes, route{pattern, create})
 }
 
-// OnStart registers a function that runs once, before anything else, with the
-// plugin's config table as JSON ("{}" if it has none). An error stops the deploy. Call it from init.
+// OnStart registers a function that runs once for a version of the plugin, before
+// anything else, with the config table as JSON ("{}" if it has none). All instances
+// begin with the memory that it leaves. An error stops the deploy. Call it from
+// init.
 func OnStart(f func(config []byte) error) { onStart = append(onStart, f) }
 
 // Refuse returns an error for Join to return: the client gets an error reply
@@ -109,6 +114,8 @@ func dispatch(e event) error {
 			return errString("message before join")
 		}
 		return current.HandleIn(&socket, e.name, e.payload)
+	case kindIdle:
+		runtime.GC()
 	}
 	return nil // a newer host tells of something that this SDK does not know
 }
@@ -136,6 +143,7 @@ func join(e event) error {
 			break
 		}
 	}
+	reseed()
 	socket = Socket{topic: e.name, replay: e.flags&flagReplay != 0}
 	current = chosen.create()
 	err := current.Join(&socket, e.payload)

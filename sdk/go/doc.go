@@ -38,6 +38,11 @@
 // supervisor starts a new one with fresh memory, for which Join runs
 // again with the same payload; see [Socket.Replay].
 //
+// The program starts once for each version of the plugin: package variables, init
+// and OnStart. Every process then begins with a copy of that memory, made in
+// microseconds. What OnStart has touched costs an idle process nothing, so a
+// handler that uses encoding/json may well use it once there.
+//
 // # Questions
 //
 // Why are payloads bytes? A handler that passes a payload on need not

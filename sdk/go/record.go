@@ -9,6 +9,7 @@ const (
 	kindStart   = 0x001
 	kindJoin    = 0x002
 	kindMessage = 0x003
+	kindIdle    = 0x004
 
 	kindReply         = 0x101
 	kindPush          = 0x102

@@ -1,0 +1,155 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/klauspost/compress/s2"
+
+	"rtd/sandbox/abi"
+	"rtd/sandbox/image"
+)
+
+// The state of an instance at rest, in the engine's store:
+//
+//	byte     plain or packed
+//	bytes    what slot.save wrote, packed if that saves something
+const (
+	plain  = 0
+	packed = 1
+
+	// packOver is from how many bytes on a state is worth packing.
+	packOver = 512
+	// compactOver is by how many bytes a state may grow until its guest is
+	// told to collect its garbage.
+	compactOver = 8 << 10
+
+	// keepState is how large a slot's buffers may be and still be kept. One
+	// large state should not be paid for by its slot for ever.
+	keepState = 1 << 20
+)
+
+var (
+	errNoMemory = errors.New("the system has no memory for a slot")
+	errState    = errors.New("idle state is damaged")
+)
+
+// wake returns a slot with the instance's state. i.mu is held.
+func (i *Instance) wake() (*slot, error) {
+	p := i.plugin
+	if s := i.slot; s != nil {
+		i.slot = nil
+		if p.pinned == "" {
+			p.pool.reclaim(s)
+		}
+		return s, nil
+	}
+	if i.idle.IsZero() {
+		return p.pool.vacate(p.snapshot.Size())
+	}
+	s, err := p.pool.vacate(int(i.pages) * pageSize)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.unpack(p.engine.store.Get(i.idle)); err != nil {
+		s.broken = true
+		p.pool.release(s, nil)
+		return nil, err
+	}
+	i.forget()
+	return s, nil
+}
+
+// rest moves the instance's state from its slot into the store, and leaves the
+// snapshot in the slot, or a broken slot. If there is no room, the instance is dead. i.mu is held.
+func (i *Instance) rest(s *slot) {
+	i.slot = nil
+	state := i.save(s, s.state[:0])
+	if len(state) > int(i.compacted)+compactOver && i.plugin.compacts() {
+		state = i.compact(s, state)
+	}
+	s.state = state
+	var err error
+	if i.idle, err = i.plugin.engine.store.Put(s.pack(state)); err != nil {
+		i.trap = i.plugin.lost(err, &abi.Event{Kind: abi.EventIdle})
+	}
+	s.trim()
+}
+
+// save is [slot.save], and notes the size that the memory must have to load it.
+func (i *Instance) save(s *slot, dst []byte) []byte {
+	i.pages = uint32(s.memory.image.Size() / pageSize)
+	return s.save(dst)
+}
+
+// compact lets the guest collect its garbage, and returns its state afterwards. A guest that
+// dies of that, or keeps as much as before, is not asked again until it has grown.
+func (i *Instance) compact(s *slot, state []byte) []byte {
+	before := append([]byte(nil), state...)
+	if s.load(before) != nil {
+		s.broken = true
+		return state
+	}
+	s.effects = newEffects(i.plugin.limits)
+	err := s.run(&abi.Event{Kind: abi.EventIdle}, i, (*slot).deliver)
+	s.effects.free()
+	s.effects = nil
+	if err != nil { // as if it had not been asked; its memory may have grown, i.pages has not
+		s.scrub()
+		i.log().Warn("guest did not survive being told to collect its garbage; it goes on as it was", "cause", err)
+		state = append(state[:0], before...)
+	} else {
+		state = i.save(s, state[:0])
+	}
+	i.compacted = uint32(len(state))
+	i.plugin.compacted(len(before), len(state))
+	return state
+}
+
+// forget drops the state in the store.
+func (i *Instance) forget() {
+	if !i.idle.IsZero() {
+		i.plugin.engine.store.Free(i.idle)
+		i.idle = image.Ref{}
+	}
+}
+
+// pack returns what to store of a state. It is valid until the next pack.
+func (s *slot) pack(state []byte) []byte {
+	s.packed = append(s.packed[:0], plain)
+	if n := s2.MaxEncodedLen(len(state)); n > 0 && len(state) >= packOver { // it is negative from 4 GiB on
+		if cap(s.packed) < 1+n {
+			s.packed = append(make([]byte, 0, 1+n), plain)
+		}
+		if short := s2.Encode(s.packed[1:cap(s.packed)], state); len(short) < len(state)-len(state)/8 {
+			s.packed[0] = packed
+			return s.packed[:1+len(short)]
+		}
+	}
+	return append(s.packed, state...)
+}
+
+// unpack makes what pack returned the slot's state.
+func (s *slot) unpack(stored []byte) error {
+	if stored[0] == plain {
+		return s.load(stored[1:])
+	}
+	state, err := s2.Decode(s.state[:cap(s.state)], stored[1:])
+	if err != nil {
+		return fmt.Errorf("%w: %w", errState, err)
+	}
+	s.state = state
+	err = s.load(state)
+	s.trim()
+	return err
+}
+
+// trim drops buffers that have become large.
+func (s *slot) trim() {
+	if cap(s.state) > keepState {
+		s.state = nil
+	}
+	if cap(s.packed) > keepState {
+		s.packed = nil
+	}
+}
