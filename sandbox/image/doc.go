@@ -18,9 +18,8 @@
 // written, appends it as a delta, and puts the snapshot's bytes back. [Memory.Load] is the way back, perhaps into another
 // slot, of the same size. After a crash [Memory.Reset] puts back without saving.
 //
-// How Save finds what was written depends on the size and the system:
+// How Save finds what was written depends on the system:
 //
-//	up to 128 KiB           compare all of it
 //	Linux since 6.7         ask the kernel which pages are no longer the file's (PAGEMAP_SCAN)
 //	Linux before            read /proc/self/pagemap, 8 bytes a page
 //	Linux without /proc     compare all of it

@@ -109,15 +109,8 @@ func (m *mapped) bytes(size int) []byte {
 	return unsafe.Slice((*byte)(m.base), size)
 }
 
-// smallMemory is compared as a whole: cheaper than to ask which of its pages were
-// written.
-const smallMemory = 64 << 10
-
 func (m *mapped) written(spans []span, size int) []span {
 	m.dirty = 0
-	if size <= smallMemory {
-		return append(spans, span{0, size})
-	}
 	spans = appendWritten(spans, m.base, size)
 	for _, s := range spans {
 		m.dirty += s.to - s.from
