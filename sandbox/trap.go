@@ -166,12 +166,14 @@ func stackOf(err error, module string) []string {
 	text, _, _ = strings.Cut(text[at+len(title):], "\n\n") // Go's own stack may follow
 	var stack []string
 	for line := range strings.SplitSeq(text, "\n\t") {
-		if match := frame.FindStringSubmatch(line); match != nil {
-			name := strings.TrimPrefix(match[1], module+".")
+		if name, ok := cutSignature(line); ok {
+			name = strings.TrimPrefix(name, module+".")
 			if name == yieldModule+"."+yieldName || strings.HasPrefix(name, yieldModule+":") {
 				continue // what the rewriter has added
 			}
-			name = goMethod.ReplaceAllString(name, ".(*$1).")
+			if strings.Contains(name, ".__") {
+				name = goMethod.ReplaceAllString(name, ".(*$1).")
+			}
 			stack = append(stack, printable([]byte(name), maxName))
 		}
 	}
@@ -182,13 +184,35 @@ func stackOf(err error, module string) []string {
 // becomes main.__Room_.HandleIn.
 var goMethod = regexp.MustCompile(`\.__(\w+?)_\.`)
 
-// frame is the shortest name that is followed by a signature and nothing more;
-// names may have parentheses, as main.(*Room).HandleIn has.
-var frame = func() *regexp.Regexp {
-	const t = `(?:i32|i64|f32|f64|v128|funcref|externref)`
-	const ts = t + `(?:,` + t + `)*`
-	return regexp.MustCompile(`^(.+?)\((?:` + ts + `)?\)(?: ` + t + `| \(` + ts + `\))?$`)
-}()
+// cutSignature returns what stands before a signature, which is a list of types in
+// parentheses and then nothing, a type, or again such a list. Names may have
+// parentheses, as main.(*Room).HandleIn has; types have none.
+func cutSignature(line string) (name string, ok bool) {
+	if at := strings.LastIndex(line, ") "); at >= 0 {
+		results := strings.TrimSuffix(strings.TrimPrefix(line[at+len(") "):], "("), ")")
+		if !areTypes(results) {
+			return "", false
+		}
+		line = line[:at+1]
+	}
+	line, ok = strings.CutSuffix(line, ")")
+	at := strings.LastIndexByte(line, '(')
+	if !ok || at <= 0 || at+1 < len(line) && !areTypes(line[at+1:]) {
+		return "", false
+	}
+	return line[:at], true
+}
+
+func areTypes(list string) bool {
+	for t := range strings.SplitSeq(list, ",") {
+		switch t {
+		case "i32", "i64", "f32", "f64", "v128", "funcref", "externref":
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // lost is the trap of an instance whose state is gone, or could not be brought
 // into a slot, through no fault of its own.
