@@ -61,7 +61,8 @@ func (i *Instance) wake() (*slot, error) {
 }
 
 // rest moves the instance's state from its slot into the store, and leaves the
-// snapshot in the slot, or a broken slot. If there is no room, the instance is dead. i.mu is held.
+// snapshot in the slot, or a broken slot. If there is no room, the instance is
+// dead. i.mu is held.
 func (i *Instance) rest(s *slot) {
 	i.slot = nil
 	state := i.save(s, s.state[:0])
@@ -82,8 +83,9 @@ func (i *Instance) save(s *slot, dst []byte) []byte {
 	return s.save(dst)
 }
 
-// compact lets the guest collect its garbage, and returns its state afterwards. A guest that
-// dies of that, or keeps as much as before, is not asked again until it has grown.
+// compact lets the guest collect its garbage, and returns its state afterwards. A
+// guest that dies of that, or keeps as much as before, is not asked again until
+// it has grown.
 func (i *Instance) compact(s *slot, state []byte) []byte {
 	before := append([]byte(nil), state...)
 	if s.load(before) != nil {

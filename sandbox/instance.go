@@ -33,8 +33,8 @@ type Instance struct {
 }
 
 // Start makes an instance in the state that the guest had after its start event.
-// topic is for log lines. The error is [ErrClosed], or a [*Trap] if the plugin has to
-// start every instance anew and this one fails.
+// topic is for log lines. The error is [ErrClosed], or a [*Trap] if the plugin has
+// to start every instance anew and this one fails.
 func (p *Plugin) Start(topic string) (*Instance, error) {
 	if err := p.acquire(); err != nil {
 		return nil, err
@@ -50,10 +50,10 @@ func (p *Plugin) Start(topic string) (*Instance, error) {
 	return i, nil
 }
 
-// Handle gives the guest an event and returns the effects that it asks for.
-// While all slots are in use it waits for its turn, which the others' deadlines bound.
-// They and their payloads are valid until Release, Close or the next Handle. e's payload is
-// copied and may be reused at once.
+// Handle gives the guest an event and returns the effects that it asks for. They
+// and their payloads are valid until Release, Close or the next Handle. e's
+// payload is copied and may be reused at once. While all slots are in use Handle
+// waits for its turn, which the others' deadlines bound.
 //
 // An error is [ErrTooLarge], after which the instance goes on, or a [*Trap],
 // after which it is dead: every further Handle returns the same trap, and

@@ -89,7 +89,7 @@ type counters struct {
 }
 
 // Load compiles a module, checks that it keeps the contract of package abi,
-// and starts one instance for a trial: what traps there is no plugin, and the
+// and starts the guest once, for the snapshot: what traps there is no plugin, and the
 // topic patterns that it declares are the plugin's. Every error is one line that
 // tells the author of the module what to change; those of the trial wrap a
 // [*Trap].

@@ -10,11 +10,13 @@ import (
 // in them last: one that comes back soon finds its slot as it left it. The
 // others make room, the longest idle first.
 //
-// While all slots are in use, actors wait in a queue. What becomes free goes to the first in it, so
-// that an actor that always has work cannot keep its slot for ever.
+// While all slots are in use, actors wait in a queue. What becomes free goes to
+// the first in it, so that an actor that always has work cannot keep its slot for
+// ever.
 //
-// Locks are taken in the order Instance.mu, pool.mu. An actor that needs another's slot holds its own
-// mu already, so it only tries the other's, and never waits for it.
+// Locks are taken in the order Instance.mu, pool.mu. An actor that needs
+// another's slot holds its own mu already, so it only tries the other's, and never
+// waits for it.
 type pool struct {
 	plugin   *Plugin
 	max      int
@@ -24,8 +26,8 @@ type pool struct {
 	count int // slots there are or are being made, at most max
 	// Idle slots, those without an owner first, then by the time of their use.
 	first, last *slot
-	// Who waits for a slot, or for nil, the right to make one. While there is somebody, no
-	// slot is idle and count is max.
+	// Who waits for a slot, or for nil, the right to make one. While there is
+	// somebody, no slot is idle and count is max.
 	queue []chan *slot
 }
 

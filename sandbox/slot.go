@@ -19,8 +19,9 @@ import (
 // slot is a live WebAssembly instance in which actors take turns. Between two
 // turns its memory and globals are those of its owner, or the snapshot's.
 //
-// A slot is used by one goroutine at a time: by whoever has claimed it from the pool. It is also the
-// context of the calls into its guest, by which host functions find it.
+// A slot is used by one goroutine at a time: by whoever has taken it from the
+// pool. It is also the context of the calls into its guest, by which host
+// functions find it.
 type slot struct {
 	plugin        *Plugin
 	mod           api.Module
@@ -51,12 +52,12 @@ type slot struct {
 // microseconds, or 20 ms of the costliest code that anybody has come up with.
 const slice = 4_000
 
-// turn is how long a guest may have the processor, in nanoseconds, until
-// it lets others run.
+// turn is how long a guest may have the processor, in nanoseconds, until it lets
+// others run.
 const turn = 50_000
 
-// newSlot instantiates the module. The slot's content is the snapshot, if there is
-// one; else nothing of the guest has run in it yet.
+// newSlot instantiates the module. The slot's content is the snapshot, if there
+// is one; else nothing of the guest has run in it yet.
 func (p *Plugin) newSlot() (*slot, error) {
 	s := &slot{plugin: p}
 	if err := s.memory.init(p); err != nil {
@@ -152,8 +153,8 @@ func (s *slot) run(e *abi.Event, i *Instance, work func(*slot, *abi.Event) error
 	return err
 }
 
-// yield is called by the guest when its slice is over. After a turn it lets
-// others run, the garbage collector among them; it ends the guest if its time is up.
+// yield is called by the guest when its slice is over. After a turn it lets others
+// run, the garbage collector among them, or ends the guest if its time is up.
 func (s *slot) yield() {
 	s.reductions += slice - int64(s.counter.Get())
 	s.counter.Set(slice)

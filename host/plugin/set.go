@@ -102,8 +102,10 @@ func (s *Set) Deploy(ctx context.Context, name string, wasm []byte, settings Set
 func (s *Set) Configure(ctx context.Context, settings func(name string) Settings) error {
 	var errs []error
 	for _, p := range s.list() {
-		err := s.Deploy(ctx, p.name, p.current.Load().wasm, settings(p.name))
-		if err != nil && !errors.Is(err, ErrUnchanged) {
+		switch err := s.Deploy(ctx, p.name, p.current.Load().wasm, settings(p.name)); {
+		case err == nil:
+			s.log.Info("plugin reconfigured", "plugin", p.name, "version", s.Version(p.name), "topics", s.Topics(p.name))
+		case !errors.Is(err, ErrUnchanged):
 			errs = append(errs, fmt.Errorf("plugin %s: %w", p.name, err))
 		}
 	}
