@@ -281,7 +281,7 @@ func TestActorsInParallel(t *testing.T) {
 		all.Go(func() {
 			var mine []*sandbox.Instance
 			for range 20 {
-				i, err := p.Start("actor:1")
+				i, err := p.Start("actor:1", nil)
 				if err != nil {
 					t.Error(err)
 					return

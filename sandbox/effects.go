@@ -14,6 +14,8 @@ const (
 	// maxName bounds event names, statuses and patterns, in bytes. It is what
 	// Phoenix's binary protocol can carry.
 	maxName = 255
+	// maxDetail bounds what a child's specification may be, in bytes.
+	maxDetail = 4 << 10
 	// maxTopics bounds the patterns that a plugin may declare.
 	maxTopics = 100
 	// keepArena is how large an arena may be and still be kept for the next
@@ -29,6 +31,7 @@ type effects struct {
 	arena   []byte // copies of the records; list's payloads alias it
 	bytes   int    // of records so far
 	replied bool
+	silent  bool     // there is no topic, so nobody to push to
 	topics  []string // declared in start
 	scratch span     // declared in start
 }
@@ -39,9 +42,11 @@ type span struct{ from, to uint32 }
 // effectsPool has one for every instance whose effects are being applied.
 var effectsPool = sync.Pool{New: func() any { return new(effects) }}
 
-func newEffects(l Limits) *effects {
+// newEffects is for an instance's next events. Without a topic nothing can be
+// pushed.
+func newEffects(l Limits, topic string) *effects {
 	c := effectsPool.Get().(*effects)
-	c.limits = l
+	c.limits, c.silent = l, topic == ""
 	return c
 }
 
@@ -69,54 +74,68 @@ func (c *effects) add(record []byte) abi.Code {
 	if len(c.list) >= c.limits.Effects || len(record) > c.limits.EffectBytes-c.bytes {
 		return abi.CodeTooMuch
 	}
-	if !nameFits(record) {
+	if !textsFit(record) {
 		return abi.CodeMalformed
 	}
 	start := len(c.arena)
 	c.arena = append(c.arena, record...)
 	effect, err := abi.ParseEffect(c.arena[start:])
-	if err != nil || !utf8.ValidString(effect.Name) {
+	code := abi.CodeMalformed
+	if err == nil && utf8.ValidString(effect.Name) && utf8.ValidString(effect.Detail) {
+		code = c.take(&effect)
+	}
+	if code != 0 {
 		c.arena = c.arena[:start]
-		return abi.CodeMalformed
+		return code
 	}
 	c.bytes += len(record)
-	switch kind {
-	case abi.EffectHandles:
-		return c.declare(effect.Name)
-	case abi.EffectScratch:
-		return c.forget(effect.Payload)
-	}
-	c.replied = c.replied || kind == abi.EffectReply
 	c.list = append(c.list, effect)
+	return 0
+}
+
+// take checks an effect by its kind.
+func (c *effects) take(e *abi.Effect) abi.Code {
+	switch e.Kind {
+	case abi.EffectHandles:
+		return c.declare(e)
+	case abi.EffectScratch:
+		return c.forget(e.Payload)
+	case abi.EffectReply:
+		c.replied = true
+	}
 	return 0
 }
 
 // allowed says whether this kind of effect may be asked for now.
 func (c *effects) allowed(kind abi.Kind) abi.Code {
 	starting := c.event == abi.EventStart
-	silent := starting || c.event == abi.EventIdle // there is no topic and no client
+	alone := starting || c.event == abi.EventIdle || c.event == abi.EventStop // not in a process
+	ok := true
 	switch kind {
 	case abi.EffectReply:
-		if silent || c.replied {
-			return abi.CodeNotNow
-		}
+		ok = (c.event == abi.EventJoin || c.event == abi.EventMessage) && !c.replied
 	case abi.EffectPush, abi.EffectBroadcast, abi.EffectBroadcastFrom:
-		if silent {
-			return abi.CodeNotNow
-		}
-	case abi.EffectHandles, abi.EffectScratch:
-		if !starting {
-			return abi.CodeNotNow
-		}
+		ok = !alone && !c.silent
+	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends:
+		ok = starting
+	case abi.EffectAnswer, abi.EffectStop, abi.EffectHibernate, abi.EffectWants:
+		ok = !alone
 	default:
 		return abi.CodeUnknown
+	}
+	if !ok {
+		return abi.CodeNotNow
 	}
 	return 0
 }
 
 // declare notes a topic pattern: a topic, or a prefix and "*".
-func (c *effects) declare(pattern string) abi.Code {
+func (c *effects) declare(e *abi.Effect) abi.Code {
+	pattern, scope := e.Name, e.Detail
 	if pattern == "" || strings.Contains(strings.TrimSuffix(pattern, "*"), "*") {
+		return abi.CodeMalformed
+	}
+	if scope != "" && scope != abi.ScopeJoin && scope != abi.ScopeTopic {
 		return abi.CodeMalformed
 	}
 	if slices.Contains(c.topics, pattern) {
@@ -138,11 +157,24 @@ func (c *effects) forget(payload []byte) abi.Code {
 	return 0
 }
 
-// kindOf and nameFits look into a record before it is parsed. nameFits keeps
-// the parser from making a string of a megabyte.
+// kindOf and textsFit look into a record before it is parsed. textsFit keeps the
+// parser from making a string of a megabyte.
 func kindOf(record []byte) abi.Kind { return abi.Kind(binary.LittleEndian.Uint16(record)) }
 
-func nameFits(record []byte) bool {
-	const lengthAt = 4
-	return len(record) < lengthAt+4 || binary.LittleEndian.Uint32(record[lengthAt:]) <= maxName
+func textsFit(record []byte) bool {
+	const fieldsAt = 4
+	if len(record) < fieldsAt {
+		return false
+	}
+	i := 0
+	for field := range abi.Fields(record[fieldsAt:]) {
+		switch {
+		case i == 1: // the payload
+		case i == 2 && len(field) <= maxDetail:
+		case len(field) > maxName:
+			return false
+		}
+		i++
+	}
+	return true
 }

@@ -218,7 +218,7 @@ func (t *figures) restart(b *testing.B, w want) {
 		dead := time.Now()
 		i.Close()
 		var err error
-		if i, err = p.Start("actor:1"); err != nil {
+		if i, err = p.Start("actor:1", nil); err != nil {
 			b.Fatal(err)
 		}
 		if err := tell(i, join); err != nil {
@@ -384,7 +384,7 @@ func (p *population) grow(n int) error {
 	p.actors = make([]*sandbox.Instance, n)
 	for k := range p.actors {
 		var err error
-		if p.actors[k], err = p.plugin.Start("actor:1"); err != nil {
+		if p.actors[k], err = p.plugin.Start("actor:1", nil); err != nil {
 			return err
 		}
 	}
@@ -486,7 +486,7 @@ func newBare(b *testing.B, wasm []byte, closeOnDone bool) *bare {
 	}
 	g := &bare{ctx: ctx, memory: mod.Memory(),
 		inbox: mod.ExportedFunction(abi.ExportInbox), handle: mod.ExportedFunction(abi.ExportHandle)}
-	for _, e := range []*abi.Event{{Kind: abi.EventStart, Name: "guest", Version: "v1", Payload: []byte("{}")}, joining(0)} {
+	for _, e := range []*abi.Event{{Kind: abi.EventStart, Name: "guest", Detail: "v1", Payload: []byte("{}")}, joining(0)} {
 		if err := g.tell(e); err != nil {
 			b.Fatal(err)
 		}
@@ -532,7 +532,7 @@ type told struct {
 }
 
 func (g *guestProcess) Init(p *supervisor.Process) (err error) {
-	if g.guest, err = g.plugin.Start("actor:1"); err != nil {
+	if g.guest, err = g.plugin.Start("actor:1", nil); err != nil {
 		return err
 	}
 	if g.first != nil {

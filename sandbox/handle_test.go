@@ -104,10 +104,10 @@ func TestOutputGoesToTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`level=INFO msg="to stdout" from=stdout`,
-		`level=WARN msg="to stderr" from=stderr`,
-		`level=WARN msg="to the log" from=log`,
-		`level=INFO msg="without newline" from=stdout`,
+		`level=INFO msg="to stdout" topic=room:1 from=stdout`,
+		`level=WARN msg="to stderr" topic=room:1 from=stderr`,
+		`level=WARN msg="to the log" topic=room:1 from=log`,
+		`level=INFO msg="without newline" topic=room:1 from=stdout`,
 	} {
 		if !strings.Contains(text(), want) {
 			t.Errorf("log lacks %s:\n%s", want, text())
@@ -116,7 +116,7 @@ func TestOutputGoesToTheLog(t *testing.T) {
 
 	before := len(text())
 	ownText := func() string { return text()[before:] }
-	i, err := p.Start("go:1")
+	i, err := p.Start("go:1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestInstancesRunInParallel(t *testing.T) {
 	for n := range 20 {
 		all.Go(func() {
 			for range 5 {
-				i, err := p.Start("")
+				i, err := p.Start("", nil)
 				if err != nil {
 					t.Error(err)
 					return

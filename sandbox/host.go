@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tetratelabs/wazero"
@@ -39,39 +40,65 @@ const (
 	yieldName   = "yield"
 )
 
-// op takes a record: op(ptr, len, out, cap). No operation has an answer yet.
+// op takes a record: op(ptr, len, out, cap).
 func op(s *slot, mem api.Memory, args []uint64) uint32 {
 	s.check() // a guest that lets the host do all the work seldom comes to yield
 	record, ok := mem.Read(uint32(args[0]), uint32(args[1]))
 	if !ok || len(record) < 2 {
 		return code(abi.CodeMalformed)
 	}
-	switch kind := kindOf(record); {
+	kind := kindOf(record)
+	switch {
 	case kind.IsEffect():
 		return code(s.effects.add(record))
-	case kind == abi.OpLog, kind == abi.OpAbort:
-		return code(s.operate(record))
 	case kind.IsEvent():
 		return code(abi.CodeMalformed)
-	default:
+	case !kind.Known():
 		return code(abi.CodeUnknown)
 	}
-}
-
-// operate does what cannot wait for the end of the event.
-func (s *slot) operate(record []byte) abi.Code {
-	if !nameFits(record) {
-		return abi.CodeMalformed
+	if !textsFit(record) {
+		return code(abi.CodeMalformed)
 	}
 	request, err := abi.ParseEffect(record)
 	if err != nil {
-		return abi.CodeMalformed
+		return code(abi.CodeMalformed)
 	}
-	if request.Kind == abi.OpAbort {
+	switch kind {
+	case abi.OpAbort:
 		panic(&abortError{cause: printable(request.Payload, maxCause)})
+	case abi.OpLog:
+		s.output.message(request.Name, request.Payload)
+		return 0
+	case abi.OpTake:
+	default:
+		if c := s.operate(&request); c != 0 {
+			return code(c)
+		}
 	}
-	s.output.message(request.Name, request.Payload)
-	return 0
+	room, ok := mem.Read(uint32(args[2]), uint32(args[3]))
+	if !ok {
+		return code(abi.CodeMalformed)
+	}
+	copy(room, s.of.answer)
+	return uint32(len(s.of.answer))
+}
+
+// operate asks the guest's process.
+func (s *slot) operate(request *abi.Effect) abi.Code {
+	process := s.of.process
+	if process == nil {
+		return abi.CodeNotNow
+	}
+	answer, err := process.Operate(request)
+	s.of.answer = answer
+	var c abi.Code
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &c):
+		return c
+	}
+	panic(&endedError{err})
 }
 
 func code(c abi.Code) uint32 { return uint32(int32(c)) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"rtd/sandbox/abi"
 	"rtd/sandbox/image"
@@ -19,8 +20,12 @@ var ErrTooLarge = errors.New("event too large for the guest")
 // event, and for as long afterwards as nobody else needs that. Then it
 // is only what its memory differs by from the snapshot.
 type Instance struct {
-	plugin *Plugin
-	topic  string
+	plugin  *Plugin
+	topic   string
+	process Process     // nil if it has none
+	cut     atomic.Bool // the event at hand is to end
+	running *slot       // while an event is handled
+	answer  []byte      // of the last operation in it
 
 	mu        sync.Mutex // held while an event is handled; guards all below
 	trap      *Trap      // what the guest died of, if it did
@@ -32,15 +37,16 @@ type Instance struct {
 	closed    bool
 }
 
-// Start makes an instance in the state that the guest had after its start event.
-// topic is for log lines. The error is [ErrClosed], or a [*Trap] if the plugin has
-// to start every instance anew and this one fails.
-func (p *Plugin) Start(topic string) (*Instance, error) {
+// Start makes an instance in the state that the guest had after its start event,
+// as the body of process, which may be nil. topic is for log lines; without one,
+// the guest cannot push or broadcast. The error is [ErrClosed], or a [*Trap] if
+// the plugin has to start every instance anew and this one fails.
+func (p *Plugin) Start(topic string, process Process) (*Instance, error) {
 	if err := p.acquire(); err != nil {
 		return nil, err
 	}
 	p.counters.started.Add(1)
-	i := &Instance{plugin: p, topic: topic}
+	i := &Instance{plugin: p, topic: topic, process: process}
 	if p.pinned != "" {
 		if err := i.startPinned(); err != nil {
 			p.release()
@@ -73,11 +79,11 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 		return nil, i.trap
 	}
 	if i.effects == nil {
-		i.effects = newEffects(i.plugin.limits)
+		i.effects = newEffects(i.plugin.limits, i.topic)
 	}
-	s.effects = i.effects
+	s.effects, i.running = i.effects, s
 	err = s.run(e, i, (*slot).deliver)
-	s.effects = nil
+	s.effects, i.running, i.answer = nil, nil, nil
 	if errors.As(err, &i.trap) {
 		i.dropEffects()
 		i.plugin.retire(s)
@@ -143,7 +149,7 @@ func (i *Instance) startPinned() error {
 	if err != nil {
 		return i.plugin.lost(err, i.plugin.startEvent())
 	}
-	s.effects = newEffects(i.plugin.limits)
+	s.effects = newEffects(i.plugin.limits, i.topic)
 	err = s.run(i.plugin.startEvent(), i, (*slot).initialise)
 	s.effects.free()
 	s.effects = nil

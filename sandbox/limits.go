@@ -25,6 +25,10 @@ type Limits struct {
 	// Slots is the largest number of WebAssembly instances in which the
 	// plugin's instances take turns. Default 64.
 	Slots int
+	// Waiting is the largest number of instances that wait for others to do
+	// something, within an event. They keep their slots, beyond those that
+	// Slots allows. Default 256.
+	Waiting int
 }
 
 const (
@@ -52,9 +56,12 @@ func (l Limits) withDefaults() (Limits, error) {
 	if l.Slots == 0 {
 		l.Slots = 64
 	}
+	if l.Waiting == 0 {
+		l.Waiting = 256
+	}
 	switch {
-	case l.Slots < 0:
-		return l, fmt.Errorf("limit of slots is %d, want more than 0", l.Slots)
+	case l.Slots < 0 || l.Waiting < 0:
+		return l, fmt.Errorf("limit of slots is %d, and %d of those that wait: want more than 0", l.Slots, l.Waiting)
 	case l.Memory < pageSize || l.Memory > maxMemory:
 		return l, fmt.Errorf("memory limit is %d bytes, want 64 KiB to 4 GiB", l.Memory)
 	case l.Deadline < 0:

@@ -98,7 +98,7 @@ func TestPluginLivesAsLongAsItsInstances(t *testing.T) {
 	i := start(t, p)
 	p.Close()
 	p.Close()
-	if _, err := p.Start(""); !errors.Is(err, sandbox.ErrClosed) {
+	if _, err := p.Start("", nil); !errors.Is(err, sandbox.ErrClosed) {
 		t.Errorf("Start after Close: %v", err)
 	}
 	wantReply(t, i, "echo", "hi", "hi")

@@ -39,6 +39,7 @@ type Plugin struct {
 	log      *slog.Logger
 	size     int
 	topics   []string
+	declared []abi.Effect
 	loaded   LoadStats
 	counters counters
 
@@ -177,7 +178,7 @@ func (p *Plugin) trial() error {
 		return err
 	}
 	defer s.close()
-	s.effects = newEffects(p.limits)
+	s.effects = newEffects(p.limits, "")
 	defer s.effects.free()
 	if err := s.run(p.startEvent(), i, (*slot).initialise); err != nil {
 		return err
@@ -185,6 +186,10 @@ func (p *Plugin) trial() error {
 	p.loaded.Start = time.Since(begin)
 	p.loaded.Memory = int64(s.memory.image.Size())
 	p.topics, p.scratch = slices.Clone(s.effects.topics), s.effects.scratch
+	for _, e := range s.effects.list {
+		e.Payload = slices.Clone(e.Payload)
+		p.declared = append(p.declared, e)
+	}
 	if p.pinned != "" {
 		p.log.Warn("guest cannot be hibernated, every instance stays in memory", "cause", p.pinned)
 		return nil
@@ -230,6 +235,10 @@ func (p *Plugin) Version() string { return p.version }
 // Topics returns the topic patterns that the guest declared when it started,
 // in its order, each once. There may be none.
 func (p *Plugin) Topics() []string { return slices.Clone(p.topics) }
+
+// Declared returns what else the guest declared when it started, in its order:
+// effects of the kinds child, depends and handles. Nobody may change it.
+func (p *Plugin) Declared() []abi.Effect { return p.declared }
 
 // Size returns the size of the module in bytes.
 func (p *Plugin) Size() int { return p.size }
@@ -310,7 +319,7 @@ func (p *Plugin) freeIfUnused() {
 
 // startEvent is the first event of every instance.
 func (p *Plugin) startEvent() *abi.Event {
-	return &abi.Event{Kind: abi.EventStart, Name: p.name, Payload: p.config, Version: p.version}
+	return &abi.Event{Kind: abi.EventStart, Name: p.name, Payload: p.config, Detail: p.version}
 }
 
 // moduleConfig is the same for every instance: anonymous, so that there may be

@@ -23,7 +23,8 @@ type pool struct {
 	resident atomic.Int64 // slots there are, those of a pinned plugin included
 
 	mu    sync.Mutex
-	count int // slots there are or are being made, at most max
+	count int // slots there are or are being made, but for those lent
+	lent  int // slots whose instance waits, which do not count
 	// Idle slots, those without an owner first, then by the time of their use.
 	first, last *slot
 	// Who waits for a slot, or for nil, the right to make one. While there is
@@ -129,17 +130,25 @@ func (p *pool) release(s *slot, owner *Instance) {
 	}
 	s.owner = owner
 	p.mu.Lock()
-	wait := p.waiter()
-	if wait == nil {
-		p.link(s)
+	var wait chan<- *slot
+	surplus := p.count > p.max // some waited for a while
+	if !surplus {
+		if wait = p.waiter(); wait == nil {
+			p.link(s)
+		}
 	}
 	p.mu.Unlock()
-	if wait == nil {
+	if !surplus && wait == nil {
 		return
 	}
 	if owner != nil {
 		owner.rest(s)
 		s.owner = nil
+	}
+	if surplus {
+		s.close()
+		p.forget()
+		return
 	}
 	wait <- s
 }
@@ -148,9 +157,16 @@ func (p *pool) release(s *slot, owner *Instance) {
 func (p *pool) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if wait := p.waiter(); wait != nil {
-		wait <- nil
-		return
+	p.giveUp()
+}
+
+// giveUp gives the place of a slot to who waits for one. p.mu is held.
+func (p *pool) giveUp() {
+	if p.count <= p.max {
+		if wait := p.waiter(); wait != nil {
+			wait <- nil
+			return
+		}
 	}
 	p.count--
 }

@@ -49,7 +49,7 @@ func load(t testing.TB, wasm []byte, o sandbox.LoadOptions) *sandbox.Plugin {
 
 func start(t testing.TB, p *sandbox.Plugin) *sandbox.Instance {
 	t.Helper()
-	i, err := p.Start("")
+	i, err := p.Start("room:1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		defer p.Close()
-		if i, err := p.Start(""); err == nil {
+		if i, err := p.Start("", nil); err == nil {
 			i.Handle(message("echo", "0"))
 			i.Close()
 		}

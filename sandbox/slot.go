@@ -165,6 +165,9 @@ func (s *slot) yield() {
 	if now > s.due {
 		panic(errDeadline)
 	}
+	if s.of.cut.Load() {
+		panic(&endedError{errInterrupted})
+	}
 	s.cpu += now - s.running
 	runtime.Gosched()
 	s.running = clock()

@@ -32,12 +32,15 @@ const (
 	KindStack TrapKind = "stack"
 	// KindProtocol: an export returned what the contract does not allow.
 	KindProtocol TrapKind = "protocol"
+	// KindEnded: its process was to end, or said that the guest has to. The trap
+	// wraps the reason.
+	KindEnded TrapKind = "ended"
 	// KindInternal: a bug in rtd or in wazero ended the guest.
 	KindInternal TrapKind = "internal"
 )
 
 var trapKinds = [...]TrapKind{
-	KindTrap, KindExit, KindAbort, KindDeadline, KindMemory, KindStack, KindProtocol, KindInternal,
+	KindTrap, KindExit, KindAbort, KindDeadline, KindMemory, KindStack, KindProtocol, KindEnded, KindInternal,
 }
 
 func (k TrapKind) index() int { return slices.Index(trapKinds[:], k) }
@@ -56,7 +59,12 @@ type Trap struct {
 	// Output is what the guest wrote to standard error during the event: from a
 	// line on that says why it dies ("panic: …"), else the end; at most 4 KiB.
 	Output string
+
+	reason error // of KindEnded
 }
+
+// Unwrap returns why the guest had to end, if that is the kind, or nil.
+func (t *Trap) Unwrap() error { return t.reason }
 
 // Error is one line with all but Stack and Output.
 func (t *Trap) Error() string {
@@ -102,6 +110,7 @@ func (s *slot) diagnose(err error, e *abi.Event) *Trap {
 	var (
 		exit     *exitError
 		abort    *abortError
+		ended    *endedError
 		protocol *protocolError
 		bug      *internalError
 		panicked runtime.Error
@@ -113,6 +122,8 @@ func (s *slot) diagnose(err error, e *abi.Event) *Trap {
 		t.Kind, t.Cause = KindExit, fmt.Sprintf("exit status %d", exit.status)
 	case errors.As(err, &abort):
 		t.Kind, t.Cause = KindAbort, abort.cause
+	case errors.As(err, &ended):
+		t.Kind, t.Cause, t.reason = KindEnded, printable([]byte(ended.reason.Error()), maxCause), ended.reason
 	case errors.As(err, &protocol):
 		t.Kind, t.Cause = KindProtocol, protocol.what
 	case errors.As(err, &bug):

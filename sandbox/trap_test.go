@@ -184,7 +184,7 @@ func TestMemoryIsGrownWithoutWaste(t *testing.T) {
 	result := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			i, err := p.Start("")
+			i, err := p.Start("", nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -169,7 +169,7 @@ func TestWASI(t *testing.T) {
 		data = binary.LittleEndian.AppendUint32(data, 7)
 		data = append(data, "hello, world"...)
 		errno, memory, err := p.call("fd_write", data, 1, at, 2, scratch)
-		if err != nil || errno != 0 || u32(memory) != 12 || !strings.Contains(p.log(), `msg="hello, world" from=stdout`) {
+		if err != nil || errno != 0 || u32(memory) != 12 || !strings.Contains(p.log(), `msg="hello, world" topic=room:1 from=stdout`) {
 			t.Errorf("errno = %d, %v, %d bytes, log %s", errno, err, u32(memory), p.log())
 		}
 		p.want(badFD, "fd_write", 0, 0, 0, scratch)
@@ -309,7 +309,7 @@ func TestOpRecords(t *testing.T) {
 			}
 		})
 	}
-	if want := `level=DEBUG msg="text [31mred" from=log`; !strings.Contains(p.log(), want) {
+	if want := `level=DEBUG msg="text [31mred" topic=room:1 from=log`; !strings.Contains(p.log(), want) {
 		t.Errorf("log lacks %s:\n%s", want, p.log())
 	}
 }

@@ -132,7 +132,7 @@ type guest struct {
 // replaced it and closed this one. It then gets a guest of the other at once; as
 // it is among the channels that are told to move there, it soon knows.
 func (r *release) newGuest(topic string) (channels.Guest, error) {
-	i, err := r.module.Start(topic)
+	i, err := r.module.Start(topic, nil)
 	if next := r.next.Load(); next != nil && errors.Is(err, sandbox.ErrClosed) {
 		return next.newGuest(topic)
 	}

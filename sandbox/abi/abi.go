@@ -16,31 +16,77 @@ const (
 	ExportInitialize = "_initialize"
 )
 
+// Scopes of a topic pattern: one process for each join, or one for each topic.
+const (
+	ScopeJoin  = "join"
+	ScopeTopic = "topic"
+)
+
 // Kind says what a record is. Numbers are append-only.
 type Kind uint16
 
 // Events, host to guest.
 const (
-	EventStart   Kind = 0x001 // the instance begins; declare what it handles
-	EventJoin    Kind = 0x002 // a client joins the topic, or a join is replayed
-	EventMessage Kind = 0x003 // a client pushed a message
-	EventIdle    Kind = 0x004 // the instance has grown and will stand still: drop garbage
+	EventStart     Kind = 0x001 // the plugin begins; declare what it serves
+	EventJoin      Kind = 0x002 // a client joins the topic, or a join is replayed
+	EventMessage   Kind = 0x003 // a client pushed a message
+	EventIdle      Kind = 0x004 // the instance has grown and will stand still: drop garbage
+	EventInit      Kind = 0x005 // a process of the guest's own begins
+	EventCall      Kind = 0x006 // a process asks and waits for the answer
+	EventCast      Kind = 0x007 // a process tells something
+	EventInfo      Kind = 0x008 // a message by send or send_after
+	EventReply     Kind = 0x009 // the answer to a request made with Notify
+	EventDown      Kind = 0x00A // a monitored process has ended
+	EventExit      Kind = 0x00B // a linked process has ended, if exits are trapped
+	EventTerminate Kind = 0x00C // the process is about to end; the last event, if wanted
+	EventLeave     Kind = 0x00D // with scope topic: a member has left
+	EventMembers   Kind = 0x00E // with scope topic, after a restart: who has joined
+	EventStop      Kind = 0x00F // the plugin has ended; to an instance of its own
 )
 
 // Effects, guest to host, applied when the call succeeds.
 const (
 	EffectReply         Kind = 0x101 // answer the join or message at hand
-	EffectPush          Kind = 0x102 // to the channel's own client
+	EffectPush          Kind = 0x102 // to one client
 	EffectBroadcast     Kind = 0x103 // to all members of the topic
-	EffectBroadcastFrom Kind = 0x104 // to all members but this one
+	EffectBroadcastFrom Kind = 0x104 // to all members but the one at hand
 	EffectHandles       Kind = 0x105 // in start only: serve this topic pattern
 	EffectScratch       Kind = 0x106 // in start only: memory that means nothing between events
+	EffectAnswer        Kind = 0x107 // answer a call, this one or an earlier one
+	EffectStop          Kind = 0x108 // end this process
+	EffectHibernate     Kind = 0x109 // nothing will happen for long: make it small now
+	EffectChild         Kind = 0x10A // in start only: a child of the plugin's tree
+	EffectDepends       Kind = 0x10B // in start only: a plugin that must run first
+	EffectWants         Kind = 0x10C // an event that is sent on request only
 )
 
 // Operations, guest to host, done at once.
 const (
-	OpLog   Kind = 0x201 // write a line to the server's log
-	OpAbort Kind = 0x202 // crash on purpose; does not return
+	OpLog        Kind = 0x201 // write a line to the server's log
+	OpAbort      Kind = 0x202 // crash on purpose; does not return
+	OpTake       Kind = 0x203 // the answer of the operation before, again
+	OpSelf       Kind = 0x204 // this process's pid
+	OpSpawn      Kind = 0x205 // start a process
+	OpCall       Kind = 0x206 // ask a process and wait for its answer
+	OpRequest    Kind = 0x207 // ask a process, do not wait
+	OpAwait      Kind = 0x208 // wait for the answer to a request
+	OpCast       Kind = 0x209 // tell a process something
+	OpSend       Kind = 0x20A // send a process a message that it gets as info
+	OpSendAfter  Kind = 0x20B // send oneself a message later
+	OpCancel     Kind = 0x20C // stop a timer
+	OpSleep      Kind = 0x20D // wait
+	OpMonitor    Kind = 0x20E // be told when a process ends
+	OpDemonitor  Kind = 0x20F // no longer
+	OpLink       Kind = 0x210 // end with a process, and it with this one
+	OpUnlink     Kind = 0x211 // no longer
+	OpTrapExit   Kind = 0x212 // get ends of linked processes as events
+	OpRegister   Kind = 0x213 // give a process a name
+	OpUnregister Kind = 0x214 // take a name away
+	OpWhereis    Kind = 0x215 // the pid behind a name
+	OpExit       Kind = 0x216 // make a process end
+	OpInfo       Kind = 0x217 // what the host knows of a process
+	OpChildren   Kind = 0x218 // the processes under a dynamic supervisor
+	OpStopChild  Kind = 0x219 // end one of them for good
 )
 
 var kindNames = map[Kind]string{
@@ -48,14 +94,54 @@ var kindNames = map[Kind]string{
 	EventJoin:           "join",
 	EventMessage:        "message",
 	EventIdle:           "idle",
+	EventInit:           "init",
+	EventCall:           "call",
+	EventCast:           "cast",
+	EventInfo:           "info",
+	EventReply:          "reply",
+	EventDown:           "down",
+	EventExit:           "exit",
+	EventTerminate:      "terminate",
+	EventLeave:          "leave",
+	EventMembers:        "members",
+	EventStop:           "stop",
 	EffectReply:         "reply",
 	EffectPush:          "push",
 	EffectBroadcast:     "broadcast",
 	EffectBroadcastFrom: "broadcast_from",
 	EffectHandles:       "handles",
 	EffectScratch:       "scratch",
+	EffectAnswer:        "answer",
+	EffectStop:          "stop",
+	EffectHibernate:     "hibernate",
+	EffectChild:         "child",
+	EffectDepends:       "depends",
+	EffectWants:         "wants",
 	OpLog:               "log",
 	OpAbort:             "abort",
+	OpTake:              "take",
+	OpSelf:              "self",
+	OpSpawn:             "spawn",
+	OpCall:              "call",
+	OpRequest:           "request",
+	OpAwait:             "await",
+	OpCast:              "cast",
+	OpSend:              "send",
+	OpSendAfter:         "send_after",
+	OpCancel:            "cancel",
+	OpSleep:             "sleep",
+	OpMonitor:           "monitor",
+	OpDemonitor:         "demonitor",
+	OpLink:              "link",
+	OpUnlink:            "unlink",
+	OpTrapExit:          "trap_exit",
+	OpRegister:          "register",
+	OpUnregister:        "unregister",
+	OpWhereis:           "whereis",
+	OpExit:              "exit",
+	OpInfo:              "process_info",
+	OpChildren:          "children",
+	OpStopChild:         "stop_child",
 }
 
 // String returns the kind's name as in the package's table, or its number.
@@ -65,6 +151,9 @@ func (k Kind) String() string {
 	}
 	return "kind 0x" + strconv.FormatUint(uint64(k), 16)
 }
+
+// Known says whether this version knows the kind.
+func (k Kind) Known() bool { return kindNames[k] != "" }
 
 // IsEvent, IsEffect and IsOp say to which range a kind belongs, whether or not
 // this version knows the number.
@@ -84,6 +173,14 @@ const (
 	// Replay marks a join that the client does not know of: the handler was
 	// restarted after a crash or moved to a new version.
 	Replay Flags = 1 << 2
+	// Failed marks a reply that is no answer: its payload says why there is none.
+	Failed Flags = 1 << 3
+	// Link makes spawn link the new process to its maker.
+	Link Flags = 1 << 4
+	// Request makes spawn also ask a first question, answered like a call.
+	Request Flags = 1 << 5
+	// Notify makes the answer to a request come as an event.
+	Notify Flags = 1 << 6
 )
 
 // Code is what op returns instead of a length when it did not do as asked.
@@ -98,19 +195,52 @@ const (
 	CodeTooMuch Code = -3
 	// CodeNotNow: the kind is not allowed in this event, or not a second time.
 	CodeNotNow Code = -4
+	// CodeNoProcess: there is no such process, name, request, timer or monitor.
+	CodeNoProcess Code = -5
+	// CodeTimeout: no answer came in time.
+	CodeTimeout Code = -6
+	// CodeBusy: too many processes of the plugin wait already.
+	CodeBusy Code = -7
+	// CodeEnded: the process ended before it answered. [OpTake] gives the reason.
+	CodeEnded Code = -8
+	// CodeSelf: a process cannot wait for its own answer.
+	CodeSelf Code = -9
+	// CodeFull: the process's mailbox is full.
+	CodeFull Code = -10
+	// CodeLimit: the plugin's bound on processes, timers or names is reached.
+	CodeLimit Code = -11
+	// CodeTaken: another process has the name.
+	CodeTaken Code = -12
+	// CodeDenied: the process belongs to a plugin that this one does not depend on.
+	CodeDenied Code = -13
+	// CodeDeadlock: the process waits for this one, itself or by way of others.
+	CodeDeadlock Code = -14
+	// CodeTooLarge: the process has no room for the message.
+	CodeTooLarge Code = -15
 )
+
+var codeTexts = map[Code]string{
+	CodeUnknown:   "the host does not know this operation; it needs a newer rtd",
+	CodeMalformed: "malformed record",
+	CodeTooMuch:   "too many effects, or too many bytes of them, in one event",
+	CodeNotNow:    "not allowed during this event, or done already",
+	CodeNoProcess: "no such process",
+	CodeTimeout:   "no answer in time",
+	CodeBusy:      "too many processes of the plugin wait already",
+	CodeEnded:     "the process ended before it answered",
+	CodeSelf:      "a process cannot wait for its own answer",
+	CodeFull:      "its mailbox is full",
+	CodeLimit:     "the plugin has as many processes, timers or names as it may",
+	CodeTaken:     "the name is taken",
+	CodeDenied:    "not a plugin that this one depends on",
+	CodeDeadlock:  "it waits for this process",
+	CodeTooLarge:  "it has no room for the message",
+}
 
 // Error describes the code to the author of a guest.
 func (c Code) Error() string {
-	switch c {
-	case CodeUnknown:
-		return "the host does not know this operation; it needs a newer rtd"
-	case CodeMalformed:
-		return "malformed record"
-	case CodeTooMuch:
-		return "too many effects, or too many bytes of them, in one event"
-	case CodeNotNow:
-		return "not allowed during this event, or done already"
+	if text, ok := codeTexts[c]; ok {
+		return text
 	}
 	return "code " + strconv.Itoa(int(c))
 }

@@ -52,27 +52,132 @@
 // belong to their kind. A missing field reads as empty and an unknown further
 // field is skipped, so that either side can learn new fields before the other.
 //
-//	kind    name            field 0         field 1         field 2     flags
+// Fields 2 and 3, detail and extra, stand at the end and may be left out.
+//
+//	kind    event           field 0         field 1         detail          flags
 //	0x001   start           plugin          config (JSON)   version
-//	0x002   join            topic           join payload                Binary, Replay
-//	0x003   message         event           payload                     Binary, WantsReply
+//	0x002   join            topic           join payload    member          Binary, Replay
+//	0x003   message         event           payload         member          Binary, WantsReply
 //	0x004   idle
-//	0x101   reply           status          response                    Binary
-//	0x102   push            event           payload                     Binary
-//	0x103   broadcast       event           payload                     Binary
-//	0x104   broadcast_from  event           payload                     Binary
-//	0x105   handles         topic pattern
+//	0x005   init            module          arguments       own pid (1)     Binary, Request
+//	0x006   call            token           question                        Binary
+//	0x007   cast                            message                         Binary
+//	0x008   info                            message                         Binary
+//	0x009   reply           request         answer, reason                  Binary, Failed
+//	0x00A   down            monitor         reason          pid
+//	0x00B   exit            pid             reason
+//	0x00C   terminate       kind of reason  reason
+//	0x00D   leave           topic           reason          member
+//	0x00E   members         topic           members (2)
+//	0x00F   stop            plugin          config (JSON)   version
+//
+//	kind    effect          field 0         field 1         detail          flags
+//	0x101   reply           status          response                        Binary
+//	0x102   push            event           payload         member          Binary
+//	0x103   broadcast       event           payload                         Binary
+//	0x104   broadcast_from  event           payload         member          Binary
+//	0x105   handles         topic pattern                   scope
 //	0x106   scratch                         from, to (two u32)
+//	0x107   answer          token           answer                          Binary
+//	0x108   stop            kind of reason  reason
+//	0x109   hibernate
+//	0x10A   child           id              arguments       JSON (3)        Binary
+//	0x10B   depends         plugin
+//	0x10C   wants           event
+//
+//	kind    operation       field 0         field 1         detail          flags       answer
 //	0x201   log             level           text
 //	0x202   abort                           cause
+//	0x203   take                                                                        the last one
+//	0x204   self                                                                        pid
+//	0x205   spawn           module          arguments       supervisor (4)  Link, …     pid, request (2)
+//	0x206   call            process         question        milliseconds    Binary      answer
+//	0x207   request         process         question                        Notify, …   request
+//	0x208   await           request                         milliseconds                answer
+//	0x209   cast            process         message                         Binary
+//	0x20A   send            process         message                         Binary
+//	0x20B   send_after                      message         milliseconds    Binary      timer
+//	0x20C   cancel          timer                                                       milliseconds left
+//	0x20D   sleep                                           milliseconds
+//	0x20E   monitor         process                                                     monitor
+//	0x20F   demonitor       monitor
+//	0x210   link            process
+//	0x211   unlink          process
+//	0x212   trap_exit       on, off
+//	0x213   register        name            pid, or self
+//	0x214   unregister      name
+//	0x215   whereis         name                                                        pid
+//	0x216   exit            process         reason
+//	0x217   process_info    process, self                                               JSON
+//	0x218   children        supervisor                                                  pids (2)
+//	0x219   stop_child      pid
+//
+// (1) With the flag Request, extra is the token of the first question, which is
+// the arguments. (2) A list of fields: length, bytes, length, bytes …; of members
+// they are member, join payload, and so on, in the order of joins. (3) See
+// Children. (4) Extra is a name to register.
 //
 // start is the first event of a guest; there it says with handles which topics it
-// serves. What its memory and globals are afterwards is what every instance
-// begins with: start is not repeated. A join is answered by a reply: status "ok" accepts,
-// any other refuses; no reply accepts with an empty response. A message is
-// answered by at most one reply. Payloads are the client's own bytes, never
-// re-encoded: JSON text, or anything at all where Binary is set. An empty
-// payload of a reply, push or broadcast stands for the JSON object {}.
+// serves, and with child which processes it consists of. What its memory and
+// globals are afterwards is what every instance begins with: start is not
+// repeated. A join is answered by a reply: status "ok" accepts, any other refuses; no
+// reply accepts with an empty response. A message is answered by at most one
+// reply. Payloads are the client's own bytes, never re-encoded: JSON text, or
+// anything at all where Binary is set. An empty payload of a reply, push or
+// broadcast stands for the JSON object {}. What processes say to each other
+// is never looked at.
+//
+// # Processes
+//
+// An instance is the body of one process: of a channel handler, which begins with
+// join, or of a process that the plugin itself declared or spawned, which
+// begins with init and the name of its module, by which the guest knows what to be. Both
+// can do all that follows.
+//
+// A process is named in three ways: by its pid, such as "#12"; by a name that it was
+// registered under, such as "registry"; by plugin and name, "accounts/registry",
+// if the plugin depends on that other one.
+//
+// call waits for the answer, which the process gives with the effect answer
+// and the token of the call, during that event or a later one. request does
+// not wait: await does, later, or with Notify the answer comes as the event reply.
+// Either way a request ends once: with an answer, or with the reason why there
+// is none. While it waits, a process takes no events.
+//
+// cast, send and the like happen at once and are not taken back if the event
+// crashes later; effects are dropped then. Messages of one process to another
+// arrive in order.
+//
+// Reasons are "normal", "shutdown", "killed", or anything else, which is a crash.
+// stop ends the process after its event, whose effects are applied. terminate
+// comes last, to a process that has asked for it with wants and "terminate", unless it
+// crashed or was killed.
+//
+// # Children
+//
+// With the effect child, a plugin declares its tree in start: children in order, each a process
+// of a module, a supervisor, or a dynamic supervisor, under which processes are
+// spawned later. Detail is a JSON object; every key may be left out:
+//
+//	type          "worker" (default), "supervisor", "dynamic"
+//	under         id of a supervisor declared before; default: the plugin itself
+//	module        of a worker; default: the id
+//	name          to register a worker; default: the id; "" for none
+//	restart       "permanent" (default), "transient", "temporary"
+//	shutdown      milliseconds that it may take to end (default 5000); 0 kills at once
+//	strategy      of a supervisor: "one_for_one" (default), "one_for_all", "rest_for_one"
+//	max_restarts  of a supervisor (default 3): more than so many ...
+//	max_seconds   … in so many seconds (default 5), and it gives up
+//
+// A dynamic supervisor's restart types and intensity are those of each process
+// under it: restart is the one of its children.
+//
+// # One handler for a topic
+//
+// If the scope of a topic pattern is "topic", one process serves all who
+// join. join, message and leave then carry in detail which member they are about; it is
+// what push sends to, the member at hand if empty. After a crash, members
+// comes in place of the joins.
 //
 // # Standing still
 //

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 )
 
@@ -19,9 +20,10 @@ const (
 type Event struct {
 	Kind    Kind
 	Flags   Flags
-	Name    string // start: the plugin; join: the topic; message: the event
-	Payload []byte // start: config as JSON; join and message: the client's bytes
-	Version string // start only: the plugin's version
+	Name    string // start: the plugin; join: the topic; message: the event; …
+	Payload []byte // start: config as JSON; join and message: the client's bytes; …
+	Detail  string // field 2, by kind; start: the plugin's version
+	Extra   string // field 3, by kind
 }
 
 // Effect is what a guest asks for: an effect to apply later, or an operation to
@@ -29,112 +31,137 @@ type Event struct {
 type Effect struct {
 	Kind    Kind
 	Flags   Flags
-	Name    string // reply: status; push and broadcasts: event; handles: pattern; log: level
+	Name    string // reply: status; push and broadcasts: event; handles: pattern; log: level; …
 	Payload []byte
+	Detail  string // field 2, by kind
+	Extra   string // field 3, by kind
 }
 
 // Size is the number of bytes that [AppendEvent] adds.
-func (e *Event) Size() int {
-	n := headerSize + lengthSize + len(e.Name) + lengthSize + len(e.Payload)
-	if e.Kind == EventStart {
-		n += lengthSize + len(e.Version)
-	}
-	return n
-}
+func (e *Event) Size() int { return size(e.Name, e.Payload, e.Detail, e.Extra) }
 
 // AppendEvent appends e's record to dst. A field must be shorter than 4 GiB,
 // which the limits on frames and config see to.
 func AppendEvent(dst []byte, e *Event) []byte {
-	dst = appendHeader(dst, e.Kind, e.Flags)
-	dst = appendField(dst, e.Name)
-	dst = appendField(dst, e.Payload)
-	if e.Kind == EventStart {
-		dst = appendField(dst, e.Version)
-	}
-	return dst
+	return appendRecord(dst, e.Kind, e.Flags, e.Name, e.Payload, e.Detail, e.Extra)
 }
 
 // ParseEvent reads an event's record. The payload aliases b.
 func ParseEvent(b []byte) (Event, error) {
-	kind, flags, fields, err := header(b)
+	kind, flags, f, err := parse(b)
+	if err == nil && !kind.IsEvent() {
+		err = fmt.Errorf("%w: %v is no event", ErrMalformed, kind)
+	}
 	if err != nil {
 		return Event{}, err
 	}
-	if !kind.IsEvent() {
-		return Event{}, fmt.Errorf("%w: %v is no event", ErrMalformed, kind)
-	}
-	var f [3][]byte
-	if err := fields.read(f[:]); err != nil {
-		return Event{}, err
-	}
-	return Event{kind, flags, string(f[0]), f[1], string(f[2])}, nil
+	return Event{kind, flags, string(f[0]), f[1], string(f[2]), string(f[3])}, nil
 }
+
+// Size is the number of bytes that [AppendEffect] adds.
+func (e *Effect) Size() int { return size(e.Name, e.Payload, e.Detail, e.Extra) }
 
 // AppendEffect appends e's record to dst.
 func AppendEffect(dst []byte, e *Effect) []byte {
-	dst = appendHeader(dst, e.Kind, e.Flags)
-	dst = appendField(dst, e.Name)
-	return appendField(dst, e.Payload)
+	return appendRecord(dst, e.Kind, e.Flags, e.Name, e.Payload, e.Detail, e.Extra)
 }
 
 // ParseEffect reads the record of an effect or operation. The payload aliases b;
 // so does nothing else.
 func ParseEffect(b []byte) (Effect, error) {
-	kind, flags, fields, err := header(b)
+	kind, flags, f, err := parse(b)
+	if err == nil && !kind.IsEffect() && !kind.IsOp() {
+		err = fmt.Errorf("%w: %v is no effect", ErrMalformed, kind)
+	}
 	if err != nil {
 		return Effect{}, err
 	}
-	if !kind.IsEffect() && !kind.IsOp() {
-		return Effect{}, fmt.Errorf("%w: %v is no effect", ErrMalformed, kind)
-	}
-	var f [2][]byte
-	if err := fields.read(f[:]); err != nil {
-		return Effect{}, err
-	}
-	return Effect{kind, flags, string(f[0]), f[1]}, nil
+	return Effect{kind, flags, string(f[0]), f[1], string(f[2]), string(f[3])}, nil
 }
 
-func appendHeader(dst []byte, kind Kind, flags Flags) []byte {
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(kind))
-	return binary.LittleEndian.AppendUint16(dst, uint16(flags))
-}
-
-func appendField[T ~string | ~[]byte](dst []byte, field T) []byte {
+// AppendField appends a length and the bytes. A list of fields is what the answer
+// of spawn and the payload of members consist of.
+func AppendField[T ~string | ~[]byte](dst []byte, field T) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(field)))
 	return append(dst, field...)
 }
 
-func header(b []byte) (Kind, Flags, fields, error) {
-	if len(b) < headerSize {
-		return 0, 0, nil, fmt.Errorf("%w: %d bytes are no header", ErrMalformed, len(b))
+// Fields yields the fields in b, which they alias. It stops at bytes that are
+// none.
+func Fields(b []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for len(b) > 0 {
+			field, rest, err := cutField(b)
+			if err != nil || !yield(field) {
+				return
+			}
+			b = rest
+		}
 	}
-	if uint64(len(b)) > math.MaxUint32 {
-		return 0, 0, nil, fmt.Errorf("%w: longer than 4 GiB", ErrMalformed)
-	}
-	kind := Kind(binary.LittleEndian.Uint16(b))
-	flags := Flags(binary.LittleEndian.Uint16(b[2:]))
-	return kind, flags, fields(b[headerSize:]), nil
 }
 
-// fields is the rest of a record behind its header.
-type fields []byte
-
-// read fills into with the first fields. Missing ones stay nil; those beyond
-// len(into) are checked and skipped.
-func (f fields) read(into [][]byte) error {
-	for i := 0; len(f) > 0; i++ {
-		if len(f) < lengthSize {
-			return fmt.Errorf("%w: field %d: %d stray bytes", ErrMalformed, i, len(f))
-		}
-		n := binary.LittleEndian.Uint32(f)
-		f = f[lengthSize:]
-		if uint64(n) > uint64(len(f)) {
-			return fmt.Errorf("%w: field %d: %d bytes announced, %d left", ErrMalformed, i, n, len(f))
-		}
-		if i < len(into) {
-			into[i] = f[:n:n]
-		}
-		f = f[n:]
+// size and appendRecord leave out details that are empty.
+func size(name string, payload []byte, detail, extra string) int {
+	n := headerSize + lengthSize + len(name) + lengthSize + len(payload)
+	if detail != "" || extra != "" {
+		n += lengthSize + len(detail)
 	}
-	return nil
+	if extra != "" {
+		n += lengthSize + len(extra)
+	}
+	return n
+}
+
+func appendRecord(dst []byte, kind Kind, flags Flags, name string, payload []byte, detail, extra string) []byte {
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(kind))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(flags))
+	dst = AppendField(dst, name)
+	dst = AppendField(dst, payload)
+	if detail != "" || extra != "" {
+		dst = AppendField(dst, detail)
+	}
+	if extra != "" {
+		dst = AppendField(dst, extra)
+	}
+	return dst
+}
+
+// known is how many fields this version knows. Missing ones stay nil; further
+// ones are checked and skipped.
+const known = 4
+
+func parse(b []byte) (kind Kind, flags Flags, f [known][]byte, err error) {
+	if len(b) < headerSize {
+		return 0, 0, f, fmt.Errorf("%w: %d bytes are no header", ErrMalformed, len(b))
+	}
+	if uint64(len(b)) > math.MaxUint32 {
+		return 0, 0, f, fmt.Errorf("%w: longer than 4 GiB", ErrMalformed)
+	}
+	kind = Kind(binary.LittleEndian.Uint16(b))
+	flags = Flags(binary.LittleEndian.Uint16(b[2:]))
+	b = b[headerSize:]
+	for i := 0; len(b) > 0; i++ {
+		field, rest, err := cutField(b)
+		if err != nil {
+			return 0, 0, f, fmt.Errorf("%w: field %d: %w", ErrMalformed, i, err)
+		}
+		if i < known {
+			f[i] = field
+		}
+		b = rest
+	}
+	return kind, flags, f, nil
+}
+
+// cutField takes the first field off b, which is not empty.
+func cutField(b []byte) (field, rest []byte, err error) {
+	if len(b) < lengthSize {
+		return nil, nil, fmt.Errorf("%d stray bytes", len(b))
+	}
+	n := binary.LittleEndian.Uint32(b)
+	b = b[lengthSize:]
+	if uint64(n) > uint64(len(b)) {
+		return nil, nil, fmt.Errorf("%d bytes announced, %d left", n, len(b))
+	}
+	return b[:n:n], b[n:], nil
 }
