@@ -1,12 +1,12 @@
 package rtd
 
-import (
-	"runtime"
-	"strings"
-)
+import "strings"
 
 // Channel handles one client's join of one topic. Its methods are called one
 // at a time. An error that is no refusal crashes the process, as a panic does.
+//
+// A channel handler is a process like any other: it can call, spawn, monitor and so on,
+// and implement [InfoHandler] and the other handlers.
 type Channel interface {
 	// Join decides whether the client may join. nil accepts, with the response
 	// given to s.Reply("ok", …) if any; the error of [Refuse] refuses. Pushes and
@@ -17,19 +17,28 @@ type Channel interface {
 	HandleIn(s *Socket, event string, payload []byte) error
 }
 
-// Handle serves the topics that match pattern, an exact topic or a prefix
-// followed by *, with channels made by create. Call it from init; of several
-// patterns that match, the first wins. The server's config can give the plugin
-// other topics; one that no pattern matches goes to the first.
-func Handle(pattern string, create func() Channel) {
-	routes = append(routes, route{pattern, create})
+// TopicChannel handles all joins of one topic, its members. The methods get the
+// member at hand. After a crash, Join runs again for every member, in the order in
+// which they joined; see [Socket.Replay]. None can be refused then.
+type TopicChannel interface {
+	Channel
+
+	// Leave is told that the member has gone, and why.
+	Leave(s *Socket, reason string) error
 }
 
-// OnStart registers a function that runs once for a version of the plugin, before
-// anything else, with the config table as JSON ("{}" if it has none). All instances
-// begin with the memory that it leaves. An error stops the deploy. Call it from
-// init.
-func OnStart(f func(config []byte) error) { onStart = append(onStart, f) }
+// Handle serves the topics that match pattern, an exact topic or a prefix
+// followed by *, with channels made by create: one for each join. Call it from
+// init; of several patterns that match, the first wins. The server's config can give
+// the plugin other topics; one that no pattern matches goes to the first.
+func Handle(pattern string, create func() Channel) {
+	plugin.routes = append(plugin.routes, route{pattern, "", create})
+}
+
+// HandleTopic is [Handle] with one channel for each topic, whoever joins.
+func HandleTopic(pattern string, create func() TopicChannel) {
+	plugin.routes = append(plugin.routes, route{pattern, "topic", func() Channel { return create() }})
+}
 
 // Refuse returns an error for Join to return: the client gets an error reply
 // with this JSON object as its response, and nothing else happens.
@@ -39,50 +48,53 @@ type refusal struct{ response string }
 
 func (r *refusal) Error() string { return "join refused: " + r.response }
 
-// Socket is the handler's side of the client that joined. It is valid only
-// during the call that it is passed to.
+// Socket is the handler's side of a client that joined. It is valid until the client
+// leaves or the process ends: keep it to push from other handlers.
 type Socket struct {
 	topic  string
+	member string // "" if the process has one only
 	replay bool
 }
 
 // Topic is the topic joined.
 func (s *Socket) Topic() string { return s.topic }
 
-// Replay reports, during Join, that the client joined earlier and does not know
-// of this call: the process was restarted after a crash, or moved to a new
-// version of the plugin. Do not greet twice.
+// Member tells the members of a [TopicChannel] apart. It is the same after a crash.
+func (s *Socket) Member() string { return s.member }
+
+// Replay reports that the client joined earlier and does not know of this call of
+// Join: the process was restarted after a crash, or moved to a new version of the
+// plugin. Do not greet twice.
 func (s *Socket) Replay() bool { return s.replay }
 
-// Reply answers the message or join at hand; status is "ok" or "error" by
-// convention. response is a JSON value; nil stands for {}. There is one reply
-// to a message; none is fine as well.
+// Reply answers the message or join at hand, whoever's it is; status is "ok" or
+// "error" by convention. response is a JSON value; nil stands for {}. There is one
+// reply to a message; none is fine as well.
 func (s *Socket) Reply(status string, response []byte) {
-	effect(kindReply, status, response)
+	if !replaying {
+		effect(record{kind: effectReply, name: status, payload: response})
+	}
 }
 
 // Push sends a message to this client alone. payload is a JSON object; nil
 // stands for {}, here and below.
 func (s *Socket) Push(event string, payload []byte) {
-	effect(kindPush, event, payload)
+	effect(record{kind: effectPush, name: event, payload: payload, detail: s.member})
 }
 
 // Broadcast sends a message to everybody on the topic, this client included.
 func (s *Socket) Broadcast(event string, payload []byte) {
-	effect(kindBroadcast, event, payload)
+	effect(record{kind: effectBroadcast, name: event, payload: payload})
 }
 
 // BroadcastFrom sends a message to everybody on the topic but this client.
 func (s *Socket) BroadcastFrom(event string, payload []byte) {
-	effect(kindBroadcastFrom, event, payload)
+	effect(record{kind: effectBroadcastFrom, name: event, payload: payload, detail: s.member})
 }
-
-// Log writes a line to the server's log, at once, crash or not. level is
-// debug, info, warn or error.
-func Log(level, text string) { operation(kindLog, level, []byte(text)) }
 
 type route struct {
 	pattern string
+	scope   string
 	create  func() Channel
 }
 
@@ -93,67 +105,100 @@ func (r route) matches(topic string) bool {
 	return topic == r.pattern
 }
 
-var (
-	routes  []route
-	onStart []func(config []byte) error
-
-	// The one channel of this instance, from its join on.
-	current Channel
-	socket  Socket
-)
-
-// dispatch takes one event. A returned error is a crash.
-func dispatch(e event) error {
-	switch e.kind {
-	case kindStart:
-		return start(e)
-	case kindJoin:
-		return join(e)
-	case kindMessage:
-		if current == nil {
-			return errString("message before join")
-		}
-		return current.HandleIn(&socket, e.name, e.payload)
-	case kindIdle:
-		runtime.GC()
-	}
-	return nil // a newer host tells of something that this SDK does not know
+// channel is the process of a Channel.
+type channel struct {
+	Channel
+	only    Socket             // of a process that has one
+	members map[string]*Socket // of the others
 }
 
-func start(e event) error {
-	for _, f := range onStart {
-		if err := f(e.payload); err != nil {
-			return err
-		}
-	}
-	for _, r := range routes {
-		effect(kindHandles, r.pattern, nil)
-	}
-	return nil
-}
+// replaying is set while members join again: their clients wait for no reply.
+var replaying bool
 
-func join(e event) error {
-	if len(routes) == 0 {
-		return errString("no channel: call rtd.Handle from init")
+// openChannel makes the instance the process of a channel, if this is its first event.
+func openChannel(e record) error {
+	if _, open := this.body.(*channel); open && (e.detail != "" || e.kind == eventMembers) {
+		return nil
 	}
-	chosen := routes[0]
-	for _, r := range routes {
+	if len(plugin.routes) == 0 {
+		return errText("no channel: call rtd.Handle or rtd.HandleTopic from init")
+	}
+	chosen := plugin.routes[0]
+	for _, r := range plugin.routes {
 		if r.matches(e.name) {
 			chosen = r
 			break
 		}
 	}
 	reseed()
-	socket = Socket{topic: e.name, replay: e.flags&flagReplay != 0}
-	current = chosen.create()
-	err := current.Join(&socket, e.payload)
-	if r, ok := err.(*refusal); ok {
-		effect(kindReply, "error", []byte(r.response))
-		return nil
-	}
-	return err
+	c := &channel{Channel: chosen.create()}
+	this.body = c
+	wantTerminate(c.Channel)
+	return nil
 }
 
-type errString string
+func (c *channel) handle(e record) error {
+	switch e.kind {
+	case eventJoin:
+		err := c.join(Socket{e.name, e.detail, e.flags&flagReplay != 0}, e.payload)
+		if r, ok := err.(*refusal); ok {
+			delete(c.members, e.detail)
+			effect(record{kind: effectReply, name: "error", payload: []byte(r.response)})
+			return nil
+		}
+		return err
+	case eventMessage:
+		s := c.socket(e.detail)
+		if s == nil {
+			return errText("a message of member " + e.detail + ", who has not joined")
+		}
+		return c.HandleIn(s, e.name, e.payload)
+	case eventLeave:
+		s := c.socket(e.detail)
+		delete(c.members, e.detail)
+		if t, ok := c.Channel.(TopicChannel); ok && s != nil {
+			return t.Leave(s, string(e.payload))
+		}
+		return nil
+	case eventMembers:
+		return c.rejoin(e)
+	}
+	return handle(c.Channel, e)
+}
 
-func (e errString) Error() string { return string(e) }
+func (c *channel) join(s Socket, payload []byte) error {
+	if s.member == "" {
+		c.only = s
+		return c.Join(&c.only, payload)
+	}
+	if c.members == nil {
+		c.members = map[string]*Socket{}
+	}
+	c.members[s.member] = &s
+	return c.Join(&s, payload)
+}
+
+func (c *channel) socket(member string) *Socket {
+	if member == "" {
+		return &c.only
+	}
+	return c.members[member]
+}
+
+// rejoin lets all members join who had joined before a crash. Its payload is a list of
+// each with the payload of the join.
+func (c *channel) rejoin(e record) error {
+	replaying = true
+	defer func() { replaying = false }()
+	member, known := "", false
+	for field := range fields(e.payload) {
+		if known = !known; known {
+			member = string(field)
+			continue
+		}
+		if err := c.join(Socket{e.name, member, true}, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -43,18 +43,71 @@
 // microseconds. What OnStart has touched costs an idle process nothing, so a
 // handler that uses encoding/json may well use it once there.
 //
+// # Processes
+//
+// A plugin is an application: beside the channel handlers it can have processes of
+// its own. Each is made of a module, which is registered by name from init; its
+// memory is its own, and others reach it by messages.
+//
+//	                   OTP              what you write
+//	Serve              GenServer        Init, HandleCall, HandleCast …
+//	NewAgent           Agent            a state, and functions that work on it
+//	NewTask            Task             one function, whose answer is awaited
+//	NewEventManager    event manager    handlers, a process each
+//	Tree               Supervisor       who is there from the start, and what
+//	                                    happens after a crash
+//	OnStart, OnStop    Application      what comes before and after
+//
+// The tree is a value:
+//
+//	rtd.Tree(
+//		rtd.Worker{ID: "registry"},                             chat
+//		rtd.Worker{ID: "words"},                                ├─ registry
+//		rtd.Dynamic{ID: "previews", Restart: rtd.Temporary},    ├─ words
+//	)                                                           ├─ previews
+//	                                                            └─ channels
+//
+// Processes find each other by name or [PID]; [Call] and [Cast] talk to servers, [Spawn]
+// starts what is not in the tree, [Link] and [Monitor] tell of ends. All of it works
+// in every process, channel handlers among them, and takes effect at once: it is
+// not taken back if the event crashes later. What comes in goes to the same
+// optional methods everywhere, see [CallHandler].
+//
+// plugins/rooms is an example of everything.
+//
 // # Questions
 //
 // Why are payloads bytes? A handler that passes a payload on need not
 // parse it, and a Go guest without encoding/json is a third smaller. Decode with
-// what you like.
+// what you like. The same holds for what processes say to each other.
 //
-// How long is a payload valid? Until the method returns. Copy what you keep.
+// How long is a payload valid? Until the method returns. Copy what you keep. What
+// Call, Await and the like return is yours.
 //
 // May a handler start goroutines? It may, and they run while a method runs.
-// Between events the instance stands still, they too.
+// Between events the instance stands still, they too. For work beside the
+// events there are tasks.
 //
 // Why do Reply and its like return no error? They fail only when a handler
 // asks for more than one event may (see rtd/sandbox/abi), which is a
-// bug: the process crashes with that as its cause.
+// bug: the process crashes with that as its cause. What depends on another process, which
+// can fail any time, returns an error.
+//
+// Why are functions and processes registered by name? Nothing but bytes goes from
+// one memory to another. But every process has the whole program, so a name
+// is enough.
+//
+// Why may package variables not be used to talk to other processes? Each process has
+// its own copy. One that is set in a handler is set there alone; one that is set
+// before OnStart returns is the same everywhere.
+//
+// Why is HandleCall answered with from.Reply and not with a result? The answer may
+// come in a later event, of a server that has to ask others first. One way for both.
+//
+// Why does every call have a timeout? A process takes no events while it waits. Five
+// seconds is OTP's default, too.
+//
+// Why is each handler of an event manager a process, where OTP runs them in the manager's?
+// Memory is what a crash takes along, and there is no catching a trap in
+// WebAssembly. With a memory for each, the crash of one is nobody else's.
 package rtd

@@ -1,0 +1,93 @@
+package rtd
+
+import "time"
+
+// Task is OTP's Task: a function that runs in a process of its own, once.
+//
+//	var preview = rtd.NewTask("preview", fetch)
+//
+//	job, err := preview.Async(url)
+//	… // other work
+//	page, err := job.Await(0)
+type Task struct{ module string }
+
+// NewTask registers a module whose processes run f and end. What f returns is the answer;
+// an error or panic crashes the process. Call it from init, or for a package
+// variable.
+func NewTask(name string, f func(args []byte) ([]byte, error)) *Task {
+	module(name, func() body { return &task{run: f} })
+	return &Task{name}
+}
+
+// TaskOptions say how a task that is not linked is started.
+type TaskOptions struct {
+	// Under is the id of a [Dynamic] supervisor; "" is none. Its restart type
+	// should be temporary: a restarted task has nobody to answer to.
+	Under string
+	// Notify makes the answer go to this process's [ReplyHandler] with the job's
+	// Ref, instead of being awaited.
+	Notify bool
+}
+
+// Job is a task that runs.
+type Job struct {
+	PID PID
+	Ref Ref
+}
+
+// Async runs the task in a process linked with this one, as OTP's Task.async: if it
+// crashes, so does this process, unless that traps exits.
+func (t *Task) Async(args []byte) (Job, error) {
+	return t.spawn(args, SpawnOptions{Link: true}, flagRequest)
+}
+
+// AsyncNolink runs the task in a process that is not linked: only who waits for its
+// answer learns that it crashed.
+func (t *Task) AsyncNolink(args []byte, o TaskOptions) (Job, error) {
+	flags := flagRequest
+	if o.Notify {
+		flags |= flagNotify
+	}
+	return t.spawn(args, SpawnOptions{Under: o.Under}, flags)
+}
+
+// Start runs the task for its effects alone: nobody waits for an answer. under is the
+// id of a [Dynamic] supervisor; "" is none.
+func (t *Task) Start(args []byte, under string) (PID, error) {
+	return Spawn(t.module, args, SpawnOptions{Under: under})
+}
+
+func (t *Task) spawn(args []byte, o SpawnOptions, flags uint16) (j Job, err error) {
+	j.PID, j.Ref, err = spawn(t.module, args, o, flags)
+	return j, err
+}
+
+// Await waits for the task's answer, as [Await] does for that of a request. If the
+// task has crashed, the error is an [*EndedError].
+func (j Job) Await(timeout time.Duration) ([]byte, error) { return Await(j.Ref, timeout) }
+
+// task is the process. It works in an event after its init: whoever starts it under
+// a supervisor waits for the init.
+type task struct {
+	run  func(args []byte) ([]byte, error)
+	args []byte
+	from From
+}
+
+func (t *task) handle(e record) error {
+	switch e.kind {
+	case eventInit:
+		t.args, t.from = clone(e.payload), From{e.extra}
+		return Send(this.pid, nil)
+	case eventInfo:
+		answer, err := t.run(t.args)
+		if err != nil {
+			return err
+		}
+		if t.from != (From{}) {
+			t.from.Reply(answer)
+		}
+		Stop(Normal)
+	}
+	return nil
+}
