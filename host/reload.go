@@ -3,9 +3,11 @@ package host
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"rtd/host/config"
@@ -36,14 +38,18 @@ func (s *Server) deployChanges(ctx context.Context, f *folder.Folder) {
 func (s *Server) deployChange(ctx context.Context, c folder.Change) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	s.deploy(ctx, c)
+	deployed := s.deploy(ctx, c)
 	if c.Removed {
 		s.retryRefused(ctx)
 	}
+	for deployed {
+		deployed = s.deployWaiting(ctx)
+	}
 }
 
-// deploy expects s.changing to be held.
-func (s *Server) deploy(ctx context.Context, c folder.Change) {
+// deploy expects s.changing to be held. It reports whether a plugin runs now that
+// did not before, or in another version.
+func (s *Server) deploy(ctx context.Context, c folder.Change) (deployed bool) {
 	log := s.log.With("plugin", c.Name, "file", c.File)
 	switch {
 	case c.Err != nil:
@@ -58,25 +64,48 @@ func (s *Server) deploy(ctx context.Context, c folder.Change) {
 		start := time.Now()
 		err := s.plugins.Deploy(ctx, c.Name, c.WASM, s.settings(c.Name))
 		delete(s.refused, c.Name)
+		var waiting *plugin.WaitingError
 		switch {
 		case errors.Is(err, plugin.ErrUnchanged):
+		case errors.As(err, &waiting):
+			s.refused[c.Name] = refusal{c, true}
+			log.Info("plugin waits for others", "for", waiting.For)
 		case err != nil:
-			s.refused[c.Name] = c
+			s.refused[c.Name] = refusal{c, false}
 			s.counts.deployErrors.Add(1)
 			log.Error("plugin not deployed", "cause", err, "running", s.plugins.Version(c.Name))
 		default:
 			s.counts.deploys.Add(1)
 			log.Info("plugin deployed", "version", s.plugins.Version(c.Name), "topics", s.plugins.Topics(c.Name),
 				"took", time.Since(start).Round(time.Millisecond))
+			return true
 		}
 	}
+	return false
+}
+
+// refusal is a change that could not be made. It may be possible later.
+type refusal struct {
+	folder.Change
+	waits bool // for other plugins only
+}
+
+// deployWaiting deploys plugins that waited for others, and reports whether one could
+// be. It expects s.changing to be held.
+func (s *Server) deployWaiting(ctx context.Context) (deployed bool) {
+	for _, name := range slices.Sorted(maps.Keys(s.refused)) {
+		if r := s.refused[name]; r.waits && s.deploy(ctx, r.Change) {
+			deployed = true
+		}
+	}
+	return deployed
 }
 
 // retryRefused deploys again what could not be deployed: the topics that it claims
 // may be free by now, or its table is another. It expects s.changing to be held.
 func (s *Server) retryRefused(ctx context.Context) {
 	for _, name := range slices.Sorted(maps.Keys(s.refused)) {
-		s.deploy(ctx, s.refused[name])
+		s.deploy(ctx, s.refused[name].Change)
 	}
 }
 
@@ -97,21 +126,27 @@ func (s *Server) watchConfig(ctx context.Context) {
 		case <-tick.C:
 			if now := stampOf(s.options.ConfigFile); now != last {
 				last = now
-				s.reloadConfig(ctx)
+				s.Reload(ctx)
 			}
 		}
 	}
 }
 
-func (s *Server) reloadConfig(ctx context.Context) {
-	next, err := s.options.Reload(s.options.ConfigFile)
-	if err != nil {
+// Reload reads the config file again and takes over its plugin tables. Plugins
+// that have failed, or that could not be deployed, get another chance.
+func (s *Server) Reload(ctx context.Context) {
+	next := s.tables.Load()
+	switch read, err := s.options.Reload(s.options.ConfigFile); {
+	case errors.Is(err, fs.ErrNotExist): // then the defaults hold, as before
+	case err != nil:
 		s.log.Error("config not reloaded, the old one stays", "cause", err)
-		return
-	}
-	s.counts.reloads.Add(1)
-	if keys := s.config.NeedsRestart(next); len(keys) > 0 {
-		s.log.Warn("needs restart", "keys", keys)
+	default:
+		next = read
+		s.counts.reloads.Add(1)
+		s.log.Info("config reloaded", "file", s.options.ConfigFile)
+		if keys := s.config.NeedsRestart(next); len(keys) > 0 {
+			s.log.Warn("needs restart", "keys", keys)
+		}
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -120,7 +155,6 @@ func (s *Server) reloadConfig(ctx context.Context) {
 	if err := s.plugins.Configure(ctx, s.settings); err != nil {
 		s.log.Error("plugin not reconfigured", "cause", err)
 	}
-	s.log.Info("config reloaded", "file", s.options.ConfigFile)
 }
 
 // stamp tells whether a file has changed.
@@ -153,8 +187,15 @@ func settings(t config.Plugin) plugin.Settings {
 		Restart:   restart,
 		Strategy:  strategy,
 		Intensity: supervisor.Intensity{Max: t.MaxRestarts, Within: time.Duration(t.MaxSeconds) * time.Second},
-		Limits:    sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots},
+		Limits:    sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots, Waiting: t.Waiting},
 		Mailbox:   t.Mailbox,
+		Scope:     strings.TrimPrefix(t.Scope, "declared"),
+		Stays:     t.Stays,
+		Depends:   t.Depends,
 		Config:    t.ConfigJSON(),
+
+		Processes:  t.Processes,
+		References: t.References,
+		Pending:    t.Pending,
 	}
 }

@@ -41,8 +41,8 @@ type Server struct {
 	proxies  proxies
 	metrics  http.Handler
 
-	changing sync.Mutex               // held through a change of the folder or the config
-	refused  map[string]folder.Change // that could not be deployed, by plugin name
+	changing sync.Mutex         // held through a change of the folder or the config
+	refused  map[string]refusal // what could not be deployed, by plugin name
 
 	listener net.Listener
 	conns    connSet
@@ -78,7 +78,7 @@ func New(o Options) (*Server, error) {
 	if o.Reload == nil {
 		o.Reload = config.Load
 	}
-	s := &Server{options: o, config: o.Config, log: o.Log, runtime: supervisor.New(supervisor.Options{}), refused: map[string]folder.Change{}}
+	s := &Server{options: o, config: o.Config, log: o.Log, runtime: supervisor.New(supervisor.Options{}), refused: map[string]refusal{}}
 	s.tables.Store(o.Config)
 	var err error
 	if s.origins, err = newOrigins(s.config.Server.Origins); err != nil {

@@ -55,7 +55,8 @@ connected, when its file changes.
   /metrics              for Prometheus
 
 On SIGTERM or Ctrl-C rtd finishes what it has accepted, asks its clients to
-reconnect (close code 1012) and exits with 0; a second signal exits at once.`,
+reconnect (close code 1012) and exits with 0; a second signal exits at once.
+On SIGHUP it reads the config file again and starts plugins that have failed.`,
 		Example: `  rtd                                   with config.toml, if there is one
   rtd --listen :8080 --plugins ./dist   overriding it
   rtd --config /etc/rtd/config.toml`,
@@ -91,6 +92,21 @@ func (f flags) serve(ctx context.Context, out io.Writer) error {
 	if err := server.Listen(); err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	served, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				server.Reload(served)
+			case <-served.Done():
+				return
+			}
+		}
+	}()
 	return server.Serve(ctx)
 }
 

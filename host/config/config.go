@@ -90,7 +90,8 @@ type Plugin struct {
 	Restart  string `toml:"restart" oneof:"permanent transient temporary"`
 	Strategy string `toml:"strategy" oneof:"one_for_one one_for_all rest_for_one"`
 
-	// More than MaxRestarts crashes within MaxSeconds seconds end a channel.
+	// More than MaxRestarts crashes within MaxSeconds seconds end a channel, or the plugin if its own
+	// processes crash.
 	MaxRestarts int `toml:"max_restarts" range:"0..1000000"`
 	MaxSeconds  int `toml:"max_seconds" range:"1..86400"`
 
@@ -100,11 +101,32 @@ type Plugin struct {
 	// Deadline is how long a guest may work on one event.
 	Deadline time.Duration `toml:"deadline" range:"1ms..10m"`
 
-	// Mailbox is how many messages may wait for one channel.
+	// Mailbox is how many messages may wait for one process.
 	Mailbox int `toml:"mailbox" range:"1..1000000"`
 
 	// Slots is in how many resident instances the plugin's guests take turns.
 	Slots int `toml:"slots" range:"1..10000"`
+
+	// Waiting is how many of them may wait for others at a time, in a call or sleeping.
+	Waiting int `toml:"waiting" range:"1..100000"`
+
+	// Scope says whether a topic has one handler for each join or one for all.
+	Scope string `toml:"scope" oneof:"declared join topic"`
+
+	// Stays tells the handler of a topic to stay when its last member has left.
+	Stays bool `toml:"stays"`
+
+	// Depends are plugins that must run first.
+	Depends []string `toml:"depends" check:"plugin"`
+
+	// Processes is how many processes the plugin may have when it spawns another.
+	Processes int `toml:"processes" range:"1..100000000"`
+
+	// References is how many timers, monitors, links, names and open requests its processes may have.
+	References int `toml:"references" range:"1..100000000"`
+
+	// Pending is how many bytes of messages between its processes may wait.
+	Pending int `toml:"pending" range:"1024..1099511627776"`
 
 	// Config is handed to the guest as JSON. It holds string, bool, int64, float64 (finite), []any and
 	// map[string]any, never a date: those are strings. Treat it as read-only, it is shared.
@@ -142,6 +164,12 @@ func defaultPlugin() Plugin {
 		Deadline:    time.Second,
 		Mailbox:     1000,
 		Slots:       64,
+		Waiting:     256,
+		Scope:       "declared",
+		Depends:     []string{},
+		Processes:   100_000,
+		References:  1_000_000,
+		Pending:     64 << 20,
 		Config:      map[string]any{},
 	}
 }

@@ -32,6 +32,12 @@ var checks = map[string]func(string) error{
 		_, err := ParseOrigin(s)
 		return err
 	},
+	"plugin": func(name string) error {
+		if name == "" || strings.ContainsAny(name, "/\\ ") {
+			return fmt.Errorf(`has %.80q; expected the name of a plugin such as "accounts"`, name)
+		}
+		return nil
+	},
 	"proxy": func(s string) error { _, err := ParseProxy(s); return err },
 }
 

@@ -21,7 +21,19 @@ type CrashCount struct {
 // Crashes returns the counts since the start, of removed plugins too.
 func (s *Set) Crashes() []CrashCount { return s.crashes.snapshot() }
 
-func (s *Set) crashed(c channels.Crash) { s.crashes.add(c) }
+// crash is the end of one life of a process.
+type crash struct {
+	plugin, version string
+	topic, event    string // of a channel
+	process         string // what else it was: the id of a child, or the module of what was spawned
+	reason          error
+	decision        supervisor.Decision
+	restarts        int
+}
+
+func (s *Set) channelCrashed(c channels.Crash) {
+	s.crashes.add(crash{c.Plugin, c.Version, c.Topic, c.Event, "", c.Reason, c.Decision, c.Restarts})
+}
 
 const (
 	fullLines    = 10 // per plugin, cause and second; what exceeds them is counted
@@ -53,23 +65,23 @@ func newCrashLog(log *slog.Logger) *crashLog {
 	return &crashLog{log: log, recent: map[crashCause]*burst{}}
 }
 
-func (l *crashLog) add(c channels.Crash) {
-	cause := c.Reason.Error()
+func (l *crashLog) add(c crash) {
+	cause := c.reason.Error()
 	if len(cause) > maxCauseSize {
 		cause = cause[:maxCauseSize]
 	}
-	if l.count(c, crashCause{c.Plugin, cause}) {
+	if l.count(c, crashCause{c.plugin, cause}) {
 		l.write(c)
 	}
 }
 
 // count notes a crash and says whether it is worth a line of its own.
-func (l *crashLog) count(c channels.Crash, key crashCause) bool {
+func (l *crashLog) count(c crash, key crashCause) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.counter(c.Plugin, c.Version)
+	n := l.counter(c.plugin, c.version)
 	n.Crashes++
-	if c.Decision == supervisor.Restarts {
+	if c.decision == supervisor.Restarts {
 		n.Restarts++
 	}
 	if l.closed {
@@ -81,7 +93,7 @@ func (l *crashLog) count(c channels.Crash, key crashCause) bool {
 		l.recent[key] = b
 	}
 	b.crashes++
-	b.version = c.Version
+	b.version = c.version
 	return b.crashes <= fullLines
 }
 
@@ -102,28 +114,35 @@ func (l *crashLog) endBurst(key crashCause) {
 	delete(l.recent, key)
 	l.mu.Unlock()
 	if b != nil && b.crashes > fullLines {
-		l.log.Error("channels crashed", "plugin", key.plugin, "version", b.version, "cause", key.cause,
+		l.log.Error("crashed again for the same cause", "plugin", key.plugin, "version", b.version, "cause", key.cause,
 			"more", b.crashes-fullLines, "within", logWindow)
 	}
 }
 
 // write is the one line of a crash.
-func (l *crashLog) write(c channels.Crash) {
-	attrs := []any{"plugin", c.Plugin, "version", c.Version, "topic", c.Topic, "event", c.Event}
+func (l *crashLog) write(c crash) {
+	attrs := []any{"plugin", c.plugin, "version", c.version}
+	what := "channel crashed"
+	if c.process != "" {
+		what = "process crashed"
+		attrs = append(attrs, "process", c.process)
+	} else {
+		attrs = append(attrs, "topic", c.topic, "event", c.event)
+	}
 	var trap *sandbox.Trap
-	if errors.As(c.Reason, &trap) {
+	if errors.As(c.reason, &trap) {
 		attrs = append(attrs, "trap", string(trap.Kind), "cause", trap.Cause, "stack", trap.Stack)
 		if trap.Output != "" {
 			attrs = append(attrs, "output", trap.Output)
 		}
 	} else {
-		attrs = append(attrs, "cause", c.Reason)
+		attrs = append(attrs, "cause", c.reason)
 	}
 	var panicked *supervisor.PanicError
-	if errors.As(c.Reason, &panicked) {
+	if errors.As(c.reason, &panicked) {
 		attrs = append(attrs, "bug", "a panic of rtd itself, please report it", "stack", string(panicked.Stack))
 	}
-	l.log.Error("channel crashed", append(attrs, "then", c.Decision.String())...)
+	l.log.Error(what, append(attrs, "then", c.decision.String())...)
 }
 
 func (l *crashLog) snapshot() []CrashCount {

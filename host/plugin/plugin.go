@@ -1,15 +1,12 @@
 package plugin
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"errors"
-	"slices"
+	"fmt"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"rtd/channels"
-	"rtd/sandbox"
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
 )
@@ -17,138 +14,184 @@ import (
 // Plugin is one application: a tree of processes that stays while its
 // versions come and go. It implements [channels.Plugin].
 type Plugin struct {
-	name     string
-	endpoint *channels.Endpoint
-	root     *supervisor.Process
-	channels *supervisor.Dynamic
+	set    *Set
+	name   string
+	number int // in the order of starts
+	group  *supervisor.Group
+	names  supervisor.Names
+
 	current  atomic.Pointer[release]
+	channels atomic.Pointer[supervisor.Dynamic] // another one after a failure
+	dynamics sync.Map                           // id → *dynamic, those that the guest declared
 	deploys  atomic.Uint64
+
+	references atomic.Int64 // what its processes have open, see [Settings].References
+	queued     atomic.Int64 // bytes of messages that wait, see [Settings].Pending
+
+	master *master
+	up     atomic.Pointer[supervisor.Process] // the root of the tree; nil while there is none
 }
 
-// newPlugin starts the plugin's tree:
-//
-//	NAME          strategy and intensity from its settings
-//	└─ channels   its channel handlers, in groups by topic
-func (s *Set) newPlugin(r *release) *Plugin {
-	p := &Plugin{name: r.module.Name(), endpoint: s.endpoint}
-	p.current.Store(r)
-	p.deploys.Store(1)
-	p.channels = supervisor.NewDynamic(supervisor.DynamicConfig{
-		Strategy:  r.settings.Strategy,
-		Intensity: r.settings.Intensity,
-		// A guest ends with its deadline; nothing has to be killed.
-		Shutdown: 2*r.settings.Limits.Deadline + 5*time.Second,
-	})
-	p.root = s.runtime.Spawn(supervisor.Spec{Actor: supervisor.NewSupervisor(supervisor.Config{
-		Strategy:  r.settings.Strategy,
-		Intensity: r.settings.Intensity,
-		Children: []supervisor.ChildSpec{{
-			ID:       "channels",
-			Start:    p.channels.Spec,
-			Restart:  supervisor.Permanent,
-			Shutdown: 2*r.settings.Limits.Deadline + 10*time.Second,
-		}},
-		Report: func(report supervisor.Report) {
-			s.log.Error("process ended", "plugin", p.name, "process", report.Child, "cause", report.Reason, "then", report.Decision.String())
-		},
-	})})
-	return p
+// ErrFailed is what a plugin's channels end with when its tree gives up.
+var ErrFailed = errors.New("the plugin has failed")
+
+// newPlugin makes a plugin without a tree.
+func (s *Set) newPlugin(name string) *Plugin {
+	pl := &Plugin{set: s, name: name, group: s.runtime.NewGroup()}
+	pl.master = startMaster(pl)
+	return pl
 }
 
 // Name implements [channels.Plugin].
-func (p *Plugin) Name() string { return p.name }
+func (pl *Plugin) Name() string { return pl.name }
 
 // Supervisor implements [channels.Plugin].
-func (p *Plugin) Supervisor() *supervisor.Dynamic { return p.channels }
+func (pl *Plugin) Supervisor() *supervisor.Dynamic { return pl.channels.Load() }
 
 // Current implements [channels.Plugin].
-func (p *Plugin) Current() *channels.Version { return &p.current.Load().version }
+func (pl *Plugin) Current() *channels.Version { return &pl.current.Load().version }
 
-// replace makes r the current version and moves the channels over. Channels
-// that start from now on begin with r; Each reaches all others.
-func (p *Plugin) replace(r *release) error {
-	if err := p.endpoint.Router.Set(p, r.topics); err != nil {
+// start runs the tree of a release, of a plugin that has none. It waits for the
+// children's Inits; their deadlines and timeouts bound that.
+func (pl *Plugin) start(r *release) error {
+	pl.current.Store(r)
+	pl.channels.Store(supervisor.NewDynamic(supervisor.DynamicConfig{
+		Strategy:  r.settings.Strategy,
+		Intensity: r.settings.Intensity,
+		Shutdown:  r.shutdown(),
+	}))
+	if err := pl.startTree(r); err != nil {
+		pl.Supervisor().Close(supervisor.Shutdown)
 		return err
 	}
-	old := p.current.Swap(r)
-	old.next.Store(r)
-	p.deploys.Add(1)
-	p.channels.Configure(r.settings.Strategy, r.settings.Intensity)
-	p.channels.Each(func(c supervisor.Child) { c.(*channels.Channel).Renew() })
+	pl.deploys.Add(1)
+	return nil
+}
+
+func (pl *Plugin) startTree(r *release) error {
+	started := make(chan error, 1)
+	root := pl.set.runtime.Spawn(supervisor.Spec{
+		Actor:   supervisor.NewSupervisor(pl.tree(r)),
+		Parent:  pl.master.process,
+		Started: func(err error) { started <- err },
+	})
+	if err := <-started; err != nil {
+		return fmt.Errorf("start plugin %s: %w", pl.name, err)
+	}
+	pl.up.Store(root)
+	if reason := root.Reason(); reason != nil { // it may have ended before that was noted
+		pl.ended(root, reason)
+	}
+	return nil
+}
+
+// stopTree ends the tree, if there is one, and waits for that.
+func (pl *Plugin) stopTree(reason error) {
+	root := pl.up.Swap(nil)
+	if root == nil {
+		return
+	}
+	root.Stop(reason)
+	<-root.Done()
+	for id, d := range pl.dynamics.Range {
+		pl.dynamics.Delete(id)
+		d.(*dynamic).Close(supervisor.Shutdown)
+	}
+}
+
+// ended takes the end of a tree. If nobody asked for it, the plugin has failed:
+// its topics are unavailable until a deploy starts it anew.
+func (pl *Plugin) ended(root *supervisor.Process, reason error) {
+	channels := pl.Supervisor()
+	if !pl.up.CompareAndSwap(root, nil) {
+		return
+	}
+	pl.set.log.Error("plugin failed, its topics are unavailable; to start it again, deploy it, change its settings or send SIGHUP",
+		"plugin", pl.name, "version", pl.current.Load().version.ID, "cause", reason)
+	channels.Close(fmt.Errorf("%w: %w", ErrFailed, reason))
+}
+
+// failed reports whether the plugin has no tree, although it should.
+func (pl *Plugin) failed() bool { return pl.up.Load() == nil }
+
+// replace makes r the current version. Channels move over between two messages.
+// Processes that the guest declared are started anew with the new version, and
+// the channels with them.
+func (pl *Plugin) replace(r *release) error {
+	old := pl.current.Load()
+	if err := pl.set.endpoint.Router.Set(pl, r.topics); err != nil {
+		return err
+	}
+	if len(old.children)+len(r.children) > 0 {
+		if err := pl.upgrade(old, r); err != nil {
+			return errors.Join(err, pl.set.endpoint.Router.Set(pl, old.topics))
+		}
+	} else {
+		pl.current.Store(r)
+		old.next.Store(r)
+	}
+	pl.deploys.Add(1)
+	d := pl.Supervisor()
+	d.Configure(r.settings.Strategy, r.settings.Intensity)
+	d.Each(func(c supervisor.Child) { c.(interface{ Renew() }).Renew() })
 	old.module.Close() // freed with the last channel that leaves it
 	return nil
 }
 
-// stop ends the tree, and with it the channels, and waits for that.
-func (p *Plugin) stop() {
-	p.endpoint.Router.Remove(p)
-	p.root.Stop(supervisor.Shutdown)
-	<-p.root.Done()
-	p.channels.Close()
-	p.current.Load().module.Close()
-}
-
-// release is one version of a plugin with the settings that it runs under.
-type release struct {
-	version  channels.Version
-	module   *sandbox.Plugin
-	wasm     []byte
-	hash     [sha256.Size]byte
-	settings Settings
-	topics   []string
-	latency  Histogram
-	next     atomic.Pointer[release] // the one that has replaced it
-}
-
-func newRelease(module *sandbox.Plugin, wasm []byte, hash [sha256.Size]byte, settings Settings, topics []string) *release {
-	r := &release{
-		module: module, wasm: wasm, hash: hash, settings: settings, topics: topics,
+// upgrade stops the tree, but for the channels' mailboxes and subscriptions, and
+// starts the new version's. If that does not start, the old one comes back.
+func (pl *Plugin) upgrade(old, r *release) error {
+	pl.stopTree(supervisor.ForRestart)
+	pl.current.Store(r)
+	err := pl.startTree(r)
+	if err == nil {
+		old.next.Store(r)
+		return nil
 	}
-	r.version = channels.Version{
-		ID:      module.Version(),
-		Restart: settings.Restart,
-		Mailbox: settings.Mailbox,
-		New:     r.newGuest,
+	pl.current.Store(old)
+	if again := pl.startTree(old); again != nil {
+		pl.Supervisor().Close(fmt.Errorf("%w: %w", ErrFailed, again))
+		return errors.Join(err, again)
 	}
-	return r
+	return err
 }
 
-func (r *release) same(hash [sha256.Size]byte, s Settings) bool {
-	t := r.settings
-	return r.hash == hash && slices.Equal(t.Topics, s.Topics) && bytes.Equal(t.Config, s.Config) &&
-		t.Restart == s.Restart && t.Strategy == s.Strategy && t.Intensity == s.Intensity &&
-		t.Limits == s.Limits && t.Mailbox == s.Mailbox
+// stop ends the tree, and with it the channels, then all other processes, and
+// waits for that.
+func (pl *Plugin) stop() {
+	pl.set.endpoint.Router.Remove(pl)
+	pl.stopTree(supervisor.Shutdown)
+	if d := pl.Supervisor(); d != nil {
+		d.Close(supervisor.Shutdown)
+	}
+	pl.master.stop()
+	if r := pl.current.Load(); r != nil {
+		r.stopped()
+		r.module.Close()
+	}
 }
 
-// guest is an instance whose time is measured.
-type guest struct {
-	*sandbox.Instance
-	latency *Histogram
+// queue counts bytes of a message that is to wait, if there is room.
+func (pl *Plugin) queue(bytes int) error {
+	if pl.queued.Add(int64(bytes)) > int64(pl.current.Load().settings.Pending) {
+		pl.queued.Add(-int64(bytes))
+		return abi.CodeFull
+	}
+	return nil
 }
 
-// newGuest starts an instance.
-//
-// A channel may have asked for the current version just before another one
-// replaced it and closed this one. It then gets a guest of the other at once; as
-// it is among the channels that are told to move there, it soon knows.
-func (r *release) newGuest(topic string) (channels.Guest, error) {
-	i, err := r.module.Start(topic, nil)
-	if next := r.next.Load(); next != nil && errors.Is(err, sandbox.ErrClosed) {
-		return next.newGuest(topic)
+// unqueue is for a message that waits no longer. The sender's plugin accounts; Go
+// code has none.
+func (pl *Plugin) unqueue(bytes int) {
+	if pl != nil {
+		pl.queued.Add(-int64(bytes))
 	}
-	if err != nil {
-		return nil, err
-	}
-	return guest{i, &r.latency}, nil
 }
 
-// Handle implements [channels.Guest].
-func (g guest) Handle(e *abi.Event) ([]abi.Effect, error) {
-	start := time.Now()
-	effects, err := g.Instance.Handle(e)
-	g.latency.observe(time.Since(start))
-	if errors.Is(err, sandbox.ErrTooLarge) {
-		err = channels.ErrTooLarge
-	}
-	return effects, err
+// crashed logs and counts the crash of a process that is no channel.
+func (pl *Plugin) crashed(process string, reason error, d supervisor.Decision, restarts int) {
+	pl.set.crashes.add(crash{
+		plugin: pl.name, version: pl.current.Load().version.ID, process: process,
+		reason: reason, decision: d, restarts: restarts,
+	})
 }

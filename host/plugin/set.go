@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"rtd/channels"
@@ -24,8 +25,17 @@ type Settings struct {
 	Strategy  supervisor.Strategy
 	Intensity supervisor.Intensity
 	Limits    sandbox.Limits
-	Mailbox   int    // messages that may wait for one channel
-	Config    []byte // JSON, told to the guest
+	Mailbox   int      // messages that may wait for one process
+	Scope     string   // abi.ScopeJoin or ScopeTopic; "" is what the module declares for each pattern
+	Stays     bool     // a topic's handler stays when its last member has left
+	Depends   []string // plugins that must run first, beside those that the module declares
+	Config    []byte   // JSON, told to the guest
+
+	// What the plugin's processes may have, all together; channel handlers count
+	// too, but joins are not refused for them.
+	Processes  int // live ones, when another is spawned
+	References int // timers, monitors, links and open requests; and names, apart
+	Pending    int // bytes of messages to other processes that wait
 }
 
 // Set is the plugins of a server. Its methods may be called from any goroutine; deploys
@@ -36,11 +46,16 @@ type Set struct {
 	runtime  *supervisor.Runtime
 	log      *slog.Logger
 	crashes  *crashLog
+	waits    waits
+	group    *supervisor.Group // of the host's own processes
+	services supervisor.Names  // for them
 
 	deploying sync.Mutex // held through deploys and removals
 
 	mu      sync.Mutex
 	plugins map[string]*Plugin
+	groups  map[*supervisor.Group]*Plugin
+	started int // plugins so far
 	closed  bool
 }
 
@@ -54,8 +69,10 @@ func NewSet(e *channels.Endpoint, engine *sandbox.Engine, rt *supervisor.Runtime
 		log:      log,
 		crashes:  newCrashLog(log),
 		plugins:  map[string]*Plugin{},
+		group:    rt.NewGroup(),
+		groups:   map[*supervisor.Group]*Plugin{},
 	}
-	e.Crashed = s.crashed
+	e.Crashed = s.channelCrashed
 	return s
 }
 
@@ -76,22 +93,36 @@ func (s *Set) Deploy(ctx context.Context, name string, wasm []byte, settings Set
 	if s.isClosed() {
 		return ErrClosed
 	}
-	old := s.get(name)
+	if name == hostName {
+		return fmt.Errorf("a plugin cannot be called %s: choose another name for its file", hostName)
+	}
+	pl := s.get(name)
 	hash := sha256.Sum256(wasm)
-	if old != nil && old.current.Load().same(hash, settings) {
+	if pl != nil && !pl.failed() && pl.current.Load().same(hash, settings) {
 		return ErrUnchanged
 	}
-	r, err := s.load(ctx, name, wasm, hash, settings)
-	if err != nil {
-		return err
+	fresh := pl == nil
+	if fresh {
+		pl = s.newPlugin(name)
 	}
-	if old == nil {
-		err = s.start(r)
-	} else {
-		err = old.replace(r)
+	r, err := s.load(ctx, pl, wasm, hash, settings)
+	switch {
+	case err != nil:
+	case fresh:
+		err = s.start(pl, r)
+	case pl.failed():
+		err = s.restart(pl, r)
+	default:
+		err = pl.replace(r)
 	}
-	if err != nil {
+	if err == nil {
+		return nil
+	}
+	if r != nil {
 		r.module.Close()
+	}
+	if fresh {
+		pl.master.stop()
 	}
 	return err
 }
@@ -133,10 +164,7 @@ func (s *Set) Topics(name string) []string {
 func (s *Set) Remove(name string) bool {
 	s.deploying.Lock()
 	defer s.deploying.Unlock()
-	s.mu.Lock()
-	p := s.plugins[name]
-	delete(s.plugins, name)
-	s.mu.Unlock()
+	p := s.take(name)
 	if p == nil {
 		return false
 	}
@@ -150,26 +178,58 @@ func (s *Set) Close() {
 	defer s.deploying.Unlock()
 	s.mu.Lock()
 	s.closed = true
-	plugins := slices.Collect(maps.Values(s.plugins))
-	clear(s.plugins)
+	plugins := slices.SortedFunc(maps.Values(s.plugins), func(a, b *Plugin) int { return cmp.Compare(b.number, a.number) })
 	s.mu.Unlock()
-	var stops sync.WaitGroup
-	for _, p := range plugins {
-		stops.Go(p.stop)
+	var rest sync.WaitGroup
+	for _, pl := range plugins {
+		if s.needed(pl, plugins) {
+			rest.Wait() // for those that depend on it, which started later
+		}
+		rest.Go(pl.stop)
 	}
-	stops.Wait()
+	rest.Wait()
+	s.mu.Lock()
+	clear(s.plugins)
+	clear(s.groups)
+	s.mu.Unlock()
 	s.crashes.close()
 }
 
+// WaitingError says that a plugin cannot run before others do.
+type WaitingError struct{ For []string }
+
+func (e *WaitingError) Error() string {
+	return "it depends on plugins that do not run: " + strings.Join(e.For, ", ")
+}
+
+// missing returns those plugins that r depends on and that do not run.
+func (s *Set) missing(r *release) error {
+	var names []string
+	for _, name := range r.depends {
+		if pl := s.get(name); pl == nil || pl.failed() {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return &WaitingError{names}
+}
+
+// needed says whether one of several plugins depends on pl.
+func (s *Set) needed(pl *Plugin, by []*Plugin) bool {
+	return slices.ContainsFunc(by, func(other *Plugin) bool { return other.dependsOn(pl.name) })
+}
+
 // load compiles a module and tries it.
-func (s *Set) load(ctx context.Context, name string, wasm []byte, hash [sha256.Size]byte, settings Settings) (*release, error) {
+func (s *Set) load(ctx context.Context, pl *Plugin, wasm []byte, hash [sha256.Size]byte, settings Settings) (*release, error) {
 	version := hex.EncodeToString(hash[:6])
 	module, err := s.engine.Load(ctx, wasm, sandbox.LoadOptions{
-		Name:    name,
+		Name:    pl.name,
 		Version: version,
 		Config:  settings.Config,
 		Limits:  settings.Limits,
-		Log:     s.log.With("plugin", name, "version", version),
+		Log:     s.log.With("plugin", pl.name, "version", version),
 	})
 	if err != nil {
 		return nil, err
@@ -178,24 +238,78 @@ func (s *Set) load(ctx context.Context, name string, wasm []byte, hash [sha256.S
 	if len(topics) == 0 {
 		topics = module.Topics()
 	}
-	if len(topics) == 0 {
-		module.Close()
-		return nil, fmt.Errorf("it declares no topics; set topics in [plugin.%s] of config.toml", name)
+	r, err := newRelease(pl, module, wasm, hash, settings, topics)
+	switch {
+	case err != nil:
+	case len(topics)+len(r.children) == 0:
+		err = fmt.Errorf("it declares neither topics nor processes; set topics in [plugin.%s] of config.toml", pl.name)
+	default:
+		err = s.missing(r)
 	}
-	return newRelease(module, wasm, hash, settings, topics), nil
+	if err != nil {
+		module.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
-// start runs a new plugin.
-func (s *Set) start(r *release) error {
-	p := s.newPlugin(r)
-	if err := s.endpoint.Router.Set(p, r.topics); err != nil {
-		p.stop()
+// start runs a new plugin. Its processes may be reached as soon as they start, its
+// topics when all have.
+func (s *Set) start(pl *Plugin, r *release) error {
+	pl.current.Store(r) // what others find by its name has a version
+	s.put(pl)
+	err := pl.start(r)
+	if err == nil {
+		err = s.endpoint.Router.Set(pl, r.topics)
+	}
+	if err != nil {
+		s.take(pl.name)
+		pl.stopTree(supervisor.Shutdown)
+		pl.Supervisor().Close(supervisor.Shutdown)
+	}
+	return err
+}
+
+// restart runs a plugin again that has failed.
+func (s *Set) restart(pl *Plugin, r *release) error {
+	old := pl.current.Load()
+	if err := s.endpoint.Router.Set(pl, r.topics); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.plugins[p.name] = p
-	s.mu.Unlock()
+	if err := pl.start(r); err != nil {
+		pl.current.Store(old)
+		return errors.Join(err, s.endpoint.Router.Set(pl, old.topics))
+	}
+	old.next.Store(r)
+	old.module.Close()
 	return nil
+}
+
+func (s *Set) put(pl *Plugin) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started++
+	pl.number = s.started
+	s.plugins[pl.name] = pl
+	s.groups[pl.group] = pl
+}
+
+func (s *Set) take(name string) *Plugin {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pl := s.plugins[name]
+	delete(s.plugins, name)
+	if pl != nil {
+		delete(s.groups, pl.group)
+	}
+	return pl
+}
+
+// ofGroup returns the plugin whose processes are in a group.
+func (s *Set) ofGroup(g *supervisor.Group) *Plugin {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.groups[g]
 }
 
 func (s *Set) get(name string) *Plugin {

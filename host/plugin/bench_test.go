@@ -1,0 +1,191 @@
+package plugin_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rtd/host/plugin"
+	"rtd/sandbox/abi"
+	"rtd/supervisor"
+)
+
+// The figures of the process runtime with guests:
+//
+//	go test ./host/plugin -run '^$' -bench . -benchtime 2s
+//	go test ./host/plugin -run '^$' -bench Burst -benchtime 1x
+
+// BenchmarkCall is one guest's call to another, both resident: what it costs beyond
+// the handling of the event that the other one gets.
+func BenchmarkCall(b *testing.B) {
+	w := newWorld(b)
+	w.deploy("p", func(s *plugin.Settings) { s.Limits.Deadline = time.Minute }, worker("a"), worker("b"))
+	n := binary.LittleEndian.AppendUint32(nil, uint32(b.N))
+	b.ReportAllocs()
+	b.ResetTimer()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := w.set.Call(ctx, w.process("p/a"), orders(abi.Effect{Kind: laps, Name: "b", Payload: n})); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkCallFromGo is the same from a goroutine of the host.
+func BenchmarkCallFromGo(b *testing.B) {
+	w := newWorld(b)
+	w.deploy("p", nil, worker("a"))
+	a, order := w.process("p/a"), orders(op(echo, ""))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := w.set.Call(b.Context(), a, order); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSpawn starts a guest process under a dynamic supervisor, from the
+// request to the end of its init.
+func BenchmarkSpawn(b *testing.B) {
+	w := newWorld(b)
+	w.deploy("p", many, worker("a"), child("pool", `{"type":"dynamic","restart":"temporary"}`))
+	var live []string
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		live = append(live, fieldsOf(w.ask("p/a", abi.Effect{Kind: abi.OpSpawn, Name: "m", Detail: "pool"}).answer)[0])
+		if len(live) == 50 {
+			b.StopTimer()
+			for _, pid := range live {
+				p := w.process(pid)
+				p.Stop(nil)
+				<-p.Done()
+			}
+			live = live[:0]
+			b.StartTimer()
+		}
+	}
+}
+
+func many(s *plugin.Settings) {
+	s.Processes, s.References, s.Pending = 2_000_000, 2_000_000, 1<<30
+	s.Intensity = supervisor.Intensity{Max: 1_000_000, Within: time.Second}
+}
+
+// spawn starts n processes under "pool" of plugin p and returns them.
+func (w *world) spawn(n int) (all []*supervisor.Process) {
+	batch := make([]abi.Effect, 500)
+	for i := range batch {
+		batch[i] = abi.Effect{Kind: abi.OpSpawn, Name: "m", Detail: "pool"}
+	}
+	for len(all) < n {
+		for _, r := range w.tell("p/a", batch...) {
+			if r.code < 0 {
+				w.t.Fatal(r)
+			}
+			all = append(all, w.process(fieldsOf(r.answer)[0]))
+		}
+		w.drain()
+	}
+	return all
+}
+
+func (w *world) drain() {
+	for len(w.events) > 0 {
+		<-w.events
+	}
+}
+
+// BenchmarkIdle is the memory of a guest process that has begun and does nothing, outside of
+// guest memory, which it has not written to.
+func BenchmarkIdle(b *testing.B) {
+	const n = 100_000
+	w := newWorld(b)
+	w.deploy("p", many, worker("a"), child("pool", `{"type":"dynamic","restart":"temporary"}`))
+	w.spawn(1000)
+	before, rss := heap(), resident(b)
+	for range b.N {
+		w.spawn(n)
+	}
+	b.ReportMetric(float64(heap()-before)/float64(n*b.N), "heap-B/process")
+	b.ReportMetric(float64(resident(b)-rss)/float64(n*b.N), "rss-B/process")
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// resident is the memory of this process, in bytes.
+func resident(t testing.TB) int64 {
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("no /proc")
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(data))[1], 10, 64)
+	must(t, err)
+	return pages * int64(os.Getpagesize())
+}
+
+// BenchmarkBurst lets 100,000 processes of one plugin crash at once, and looks at
+// calls to a process of another plugin meanwhile.
+func BenchmarkBurst(b *testing.B) {
+	const n = 100_000
+	w := newWorld(b)
+	w.deploy("p", many, worker("a"), child("pool", `{"type":"dynamic","restart":"permanent","max_restarts":1000,"max_seconds":5}`))
+	w.deploy("q", nil, worker("a"))
+	all := w.spawn(n)
+	q, order := w.process("q/a"), orders(op(echo, ""))
+	for range b.N {
+		var back atomic.Int64
+		stop := make(chan struct{})
+		go func() { // each that is back says so
+			for {
+				select {
+				case e := <-w.events:
+					if e.Kind == abi.EventInit {
+						back.Add(1)
+					}
+				case <-stop:
+					return
+				}
+			}
+		}()
+		start := time.Now()
+		go func() {
+			for _, p := range all {
+				p.Send(&plugin.Message{Kind: abi.EventCast, Payload: orders(op(trap, ""))})
+			}
+		}()
+		var took []time.Duration
+		for back.Load() < n {
+			if time.Since(start) > time.Minute {
+				b.Fatalf("%d are back after a minute", back.Load())
+			}
+			from := time.Now()
+			if _, err := w.set.Call(b.Context(), q, order); err != nil {
+				b.Fatal(err)
+			}
+			took = append(took, time.Since(from))
+			time.Sleep(100 * time.Microsecond)
+		}
+		close(stop)
+		slices.Sort(took)
+		b.ReportMetric(time.Since(start).Seconds(), "s/all-back")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "µs-p99-of-others")
+		b.ReportMetric(float64(took[len(took)-1].Microseconds()), "µs-worst-of-others")
+		b.ReportMetric(float64(strings.Count(w.log.String(), "\n")), "log-lines")
+	}
+}
+
+var _ = fmt.Sprint

@@ -1,0 +1,108 @@
+package plugin
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"rtd/channels"
+	"rtd/sandbox"
+	"rtd/sandbox/abi"
+	"rtd/supervisor"
+)
+
+// release is one version of a plugin with the settings that it runs under.
+type release struct {
+	version  channels.Version
+	module   *sandbox.Plugin
+	wasm     []byte
+	hash     [sha256.Size]byte
+	settings Settings
+	topics   []string
+	perTopic []string // those of the declared patterns that have one handler for a topic
+	depends  []string // plugins that must run first
+	children []*childSpec
+	latency  Histogram
+	next     atomic.Pointer[release] // the one that has replaced it
+}
+
+// newRelease reads what the module has declared. The plugin is needed for what
+// starts later.
+func newRelease(pl *Plugin, module *sandbox.Plugin, wasm []byte, hash [sha256.Size]byte, settings Settings, topics []string) (*release, error) {
+	r := &release{
+		module: module, wasm: wasm, hash: hash, settings: settings, topics: topics,
+		depends: slices.Clone(settings.Depends),
+	}
+	for _, e := range module.Declared() {
+		switch {
+		case e.Kind == abi.EffectDepends && !slices.Contains(r.depends, e.Name):
+			r.depends = append(r.depends, e.Name)
+		case e.Kind == abi.EffectHandles && e.Detail == abi.ScopeTopic:
+			r.perTopic = append(r.perTopic, e.Name)
+		}
+	}
+	var err error
+	if r.children, err = parseChildren(module.Declared()); err != nil {
+		return nil, err
+	}
+	r.version = channels.Version{
+		ID:      module.Version(),
+		Restart: settings.Restart,
+		Mailbox: settings.Mailbox,
+		Scope:   r.scope,
+		Stays:   settings.Stays,
+		New: func(p *supervisor.Process, topic string) (channels.Guest, error) {
+			b, err := r.newBody(pl, p, topic, "")
+			if err != nil {
+				return nil, err
+			}
+			return b, nil
+		},
+	}
+	return r, nil
+}
+
+// scope says whether a topic has one handler for all, by the settings or else by the
+// guest's declaration.
+func (r *release) scope(topic string) channels.Scope {
+	switch r.settings.Scope {
+	case abi.ScopeTopic:
+		return channels.PerTopic
+	case abi.ScopeJoin:
+		return channels.PerJoin
+	}
+	for _, pattern := range r.perTopic {
+		prefix, open := strings.CutSuffix(pattern, "*")
+		if topic == pattern || open && strings.HasPrefix(topic, prefix) {
+			return channels.PerTopic
+		}
+	}
+	return channels.PerJoin
+}
+
+func (r *release) same(hash [sha256.Size]byte, s Settings) bool {
+	return r.hash == hash && r.settings.equal(s)
+}
+
+func (s Settings) equal(t Settings) bool {
+	return slices.Equal(t.Topics, s.Topics) && slices.Equal(t.Depends, s.Depends) && bytes.Equal(t.Config, s.Config) &&
+		t.Restart == s.Restart && t.Strategy == s.Strategy && t.Intensity == s.Intensity && t.Limits == s.Limits &&
+		t.Mailbox == s.Mailbox && t.Scope == s.Scope && t.Stays == s.Stays &&
+		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending
+}
+
+// stopped tells an instance of its own that the plugin has ended.
+func (r *release) stopped() {
+	i, err := r.module.Start("", nil)
+	if err != nil {
+		return
+	}
+	defer i.Close()
+	e := r.module.StartEvent()
+	e.Kind = abi.EventStop
+	if _, err := i.Handle(&e); err != nil {
+		r.module.Log().Error("plugin crashed in stop", "cause", err)
+	}
+}
