@@ -3,7 +3,10 @@ package supervisor_test
 import (
 	"errors"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"rtd/supervisor"
 )
@@ -104,6 +107,33 @@ func BenchmarkRestart(b *testing.B) {
 	root.Stop(nil)
 	<-root.Done()
 	rt.Wait()
+}
+
+// 100,000 processes of one group crash at once: how long until all are back, and
+// how late messages are that two of another group send each other meanwhile.
+func BenchmarkBurst(b *testing.B) {
+	const n = 100_000
+	var late []time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		burst := newBurst(b, supervisor.Options{}, n)
+		var mu sync.Mutex
+		burst.heard = func(d time.Duration) {
+			mu.Lock()
+			late = append(late, d)
+			mu.Unlock()
+		}
+		burst.talk(100 * time.Microsecond)
+		b.StartTimer()
+		burst.crashAll()
+		b.StopTimer()
+		burst.end()
+		b.StartTimer()
+	}
+	slices.Sort(late)
+	b.ReportMetric(float64(late[len(late)*99/100].Microseconds()), "µs-p99")
+	b.ReportMetric(float64(late[len(late)-1].Microseconds()), "µs-max")
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/restart")
 }
 
 // What a process costs that waits for a message: record, mailbox, and the ring

@@ -2,8 +2,10 @@ package supervisor
 
 import (
 	"cmp"
-	"maps"
+	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,15 +15,16 @@ import (
 // is the exception: its code may still run meanwhile.)
 type Child interface {
 	Actor
-	// Mailbox is adopted by each life, so that what waits in it is kept.
+	// Mailbox is adopted by each life, so that what waits in it is kept. With
+	// nil each life has one of its own.
 	Mailbox() *Mailbox
 	// Again says whether a life that ended with reason is followed by another,
 	// usually by [Restart.Again].
 	Again(reason error) bool
 	// Exited tells what follows the end of a life, unless it was ended only to
-	// be restarted with its group. After [Ends] and [GivesUp] there is no
-	// further life; every child gets exactly one of these, even if its first
-	// life never began.
+	// be restarted with others. After [Ends] and [GivesUp] there is no further
+	// life; every child gets exactly one of these, even if its first life never
+	// began.
 	Exited(reason error, d Decision)
 }
 
@@ -37,51 +40,41 @@ type DynamicConfig struct {
 }
 
 // Dynamic is a supervisor for children that come and go by the thousand: channel
-// handlers. It differs from OTP's DynamicSupervisor in two ways. Children come in
-// groups (a topic) and the strategy holds within a group, the order being that of
-// their starts. And the intensity is counted for each child alone, so that one
-// which crashes again and again ends without troubling others; the Dynamic
-// itself never gives up.
+// handlers. It differs from OTP's DynamicSupervisor in three ways. Children come
+// in groups (a topic) and the strategy holds within a group, the order being that
+// of their starts. The intensity is counted for each child alone, so that one
+// which crashes again and again ends without troubling others; the Dynamic itself
+// never gives up.
+//
+// And its children outlive it. When its process ends with [ForRestart], with
+// [ErrIntensity] or with a crash, the lives of its children end, but the children
+// stay, with their order and their mailboxes; requests wait. The next process
+// with this Dynamic begins a new life of each. If there is to be none, Close ends
+// them. After any other end, such as [Shutdown], they have had their last Exited.
 //
 // It does not wait for a child's Init: children start concurrently, those of a
-// group that restart together are spawned in order. Its exported methods may be
-// called from any goroutine and never block; Init, Handle and Terminate are for
-// its process.
+// group that restart together are spawned in order. Who asked for a child hears
+// from the child: its Init knows the process, and Exited the reason if there came
+// to be none. Like a [Supervisor] it heeds the exit signals of its parent only.
+//
+// Its exported methods may be called from any goroutine and never block; Init,
+// Handle and Terminate are for its process.
 type Dynamic struct {
-	box *Mailbox
+	box  *Mailbox
+	size atomic.Int64
 
-	// Owned by its process.
+	// Owned by its process; between two, and in the end, by Close.
 	config   DynamicConfig
 	groups   map[string]*group
 	children map[Child]*member
 	lives    map[*Process]*member
 	started  uint64
-}
 
-// group is the children of one name, linked in the order of their starts, so
-// that one of a hundred thousand leaves in no time.
-type group struct {
-	name        string
-	first, last *member
-	stopping    int       // members asked to end, to be restarted together
-	waiting     []*member // those without a life, which wait for the others to end
+	mu     sync.Mutex
+	owned  bool  // by a process, or by Close
+	closed error // the reason given to Close
+	left   []any // what it found in box
 }
-
-type member struct {
-	child      Child
-	number     uint64 // in the order of starts
-	group      *group
-	prev, next *member
-	process    *Process    // its life; nil while it waits for the next
-	overdue    *time.Timer // kills it, once it was asked to end
-	stopping   bool        // asked to end for its group's restart
-	final      error       // asked to end for good
-	recent     restarts
-}
-
-// endForGroup is the exit reason of a child that ends to be restarted with
-// its group.
-var endForGroup = ShutdownBecause("restarted with its group")
 
 // Messages to a Dynamic.
 type (
@@ -103,7 +96,13 @@ func NewDynamic(c DynamicConfig) *Dynamic {
 		c.Limit = 100_000
 	}
 	c.Shutdown = cmp.Or(c.Shutdown, defaultShutdown)
-	return &Dynamic{box: NewMailbox(c.Limit), config: c}
+	return &Dynamic{
+		box:      NewMailbox(c.Limit),
+		config:   c,
+		groups:   map[string]*group{},
+		children: map[Child]*member{},
+		lives:    map[*Process]*member{},
+	}
 }
 
 // Spec is what to spawn: one process at a time.
@@ -134,22 +133,65 @@ func (d *Dynamic) Configure(s Strategy, i Intensity) {
 	d.box.Post(configure(func(c *DynamicConfig) { c.Strategy, c.Intensity = s, i }))
 }
 
-// Close refuses further starts; call it when the Dynamic's process has ended for
-// good. Children whose start still waited get their Exited on the caller's
-// goroutine.
-func (d *Dynamic) Close() {
-	for _, msg := range d.box.Close() {
-		if start, ok := msg.(startChild); ok {
-			start.child.Exited(Shutdown, Ends)
-		}
+// Len is the number of children, those between two lives included.
+func (d *Dynamic) Len() int { return int(d.size.Load()) }
+
+// Close ends the Dynamic; call it when its process has ended for good. Further
+// starts are refused. Children that are left, and those whose start still waited,
+// get their last Exited with reason (nil: [Shutdown]): on the caller's goroutine,
+// or later, if the process was killed and its code still runs.
+func (d *Dynamic) Close(reason error) {
+	if reason == nil {
+		reason = Shutdown
+	}
+	left := d.box.Close()
+	d.mu.Lock()
+	d.closed = cmp.Or(d.closed, reason)
+	d.left = append(d.left, left...)
+	owned := d.owned
+	d.owned = true
+	d.mu.Unlock()
+	if !owned {
+		d.endAll()
 	}
 }
 
-// Init begins without children.
-func (d *Dynamic) Init(*Process) error {
-	d.groups = map[string]*group{}
-	d.children = map[Child]*member{}
-	d.lives = map[*Process]*member{}
+// endAll is the last act of a Dynamic that was closed.
+func (d *Dynamic) endAll() {
+	for _, msg := range d.left {
+		switch msg := msg.(type) {
+		case startChild:
+			d.add(msg.child, msg.group)
+		case stopChild:
+			if m := d.children[msg.child]; m != nil {
+				m.final = cmp.Or(m.final, msg.reason)
+			}
+		}
+	}
+	d.left = nil
+	for _, m := range d.inOrder() {
+		d.end(m, cmp.Or(m.final, d.closed), Ends)
+	}
+}
+
+// Init begins with the children of the life before.
+func (d *Dynamic) Init(p *Process) error {
+	d.mu.Lock()
+	closed := d.closed != nil
+	d.owned = true
+	d.mu.Unlock()
+	if closed {
+		return ErrEnded
+	}
+	p.setTrap(parentOnly)
+	clear(d.lives)
+	for _, g := range d.groups {
+		g.stopping, g.waiting = 0, nil
+	}
+	for _, m := range d.inOrder() {
+		m.stopping = false
+		d.begin(p, m)
+	}
 	return nil
 }
 
@@ -157,7 +199,10 @@ func (d *Dynamic) Init(*Process) error {
 func (d *Dynamic) Handle(p *Process, msg any) error {
 	switch msg := msg.(type) {
 	case startChild:
-		d.start(p, msg.child, msg.group)
+		if m := d.add(msg.child, msg.group); m != nil {
+			m.group.waiting = append(m.group.waiting, m)
+			d.beginWaiting(p, m.group)
+		}
 	case stopChild:
 		if m := d.children[msg.child]; m != nil {
 			d.stop(m, msg.reason)
@@ -176,171 +221,43 @@ func (d *Dynamic) Handle(p *Process, msg any) error {
 	return nil
 }
 
-// Terminate ends all children with the reason of the Dynamic's own end, or
-// [Shutdown] if that is a crash.
+// Terminate ends the lives of all children, and the children with them, unless
+// they wait for a next process.
 func (d *Dynamic) Terminate(p *Process, reason error) {
-	if IsCrash(reason) {
-		reason = Shutdown
+	defer d.disown()
+	keep := IsCrash(reason) || errors.Is(reason, ForRestart) || errors.Is(reason, ErrIntensity)
+	if keep {
+		reason = ForRestart
 	}
-	lives := slices.Collect(maps.Keys(d.lives))
-	p.Block(func() { stopWithin(d.config.Shutdown, p.Done(), reason, lives...) })
-	for child, m := range d.children {
-		last := reason
+	members := d.inOrder()
+	var lives []*Process
+	for _, m := range slices.Backward(members) {
 		if m.process != nil {
-			m.forgetOverdue()
-			last = m.process.Reason()
+			lives = append(lives, m.process)
 		}
-		m.final = cmp.Or(m.final, reason)
-		child.Exited(m.finalReason(last), Ends)
 	}
-	d.groups, d.children, d.lives = nil, nil, nil
-}
-
-func (d *Dynamic) start(p *Process, c Child, name string) {
-	if d.children[c] != nil {
-		return
-	}
-	g := d.groups[name]
-	if g == nil {
-		g = &group{name: name}
-		d.groups[name] = g
-	}
-	d.started++
-	m := &member{child: c, number: d.started, group: g}
-	g.add(m)
-	d.children[c] = m
-	g.waiting = append(g.waiting, m)
-	d.beginWaiting(p, g)
-}
-
-// beginWaiting starts lives of those that wait in g, in order, unless siblings
-// have yet to end.
-func (d *Dynamic) beginWaiting(p *Process, g *group) {
-	if g.stopping > 0 {
-		return
-	}
-	slices.SortFunc(g.waiting, func(a, b *member) int { return cmp.Compare(a.number, b.number) })
-	for _, m := range g.waiting {
-		m.process = p.rt.Spawn(Spec{Actor: m.child, Mailbox: m.child.Mailbox(), Parent: p})
-		d.lives[m.process] = m
-	}
-	g.waiting = nil
-}
-
-// stop ends m for good.
-func (d *Dynamic) stop(m *member, reason error) {
-	switch {
-	case m.final != nil:
-	case m.process != nil:
-		m.final = reason
-		d.ask(m, reason)
-	default: // between two lives
-		m.group.waiting = slices.DeleteFunc(m.group.waiting, func(w *member) bool { return w == m })
-		d.end(m, reason, Ends)
-	}
-}
-
-// ask asks m's life to end, and sees to it that it does.
-func (d *Dynamic) ask(m *member, reason error) {
-	m.process.Stop(reason)
-	if m.overdue == nil {
-		m.overdue = time.AfterFunc(d.config.Shutdown, m.process.Kill)
-	}
-}
-
-func (m *member) forgetOverdue() {
-	if m.overdue != nil {
-		m.overdue.Stop()
-		m.overdue = nil
-	}
-}
-
-// ended decides what follows the end of m's life.
-func (d *Dynamic) ended(p *Process, m *member, reason error) {
-	delete(d.lives, m.process)
-	m.process = nil
-	m.forgetOverdue()
-	g := m.group
-	if m.stopping {
-		m.stopping = false
-		g.stopping--
-	}
-	switch {
-	case m.final != nil:
-		d.end(m, m.finalReason(reason), Ends)
-	case reason == endForGroup:
-		g.waiting = append(g.waiting, m)
-	case !m.child.Again(reason):
-		d.end(m, reason, Ends)
-	case !m.recent.add(d.config.Intensity, time.Now()):
-		d.end(m, reason, GivesUp)
-	default:
-		m.child.Exited(reason, Restarts)
-		g.waiting = append(g.waiting, m)
-		d.stopAffected(m)
-	}
-	d.beginWaiting(p, g)
-}
-
-// finalReason is why m ended for good, given the exit reason of its last life: a
-// crash on the way out stays one, otherwise what was asked for counts.
-func (m *member) finalReason(reason error) error {
-	if m.final != nil && !IsCrash(reason) {
-		return m.final
-	}
-	return reason
-}
-
-// stopAffected asks the siblings that the strategy restarts with m to end, the
-// last first.
-func (d *Dynamic) stopAffected(m *member) {
-	if d.config.Strategy == OneForOne {
-		return
-	}
-	for sibling := m.group.last; sibling != nil; sibling = sibling.prev {
-		if sibling == m {
-			if d.config.Strategy == RestForOne {
-				return
-			}
-			continue
+	p.Block(func() { stopWithin(d.config.Shutdown, p.Done(), reason, lives...) })
+	for _, m := range members {
+		if !keep {
+			m.final = cmp.Or(m.final, reason)
 		}
-		if sibling.process != nil && !sibling.stopping {
-			sibling.stopping = true
-			m.group.stopping++
-			d.ask(sibling, endForGroup)
+		switch {
+		case m.process != nil:
+			d.lifeEnded(m, m.process.Reason())
+		case !keep:
+			d.end(m, m.final, Ends)
 		}
 	}
 }
 
-// end forgets a child for good and tells it so.
-func (d *Dynamic) end(m *member, reason error, decision Decision) {
-	delete(d.children, m.child)
-	m.group.remove(m)
-	if m.group.first == nil {
-		delete(d.groups, m.group.name)
-	}
-	m.child.Exited(reason, decision)
-}
-
-func (g *group) add(m *member) {
-	m.prev = g.last
-	if g.last == nil {
-		g.first = m
-	} else {
-		g.last.next = m
-	}
-	g.last = m
-}
-
-func (g *group) remove(m *member) {
-	if m.prev == nil {
-		g.first = m.next
-	} else {
-		m.prev.next = m.next
-	}
-	if m.next == nil {
-		g.last = m.prev
-	} else {
-		m.next.prev = m.prev
+// disown is the end of a process's ownership. If Close came first, it is for
+// this process to end all.
+func (d *Dynamic) disown() {
+	d.mu.Lock()
+	d.owned = d.closed != nil
+	closed := d.owned
+	d.mu.Unlock()
+	if closed {
+		d.endAll()
 	}
 }

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 )
 
 // Exit reasons. Every process ends with one; as in OTP it decides whether a
@@ -13,8 +14,16 @@ var (
 	// Shutdown: somebody who may do so asked it to end. [ShutdownBecause] adds
 	// why; errors.Is(reason, Shutdown) holds for both.
 	Shutdown error = &orderly{"shutdown", ""}
+	// ForRestart is the [Shutdown] of processes that are stopped to be started
+	// again with others: the siblings of a crashed one, or a whole tree that is
+	// replaced. A [Supervisor] passes it on to its children; a [Dynamic] keeps
+	// its own for its next life.
+	ForRestart = ShutdownBecause("restarted with its siblings")
 	// Killed: it did not end in the time given for shutdown. A crash.
 	Killed = errors.New("killed")
+	// ErrNoProcess is the reason that a link or a monitor reports for a process
+	// that had ended before, OTP's noproc. A crash.
+	ErrNoProcess = errors.New("no such process")
 )
 
 // ShutdownBecause is [Shutdown] with a detail, OTP's {shutdown, Term}.
@@ -43,6 +52,16 @@ type PanicError struct {
 }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// guard calls f and turns a panic into an exit reason.
+func guard(f func() error) (reason error) {
+	defer func() {
+		if v := recover(); v != nil {
+			reason = &PanicError{v, debug.Stack()}
+		}
+	}()
+	return f()
+}
 
 type orderly struct{ word, detail string }
 

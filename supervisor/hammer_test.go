@@ -12,8 +12,9 @@ import (
 )
 
 // TestHammerDynamic starts, stops and crashes children of many groups from many
-// goroutines, changes the strategy meanwhile, and checks at the end that every
-// child had one end and no two lives at once, and that no message was lost.
+// goroutines, changes the strategy and restarts the Dynamic meanwhile, and checks
+// at the end that every child had one end and no two lives at once, and that no
+// message was lost.
 func TestHammerDynamic(t *testing.T) {
 	const (
 		hands    = 8
@@ -26,8 +27,16 @@ func TestHammerDynamic(t *testing.T) {
 		Strategy:  supervisor.OneForAll,
 		Intensity: supervisor.Intensity{Max: 3, Within: time.Hour},
 	})
+	registry := supervisor.NewMailbox(0)
 	root := rt.Spawn(supervisor.Spec{Actor: supervisor.NewSupervisor(supervisor.Config{
-		Children: []supervisor.ChildSpec{{ID: "channels", Start: d.Spec}},
+		Strategy:  supervisor.RestForOne,
+		Intensity: supervisor.Intensity{Max: 1 << 20},
+		Children: []supervisor.ChildSpec{
+			{ID: "registry", Start: func() supervisor.Spec {
+				return supervisor.Spec{Mailbox: registry, Actor: &funcs{handle: obey}}
+			}},
+			{ID: "channels", Start: d.Spec},
+		},
 	})})
 
 	var kids [hands][]*hammered
@@ -53,6 +62,10 @@ func TestHammerDynamic(t *testing.T) {
 						d.Stop(other, nil)
 					case 11:
 						k.box.Send(supervisor.Normal)
+					case 15:
+						if random.IntN(5) == 0 {
+							registry.Send(errCrash)
+						}
 					case 12:
 						k.box.Send(func() error { panic(i) })
 					case 13:
@@ -74,7 +87,7 @@ func TestHammerDynamic(t *testing.T) {
 	running.Wait()
 	root.Stop(nil)
 	<-root.Done()
-	d.Close()
+	d.Close(nil)
 	rt.Wait()
 
 	if s := rt.Stats(); s.Processes != 0 || s.Queued != 0 {

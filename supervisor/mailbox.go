@@ -20,11 +20,42 @@ const defaultLimit = 1000
 type Mailbox struct {
 	mu        sync.Mutex
 	limit     int
-	queue     fifo[any]
-	owner     *Process // nil between owners
-	next      *Process // waits until the code of owner, which was killed, returns
-	scheduled bool     // owner is in the run queue or runs
+	queue     fifo[any] // of messages, and of *signal
+	owner     *Process  // nil between owners
+	next      *Process  // waits until the code of owner, which was killed, returns
+	scheduled bool      // owner is in the run queue or runs
 	closed    bool
+}
+
+// Dropper is a message that is told if nobody will handle it, because it waited in
+// the mailbox of a process that has ended and owned it, or was sent by a timer of
+// one: somebody may be owed an answer. It is called once, from any goroutine, and
+// must not block. A message that [Mailbox.Close] returns is its caller's to tell; a sender
+// who gets an error knows.
+type Dropper interface{ Dropped() }
+
+// dropAll tells those messages of a queue that want to know.
+func dropAll(queue fifo[any]) {
+	for queue.len() > 0 {
+		drop(queue.pop())
+	}
+}
+
+func drop(msg any) {
+	if s, ok := msg.(*signal); ok {
+		msg = s.msg
+	}
+	if d, ok := msg.(Dropper); ok {
+		d.Dropped()
+	}
+}
+
+// signal is a message to one life, which concerns no other: what tells of an
+// end, and what a timer sends. In a mailbox that outlives a process those for
+// it are dropped, as they are with the mailbox of a process that has its own.
+type signal struct {
+	to  *Process
+	msg any
 }
 
 // NewMailbox returns a mailbox for at most limit waiting messages (default
@@ -40,28 +71,41 @@ func NewMailbox(limit int) *Mailbox {
 // messages wait, and with [ErrEnded] after Close.
 func (m *Mailbox) Send(msg any) error {
 	m.mu.Lock()
-	if !m.closed && m.queue.len() >= m.limit {
-		m.mu.Unlock()
-		return ErrFull
-	}
-	return m.appendAndUnlock(msg)
+	return m.appendAndUnlock(msg, m.limit)
 }
 
 // Post is Send without the bound, for messages whose number is bounded by
 // something else: one for each child that ends, one for each deploy.
 func (m *Mailbox) Post(msg any) error {
 	m.mu.Lock()
-	return m.appendAndUnlock(msg)
+	return m.appendAndUnlock(msg, noLimit)
 }
 
-func (m *Mailbox) appendAndUnlock(msg any) error {
-	if m.closed {
+// noLimit lets a message go past the mailbox's bound.
+const noLimit = int(^uint(0) >> 1)
+
+func (m *Mailbox) appendAndUnlock(msg any, limit int) error {
+	switch {
+	case m.closed:
 		m.mu.Unlock()
 		return ErrEnded
+	case m.queue.len() >= limit:
+		m.mu.Unlock()
+		return ErrFull
 	}
 	m.queue.push(msg)
 	m.wakeAndUnlock()
 	return nil
+}
+
+// deliver appends a message that is for this life of the process only.
+func (p *Process) deliver(msg any, limit int) error {
+	p.box.mu.Lock()
+	if p.phase >= ended {
+		p.box.mu.Unlock()
+		return ErrEnded
+	}
+	return p.box.appendAndUnlock(&signal{p, msg}, limit)
 }
 
 // wakeAndUnlock puts the owner into the run queue unless it is there.
@@ -73,7 +117,7 @@ func (m *Mailbox) wakeAndUnlock() {
 	}
 	m.mu.Unlock()
 	if wake {
-		owner.rt.schedule(owner)
+		owner.group.rt.schedule(owner)
 	}
 }
 
@@ -86,15 +130,21 @@ func (m *Mailbox) Len() int {
 
 // Close drops the waiting messages and refuses further ones. It returns what was
 // dropped, oldest first, so that whoever owes somebody an answer can give it.
+// News of ended processes and messages of timers are not among it.
 func (m *Mailbox) Close() []any {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.closed = true
-	dropped := make([]any, 0, m.queue.len())
-	for m.queue.len() > 0 {
-		dropped = append(dropped, m.queue.pop())
+	queue := m.queue
+	m.closed, m.queue = true, fifo[any]{}
+	m.mu.Unlock()
+	dropped := make([]any, 0, queue.len())
+	for queue.len() > 0 {
+		switch msg := queue.pop().(type) {
+		case *signal:
+			drop(msg)
+		default:
+			dropped = append(dropped, msg)
+		}
 	}
-	m.queue = fifo[any]{}
 	return dropped
 }
 
@@ -106,7 +156,7 @@ func (m *Mailbox) adopt(p *Process) {
 	case m.owner == nil:
 		m.owner = p
 		m.wakeAndUnlock()
-	case m.owner.phase == ended && m.next == nil:
+	case m.owner.phase >= ended && m.next == nil:
 		m.next = p
 		m.mu.Unlock()
 	default:
@@ -115,46 +165,34 @@ func (m *Mailbox) adopt(p *Process) {
 	}
 }
 
-// release gives the mailbox to the next owner, if there is one. Callers hold mu
-// and then wake it.
-func (m *Mailbox) release() {
-	m.owner, m.next, m.scheduled = m.next, nil, false
+// adoptAfter is adopt, but p also waits for the code of before, which has
+// ended with another mailbox.
+func (m *Mailbox) adoptAfter(p, before *Process) {
+	b := before.box
+	b.mu.Lock()
+	if before.running {
+		b.next = p
+		b.mu.Unlock()
+		return
+	}
+	b.mu.Unlock()
+	m.adopt(p)
 }
 
-// keptRing is the largest ring, in elements, that an empty queue keeps.
-const keptRing = 16
-
-// fifo is a queue in a ring that grows by doubling and is freed when empty and
-// large, so that a burst leaves nothing behind.
-type fifo[T any] struct {
-	ring []T // length is a power of two, or zero
-	head int
-	n    int
-}
-
-func (f *fifo[T]) len() int { return f.n }
-
-func (f *fifo[T]) push(v T) {
-	if f.n == len(f.ring) {
-		grown := make([]T, max(4, 2*f.n))
-		for i := range f.n {
-			grown[i] = f.ring[(f.head+i)&(len(f.ring)-1)]
+// releaseAndUnlock ends the ownership of a process whose code has returned.
+// Whoever waits for that begins.
+func (m *Mailbox) releaseAndUnlock() {
+	next := m.next
+	m.owner, m.next, m.scheduled = nil, nil, false
+	if next != nil && next.box == m {
+		m.owner = next
+	}
+	m.wakeAndUnlock()
+	if next != nil && next.box != m {
+		next.box.mu.Lock()
+		if next.phase < ended { // it may have been stopped meanwhile
+			next.box.owner = next
 		}
-		f.ring, f.head = grown, 0
+		next.box.wakeAndUnlock()
 	}
-	f.ring[(f.head+f.n)&(len(f.ring)-1)] = v
-	f.n++
-}
-
-// pop removes the oldest element; there must be one.
-func (f *fifo[T]) pop() T {
-	var zero T
-	v := f.ring[f.head]
-	f.ring[f.head] = zero
-	f.head = (f.head + 1) & (len(f.ring) - 1)
-	f.n--
-	if f.n == 0 && len(f.ring) > keptRing {
-		f.ring, f.head = nil, 0
-	}
-	return v
 }

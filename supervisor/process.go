@@ -1,6 +1,6 @@
 package supervisor
 
-import "runtime/debug"
+import "sync/atomic"
 
 // PID names a process for good: no other gets the same number.
 type PID uint64
@@ -26,14 +26,23 @@ type Spec struct {
 	Actor Actor
 	// Mailbox is adopted if given: it stays when the process ends, with what it
 	// holds. It must not belong to a live process. Without one the process has
-	// its own, of Limit messages (default 1,000), which ends with it.
+	// its own, of Limit messages (default 1,000), which ends with it; see [Dropper].
 	Mailbox *Mailbox
 	Limit   int
 	// Parent gets an [Exited] when the process ends.
 	Parent *Process
+	// Group has its turns. Default: the parent's group; without a parent one
+	// that the runtime has for such processes.
+	Group *Group
 	// Started, if given, is called once: with nil when Init has succeeded, or
 	// with the exit reason of a process that ended before. It must not block.
 	Started func(err error)
+
+	// after has ended, but its code may still run: Init waits for that, as it
+	// would for the last owner of an adopted mailbox.
+	after *Process
+	// restarts is how many lives there were before, as its supervisor counts.
+	restarts uint32
 }
 
 // Exited is the message that tells a parent of the end of a process that it
@@ -46,15 +55,22 @@ type Exited struct {
 // Process is one life of an actor. Its methods may be called from any
 // goroutine, those of its Actor's included, unless they say otherwise.
 type Process struct {
-	rt   *Runtime
-	pid  PID
-	spec Spec
-	box  *Mailbox
-	on   *worker // whose turn it has; only for the process's own code
+	group  *Group
+	pid    PID
+	actor  Actor
+	parent *Process
+	box    *Mailbox
+	ties   atomic.Pointer[ties] // made on demand
+	on     *worker              // whose turn it has; only for the process's own code
+
+	restarts uint32
+	blocked  atomic.Bool // in Block
+	ownsBox  bool        // the mailbox ends with it
 
 	// Guarded by box.mu.
 	phase   phase
 	running bool          // its code is being run, or has to be after Kill
+	started func(error)   // Spec.Started, until it is called
 	stop    error         // why it was asked to end, or has ended
 	asked   chan struct{} // closed when stop is set; made on demand
 	done    chan struct{} // closed at the end; made on demand
@@ -66,25 +82,45 @@ const (
 	unborn   phase = iota // Init has not begun
 	starting              // Init has not returned
 	alive
-	ended
+	ended // its end is decided; its names and timers may be on their way out
+	gone  // and Done is closed
 )
 
 // Spawn starts a process. It returns at once; Init runs on a scheduler.
 func (rt *Runtime) Spawn(spec Spec) *Process {
-	p := &Process{rt: rt, pid: PID(rt.lastPID.Add(1)), spec: spec, box: spec.Mailbox}
-	if p.box == nil {
-		p.box = NewMailbox(spec.Limit)
+	p := &Process{
+		group:    rt.groupOf(spec),
+		pid:      PID(rt.lastPID.Add(1)),
+		actor:    spec.Actor,
+		parent:   spec.Parent,
+		box:      spec.Mailbox,
+		started:  spec.Started,
+		restarts: spec.restarts,
 	}
-	rt.live.Add(1)
-	p.box.adopt(p)
+	if p.box == nil {
+		p.box, p.ownsBox = NewMailbox(spec.Limit), true
+	}
+	p.group.processes.Add(1)
+	rt.processes.Add(1)
+	if spec.after != nil {
+		p.box.adoptAfter(p, spec.after)
+	} else {
+		p.box.adopt(p)
+	}
 	return p
 }
 
 // PID returns the process's number.
 func (p *Process) PID() PID { return p.pid }
 
+// Parent returns the process that gets to know of its end, or nil.
+func (p *Process) Parent() *Process { return p.parent }
+
+// Group returns the group whose turns it has.
+func (p *Process) Group() *Group { return p.group }
+
 // Runtime returns the runtime that runs it.
-func (p *Process) Runtime() *Runtime { return p.rt }
+func (p *Process) Runtime() *Runtime { return p.group.rt }
 
 // Send is [Mailbox.Send]. After the process's end it fails with [ErrEnded],
 // unless the mailbox was adopted: then the message waits for the next owner.
@@ -94,62 +130,74 @@ func (p *Process) Send(msg any) error { return p.box.Send(msg) }
 func (p *Process) Post(msg any) error { return p.box.Post(msg) }
 
 // Stop asks the process to end with reason (nil: [Shutdown]) after the message
-// at hand, ahead of those that wait. The first reason wins.
+// at hand, ahead of those that wait. The first reason wins. If its Init has not
+// begun it never will.
 func (p *Process) Stop(reason error) {
 	if reason == nil {
 		reason = Shutdown
 	}
+	if p.ask(reason) {
+		p.endWithoutTurn()
+	}
+}
+
+// ask is Stop, but for a process that waits for the code of another and may
+// never have a turn: the caller then ends it, as endNow says.
+func (p *Process) ask(reason error) (endNow bool) {
 	p.box.mu.Lock()
 	if p.stop != nil {
 		p.box.mu.Unlock()
-		return
+		return false
 	}
-	p.askAndUnlock(reason)
+	return p.askAndUnlock(reason)
+}
+
+func (p *Process) askAndUnlock(reason error) (endNow bool) {
+	if p.stop == nil && p.asked != nil {
+		close(p.asked)
+	}
+	p.stop = reason
+	if p.box.owner != p {
+		p.box.mu.Unlock()
+		return true
+	}
+	p.box.wakeAndUnlock()
+	return false
 }
 
 // Kill ends the process with reason [Killed], without waiting for its code: it
 // counts as ended at once. Its Terminate follows when code of it that runs
-// returns, and after that a next owner of its mailbox begins.
+// returns, and after that a next owner of its mailbox begins. A process whose
+// Init has not begun ends without it when its turn comes.
 func (p *Process) Kill() {
 	m := p.box
 	m.mu.Lock()
-	if p.phase == ended {
+	if p.phase >= ended {
 		m.mu.Unlock()
 		return
 	}
 	if p.phase == unborn { // no code of it will run
-		p.askAndUnlock(Killed)
+		if p.askAndUnlock(Killed) {
+			p.endWithoutTurn()
+		}
 		return
 	}
 	cut, wake := p.running, !m.scheduled
 	p.running, m.scheduled = true, true // Terminate is to run
 	p.endAndUnlock(Killed)
 	if wake {
-		p.rt.schedule(p)
+		p.group.rt.schedule(p)
 	}
-	if k, ok := p.spec.Actor.(Killer); ok && cut {
+	if k, ok := p.actor.(Killer); ok && cut {
 		k.Kill()
 	}
-}
-
-// askAndUnlock lets the process end itself in its next turn.
-func (p *Process) askAndUnlock(reason error) {
-	if p.box.next == p { // there may never be a turn for it
-		p.endAndUnlock(reason)
-		return
-	}
-	if p.stop == nil && p.asked != nil {
-		close(p.asked)
-	}
-	p.stop = reason
-	p.box.wakeAndUnlock()
 }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} {
 	p.box.mu.Lock()
 	defer p.box.mu.Unlock()
-	return onDemand(&p.done, p.phase == ended)
+	return onDemand(&p.done, p.phase == gone)
 }
 
 // Stopping is closed when the process has been asked to end, or has ended. Code
@@ -176,159 +224,30 @@ func onDemand(c *chan struct{}, closed bool) <-chan struct{} {
 func (p *Process) Reason() error {
 	p.box.mu.Lock()
 	defer p.box.mu.Unlock()
-	if p.phase != ended {
+	if p.phase < ended {
 		return nil
 	}
 	return p.stop
 }
 
-// stopReason returns why the process was asked to end, or has ended; or nil.
-func (p *Process) stopReason() error {
+// StopReason returns why the process was asked to end, or has ended; or nil. With
+// it, code that waited for [Process.Stopping] knows what to return.
+func (p *Process) StopReason() error {
 	p.box.mu.Lock()
 	defer p.box.mu.Unlock()
 	return p.stop
 }
 
-// Block calls f, which may wait: the scheduler meanwhile serves other processes.
-// Only for the process's own code.
+// Block calls f, which may wait: the scheduler meanwhile serves other processes,
+// those that f waits for among them. However many processes wait in Block, as
+// many schedulers as ever serve the others. Only for the process's own code.
 func (p *Process) Block(f func()) {
-	p.rt.mu.Lock()
-	p.rt.handOver(p.on)
-	p.rt.fillPlaces()
-	p.rt.mu.Unlock()
+	p.blocked.Store(true)
+	defer p.blocked.Store(false)
+	rt := p.group.rt
+	rt.mu.Lock()
+	rt.handOver(p.on)
+	rt.fillPlaces()
+	rt.mu.Unlock()
 	f()
-}
-
-// turn runs the process on w until it waits, ends, or until is over; at least
-// one step. again says that it has more to do.
-func (p *Process) turn(w *worker, until int64) (again bool) {
-	p.on = w
-	m := p.box
-	for first := true; ; first = false {
-		m.mu.Lock()
-		p.running = false
-		switch {
-		case p.phase == ended: // killed while its code ran
-			m.mu.Unlock()
-			p.exit(Killed)
-			return false
-		case p.phase == unborn && p.stop != nil:
-			p.endAndUnlock(p.stop)
-			return false
-		case p.phase == alive && p.stop == nil && m.queue.len() == 0:
-			m.scheduled = false
-			m.mu.Unlock()
-			return false
-		case !first && p.rt.now() >= until:
-			m.mu.Unlock()
-			return true
-		}
-		if reason := p.stepAndUnlock(); reason != nil {
-			p.exit(reason)
-			return false
-		}
-	}
-}
-
-// stepAndUnlock does the one next thing, of which there is one. It returns the
-// reason to end.
-func (p *Process) stepAndUnlock() (reason error) {
-	m := p.box
-	p.running = true
-	if p.phase == unborn {
-		p.phase = starting
-		m.mu.Unlock()
-		reason = p.guard(func() error { return p.spec.Actor.Init(p) })
-		if reason == nil {
-			p.started()
-		}
-		return reason
-	}
-	if reason = p.stop; reason != nil {
-		m.mu.Unlock()
-		return reason
-	}
-	msg := m.queue.pop()
-	m.mu.Unlock()
-	return p.guard(func() error { return p.spec.Actor.Handle(p, msg) })
-}
-
-func (p *Process) started() {
-	p.box.mu.Lock()
-	killed := p.phase == ended
-	if !killed {
-		p.phase = alive
-	}
-	p.box.mu.Unlock()
-	if !killed && p.spec.Started != nil {
-		p.spec.Started(nil)
-	}
-}
-
-// exit ends the process from inside. It may have been killed during its last
-// step, or is during Terminate.
-func (p *Process) exit(reason error) {
-	p.box.mu.Lock()
-	if p.phase == ended {
-		reason = Killed
-	}
-	p.box.mu.Unlock()
-
-	if err := p.guard(func() error { p.spec.Actor.Terminate(p, reason); return nil }); err != nil {
-		reason = err
-	}
-
-	p.box.mu.Lock()
-	p.running = false
-	if p.phase == ended {
-		p.box.release()
-		p.box.wakeAndUnlock()
-		return
-	}
-	p.endAndUnlock(reason)
-}
-
-// endAndUnlock marks the end and tells those who wait for it. A process whose
-// code runs keeps its mailbox until that returns.
-func (p *Process) endAndUnlock(reason error) {
-	m := p.box
-	started := p.spec.Started
-	if p.phase == alive {
-		started = nil // was called
-	}
-	if p.stop == nil && p.asked != nil {
-		close(p.asked)
-	}
-	if p.done != nil {
-		close(p.done)
-	}
-	p.phase, p.stop = ended, reason
-	if p.spec.Mailbox == nil {
-		m.closed, m.queue = true, fifo[any]{}
-	}
-	switch {
-	case m.next == p:
-		m.next = nil
-	case !p.running:
-		m.release()
-	}
-	m.mu.Unlock()
-
-	p.rt.live.Add(-1)
-	if started != nil {
-		started(reason)
-	}
-	if p.spec.Parent != nil {
-		p.spec.Parent.Post(Exited{p, reason}) // a parent that has ended need not know
-	}
-}
-
-// guard calls f and turns a panic into an exit reason.
-func (p *Process) guard(f func() error) (reason error) {
-	defer func() {
-		if v := recover(); v != nil {
-			reason = &PanicError{v, debug.Stack()}
-		}
-	}()
-	return f()
 }

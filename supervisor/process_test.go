@@ -144,6 +144,43 @@ func TestCloseReturnsWhatWaited(t *testing.T) {
 	}
 }
 
+// promise is a message that must not be lost without a word.
+type promise func()
+
+func (p promise) Dropped() { p() }
+
+func TestDroppedMessagesAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := supervisor.New(supervisor.Options{})
+		gate := make(chan struct{})
+		told := 0
+		drops := promise(func() { told++ })
+		for _, box := range []*supervisor.Mailbox{nil, supervisor.NewMailbox(0)} {
+			p := rt.Spawn(supervisor.Spec{Mailbox: box, Actor: &funcs{handle: func(*supervisor.Process, any) error { <-gate; return errCrash }}})
+			for range 5 { // the first is handled
+				p.Send(drops)
+			}
+			synctest.Wait()
+			p.SendAfter(0, drops)
+			synctest.Wait()
+			close(gate)
+			<-p.Done()
+			synctest.Wait()
+			want := 5 // the one of the timer among them
+			if box != nil {
+				want = 1
+				if n := len(box.Close()); n != 4 {
+					t.Errorf("Close returned %d messages", n)
+				}
+			}
+			if err := p.Send(drops); err != supervisor.ErrEnded || told != want {
+				t.Errorf("after the end: %v, and %d of %d were told", err, told, want)
+			}
+			gate, told = make(chan struct{}), 0
+		}
+	})
+}
+
 func TestStopOvertakesMessagesAndFirstReasonWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := supervisor.New(supervisor.Options{})

@@ -20,14 +20,20 @@ type Options struct {
 // Runtime runs processes: it owns the run queue and the schedulers that serve
 // it. There is a goroutine for each process that runs, none for one that waits.
 type Runtime struct {
-	slice   time.Duration
-	epoch   time.Time
-	lastPID atomic.Uint64
-	live    atomic.Int64
+	slice     time.Duration
+	epoch     time.Time
+	others    *Group // of processes without a group and a parent
+	exports   exports
+	lastPID   atomic.Uint64
+	lastRef   atomic.Uint64
+	processes atomic.Int64
+	lost      atomic.Uint64
 
 	mu       sync.Mutex
-	queue    fifo[*Process]
+	queue    runQueue
 	places   []*worker // one for each scheduler; nil is free
+	busy     int       // places whose worker has a process
+	spinning bool      // a worker with a place looks for work
 	workers  int       // those without a place included
 	quiet    sync.Cond // signalled when workers is 0
 	watchdog *time.Timer
@@ -41,6 +47,7 @@ type Stats struct {
 	Queued    int    // ready, waiting for a scheduler
 	Turns     uint64 // times that a process was given a scheduler
 	Handovers uint64 // times that a scheduler's place was taken from a process
+	Lost      uint64 // messages of timers that found a mailbox full
 }
 
 // worker is a goroutine that runs processes. It has a place until it is
@@ -59,6 +66,7 @@ func New(o Options) *Runtime {
 		o.Slice = 2 * time.Millisecond
 	}
 	rt := &Runtime{slice: o.Slice, epoch: time.Now(), places: make([]*worker, o.Schedulers)}
+	rt.others = rt.NewGroup()
 	rt.quiet.L = &rt.mu
 	rt.watchdog = time.AfterFunc(time.Hour, rt.watch)
 	rt.watchdog.Stop()
@@ -79,8 +87,9 @@ func (rt *Runtime) Stats() Stats {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	s := rt.stats
-	s.Processes = int(rt.live.Load())
+	s.Processes = int(rt.processes.Load())
 	s.Queued = rt.queue.len()
+	s.Lost = rt.lost.Load()
 	return s
 }
 
@@ -95,18 +104,16 @@ func (rt *Runtime) schedule(p *Process) {
 	rt.fillPlaces()
 }
 
-// fillPlaces starts workers on free places while there is work, and sets the
-// watchdog if there is more work than places. Callers hold mu.
+// fillPlaces starts workers on free places while there is work that no spinning
+// worker will take, and sets the watchdog if that leaves any. Callers hold mu.
 func (rt *Runtime) fillPlaces() {
-	for i, w := range rt.places {
-		if rt.queue.len() == 0 {
-			return
-		}
-		if w == nil {
-			w = &worker{place: i}
+	for i := 0; rt.unclaimed() > 0 && i < len(rt.places); i++ {
+		if rt.places[i] == nil {
+			w := &worker{place: i}
 			rt.places[i] = w
 			p := rt.queue.pop()
 			rt.workers++
+			rt.busy++
 			go rt.work(w, p)
 		}
 	}
@@ -116,32 +123,73 @@ func (rt *Runtime) fillPlaces() {
 	}
 }
 
+// unclaimed is how many processes wait that no spinning worker will take.
+func (rt *Runtime) unclaimed() int {
+	if rt.spinning {
+		return rt.queue.len() - 1
+	}
+	return rt.queue.len()
+}
+
 // work gives turns to p and then to whatever is queued, until nothing is or w
 // has lost its place.
 func (rt *Runtime) work(w *worker, p *Process) {
-	for {
+	for p != nil {
 		start := rt.now()
 		w.since.Store(start)
 		again := p.turn(w, start+int64(rt.slice))
+		w.since.Store(0)
 
 		rt.mu.Lock()
 		rt.stats.Turns++
+		p.group.turns++
 		if again {
 			rt.queue.push(p)
 		}
-		if w.place < 0 {
-			rt.fillPlaces()
-			rt.leaveAndUnlock()
-			return
-		}
+		p = rt.nextAndUnlock(w)
+	}
+}
+
+// nextAndUnlock returns whose turn it is on w, or nil after which w ends.
+func (rt *Runtime) nextAndUnlock(w *worker) (p *Process) {
+	if w.place >= 0 && rt.queue.len() == 0 {
+		rt.busy--
+		rt.spin()
 		if rt.queue.len() == 0 {
 			rt.places[w.place] = nil
 			rt.leaveAndUnlock()
-			return
+			return nil
 		}
-		p = rt.queue.pop()
-		rt.mu.Unlock()
+		rt.busy++
 	}
+	if w.place < 0 {
+		rt.fillPlaces()
+		rt.leaveAndUnlock()
+		return nil
+	}
+	p = rt.queue.pop()
+	rt.fillPlaces()
+	rt.mu.Unlock()
+	return p
+}
+
+// looks is how often an idle worker looks for work, in about a microsecond.
+const looks = 10
+
+// spin looks for work for a moment, if a process runs that may make some: what
+// the two of them say to each other then starts no goroutine each time. One
+// worker spins at most. Callers hold mu, which is not held meanwhile.
+func (rt *Runtime) spin() {
+	if rt.spinning || rt.busy == 0 {
+		return
+	}
+	rt.spinning = true
+	rt.mu.Unlock()
+	for i := 0; i < looks && rt.queue.len() == 0; i++ {
+		runtime.Gosched()
+	}
+	rt.mu.Lock()
+	rt.spinning = false
 }
 
 // watch hands over the places of workers that are stuck in one turn while others
@@ -153,6 +201,7 @@ func (rt *Runtime) watch() {
 	if rt.queue.len() == 0 {
 		return
 	}
+	rt.spinning = false // it should have looked long ago
 	late := rt.now() - int64(rt.slice)
 	for _, w := range rt.places {
 		if w == nil {
@@ -179,6 +228,7 @@ func (rt *Runtime) handOver(w *worker) {
 	if w.place >= 0 {
 		rt.places[w.place] = nil
 		w.place = -1
+		rt.busy--
 		rt.stats.Handovers++
 	}
 }

@@ -2,9 +2,12 @@ package supervisor
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,15 +74,21 @@ func (d Decision) String() string { return wordOf(decisionNames, int(d)) }
 // its strategy says, stops them in reverse, and gives up with [ErrIntensity].
 // It follows OTP's supervisor; see the package documentation for where it
 // differs. Spawn it as the Actor of a process; it may itself be a child.
+//
+// Exit signals of others than its parent are ignored, but for a kill: it does not
+// end with whoever has linked with it.
 type Supervisor struct {
-	config   Config
+	config Config
+	recent restarts
+
+	mu       sync.Mutex // for others than its process, which alone changes them
 	children []*child
-	recent   restarts
 }
 
 type child struct {
 	spec    ChildSpec
-	process *Process // nil while it does not run
+	process atomic.Pointer[Process] // nil while it does not run
+	lives   atomic.Uint32
 }
 
 // NewSupervisor returns the actor, for one process at a time.
@@ -88,16 +97,18 @@ func NewSupervisor(c Config) *Supervisor { return &Supervisor{config: c} }
 // Init starts the children. If one does not start, those before it are
 // stopped and the supervisor ends.
 func (s *Supervisor) Init(p *Process) error {
-	s.children, s.recent = nil, nil
+	p.setTrap(parentOnly)
+	s.recent = nil
+	s.setChildren(nil)
 	for _, spec := range s.config.Children {
 		c := &child{spec: spec}
+		s.setChildren(append(s.children, c))
 		if err := c.start(p); err != nil {
-			if reason := p.stopReason(); reason != nil {
+			if reason := p.StopReason(); reason != nil {
 				return reason // asked to end while it waited
 			}
 			return fmt.Errorf("start child %s: %w", spec.ID, err) // Terminate stops the others
 		}
-		s.children = append(s.children, c)
 	}
 	return nil
 }
@@ -105,20 +116,31 @@ func (s *Supervisor) Init(p *Process) error {
 // Handle takes the ends of children.
 func (s *Supervisor) Handle(p *Process, msg any) error {
 	exited, ok := msg.(Exited)
-	if !ok {
+	if !ok || exited.Process == nil {
 		return nil
 	}
 	for _, c := range s.children {
-		if c.process == exited.Process {
-			c.process = nil
+		if c.process.CompareAndSwap(exited.Process, nil) {
 			return s.ended(p, c, exited)
 		}
 	}
 	return nil // one that the supervisor stopped itself
 }
 
-// Terminate stops the children, the last first.
-func (s *Supervisor) Terminate(p *Process, _ error) { stopAll(p, s.children) }
+// Terminate stops the children, the last first. They hear what may come: a
+// supervisor that is to be restarted, or that crashed, is likely to start them
+// again.
+func (s *Supervisor) Terminate(p *Process, reason error) {
+	switch {
+	case IsCrash(reason) || errors.Is(reason, ForRestart):
+		reason = ForRestart
+	case errors.Is(reason, ErrIntensity):
+		reason = ErrIntensity
+	default:
+		reason = Shutdown
+	}
+	stopAll(p, s.children, reason)
+}
 
 func (s *Supervisor) ended(p *Process, c *child, exited Exited) error {
 	report := Report{Child: c.spec.ID, PID: exited.Process.PID(), Reason: exited.Reason}
@@ -145,7 +167,7 @@ func (s *Supervisor) restart(p *Process, c *child, report Report) error {
 		if err == nil {
 			return nil
 		}
-		if reason := p.stopReason(); reason != nil {
+		if reason := p.StopReason(); reason != nil {
 			return reason // asked to end while it waited
 		}
 		c, report = failed, Report{Child: failed.spec.ID, Reason: err}
@@ -156,10 +178,10 @@ func (s *Supervisor) restart(p *Process, c *child, report Report) error {
 // returns the first that does not start.
 func (s *Supervisor) restartOnce(p *Process, c *child) (failed *child, err error) {
 	group := slices.Clone(s.affected(c))
-	stopAll(p, group)
+	stopAll(p, group, ForRestart)
 	for _, sibling := range group {
 		if sibling.spec.Restart == Temporary {
-			s.children = slices.DeleteFunc(s.children, func(c *child) bool { return c == sibling })
+			s.setChildren(slices.DeleteFunc(slices.Clone(s.children), func(c *child) bool { return c == sibling }))
 			continue
 		}
 		if err := sibling.start(p); err != nil {
@@ -191,48 +213,50 @@ func (s *Supervisor) report(r Report) {
 // start spawns the child under p and waits for its Init, or until p is asked to
 // end.
 func (c *child) start(p *Process) error {
-	if reason := p.stopReason(); reason != nil {
+	if reason := p.StopReason(); reason != nil {
 		return reason
 	}
 	var spec Spec
-	if err := p.guard(func() error { spec = c.spec.Start(); return nil }); err != nil {
+	if err := guard(func() error { spec = c.spec.Start(); return nil }); err != nil {
 		return err
 	}
 	started := make(chan error, 1)
 	spec.Parent = p
 	spec.Started = func(err error) { started <- err }
-	c.process = p.rt.Spawn(spec)
+	spec.restarts = c.lives.Add(1) - 1
+	process := p.group.rt.Spawn(spec)
+	c.process.Store(process)
 	var err error
 	p.Block(func() {
 		select {
 		case err = <-started:
 		case <-p.Stopping():
-			c.stop(p)
-			err = c.process.Reason()
+			c.stop(p, process, Shutdown)
+			err = process.Reason()
 		}
 	})
 	if err != nil {
-		c.process = nil
+		c.process.Store(nil)
 	}
 	return err
 }
 
 // stop asks the child to end, in its time, and kills it if p is killed.
-func (c *child) stop(p *Process) {
+func (c *child) stop(p, process *Process, reason error) {
 	patience := defaultShutdown
-	switch c.process.spec.Actor.(type) {
+	switch process.actor.(type) {
 	case *Supervisor, *Dynamic:
 		patience = math.MaxInt64
 	}
-	stopWithin(cmp.Or(c.spec.Shutdown, patience), p.Done(), Shutdown, c.process)
+	stopWithin(cmp.Or(c.spec.Shutdown, patience), p.Done(), reason, process)
 }
 
 // stopAll stops the children that run, the last first.
-func stopAll(p *Process, children []*child) {
+func stopAll(p *Process, children []*child, reason error) {
 	for _, c := range slices.Backward(children) {
-		if c.process != nil {
-			p.Block(func() { c.stop(p) })
-			c.process = nil
+		if process := c.process.Load(); process != nil {
+			p.Block(func() { c.stop(p, process, reason) })
+			c.process.Store(nil)
 		}
 	}
 }

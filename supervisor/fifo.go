@@ -1,0 +1,63 @@
+package supervisor
+
+// keptRing is the largest ring, in elements, that an empty queue keeps.
+const keptRing = 16
+
+// fifo is a queue in a ring that grows by doubling and is freed when empty and
+// large, so that a burst leaves nothing behind.
+type fifo[T any] struct {
+	ring []T // length is a power of two, or zero
+	head int
+	n    int
+}
+
+func (f *fifo[T]) len() int { return f.n }
+
+func (f *fifo[T]) push(v T) {
+	if f.n == len(f.ring) {
+		grown := make([]T, max(4, 2*f.n))
+		for i := range f.n {
+			grown[i] = *f.at(i)
+		}
+		f.ring, f.head = grown, 0
+	}
+	f.n++
+	*f.at(f.n - 1) = v
+}
+
+// pop removes the oldest element; there must be one.
+func (f *fifo[T]) pop() T {
+	var zero T
+	v := *f.at(0)
+	*f.at(0) = zero
+	f.head = (f.head + 1) & (len(f.ring) - 1)
+	f.n--
+	f.shrink()
+	return v
+}
+
+// removeLast removes the youngest element for which match holds. What one looks
+// for is usually young: it begins there.
+func (f *fifo[T]) removeLast(match func(T) bool) {
+	for i := f.n - 1; i >= 0; i-- {
+		if !match(*f.at(i)) {
+			continue
+		}
+		for ; i < f.n-1; i++ {
+			*f.at(i) = *f.at(i + 1)
+		}
+		var zero T
+		*f.at(f.n - 1) = zero
+		f.n--
+		f.shrink()
+		return
+	}
+}
+
+func (f *fifo[T]) at(i int) *T { return &f.ring[(f.head+i)&(len(f.ring)-1)] }
+
+func (f *fifo[T]) shrink() {
+	if f.n == 0 && len(f.ring) > keptRing {
+		f.ring, f.head = nil, 0
+	}
+}
