@@ -61,20 +61,41 @@ func (g *echo) Handle(e *abi.Event) ([]abi.Effect, error) {
 
 func (*echo) Release() {}
 
-func (*echo) Close() {}
+func (*echo) Message(any) (e abi.Event, ok bool) { return e, false }
+
+func (*echo) Apply(*abi.Effect) {}
+
+func (*echo) Wants(abi.Kind) bool { return false }
+
+func (*echo) Close(error) {}
 
 // signal is an outbox that tells of each frame.
 type signal chan struct{}
 
 func (s signal) Send(channels.Frame) { s <- struct{}{} }
 
-func benchSocket(b *testing.B) (*channels.Socket, signal) {
+// benchClient is a socket of a server of its own.
+type benchClient struct {
+	*channels.Socket
+	*server
+}
+
+func benchSocket(b *testing.B) (benchClient, signal) {
 	s := newServer(b, options{})
-	s.plugin.current.Store(&channels.Version{ID: "v", New: func(string) (channels.Guest, error) { return &echo{}, nil }})
+	s.plugin.current.Store(&channels.Version{ID: "v", New: func(*supervisor.Process, string) (channels.Guest, error) {
+		return &echo{}, nil
+	}})
 	got := make(signal, 10)
 	socket := s.NewSocket(channels.V2, got)
 	b.Cleanup(func() { socket.Close(); s.stop(); s.rt.Wait() })
-	return socket, got
+	return benchClient{socket, s}, got
+}
+
+// shareAll has one handler for all members of a topic.
+func (c benchClient) shareAll() {
+	v := *c.plugin.Current()
+	v.Scope = func(string) channels.Scope { return channels.PerTopic }
+	c.plugin.current.Store(&v)
 }
 
 func BenchmarkPushReply(b *testing.B) {
@@ -86,6 +107,30 @@ func BenchmarkPushReply(b *testing.B) {
 	for b.Loop() {
 		socket.Receive(push, false)
 		<-got
+	}
+}
+
+// BenchmarkSharedPushReply has one handler for all: who else is there costs
+// nothing.
+func BenchmarkSharedPushReply(b *testing.B) {
+	for _, members := range []int{1, 10_000} {
+		b.Run(fmt.Sprint(members), func(b *testing.B) {
+			socket, got := benchSocket(b)
+			socket.shareAll()
+			for range members - 1 {
+				other := socket.NewSocket(channels.V2, nowhere{})
+				other.Receive([]byte(`["1","1","room:a","phx_join",{}]`), false)
+				b.Cleanup(other.Close)
+			}
+			socket.Receive([]byte(`["1","1","room:a","phx_join",{}]`), false)
+			<-got
+			push := []byte(`["1","2","room:a","echo",{}]`)
+			b.ReportAllocs()
+			for b.Loop() {
+				socket.Receive(push, false)
+				<-got
+			}
+		})
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func TestHeartbeatNeedsNoChannel(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect()
 		c.send(`[null,"7","phoenix","heartbeat",{}]`)
 		c.want(`[null,"7","phoenix","phx_reply",{"status":"ok","response":{}}]`)
@@ -97,7 +97,7 @@ func TestJoin(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			run(t, options{}, func(t *testing.T, s *server) {
+			runBoth(t, options{}, func(t *testing.T, s *server) {
 				c := s.connect()
 				c.send(tc.send...)
 				c.want(tc.want...)
@@ -107,7 +107,7 @@ func TestJoin(t *testing.T) {
 }
 
 func TestRefusedJoinSubscribesNobody(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect()
 		c.send(`["1","1","room:a","phx_join","refuse"]`, `["2","2","room:a","phx_join","crash"]`)
 		settle()
@@ -121,7 +121,7 @@ func TestRefusedJoinSubscribesNobody(t *testing.T) {
 }
 
 func TestTooManyJoins(t *testing.T) {
-	run(t, options{limits: channels.Limits{Joins: 2}}, func(t *testing.T, s *server) {
+	runBoth(t, options{limits: channels.Limits{Joins: 2}}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a", "room:b")
 		c.send(`["3","3","room:c","phx_join",{}]`)
 		c.want(`[null,"3","room:c","phx_reply",{"status":"error","response":{"reason":"too many channels joined"}}]`)
@@ -135,7 +135,7 @@ func TestTooManyJoins(t *testing.T) {
 }
 
 func TestDefaultLimitIsPhoenixs(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect()
 		for i := range 101 {
 			c.send(fmt.Sprintf(`["1","%d","room:%d","phx_join",{}]`, i, i))
@@ -160,7 +160,7 @@ func TestDefaultLimitIsPhoenixs(t *testing.T) {
 func TestDuplicateJoin(t *testing.T) {
 	const closed = `["1","1","room:a","phx_close",{}]`
 	t.Run("replaces", func(t *testing.T) {
-		run(t, options{}, func(t *testing.T, s *server) {
+		runBoth(t, options{}, func(t *testing.T, s *server) {
 			c := s.connect().joined("room:a")
 			c.send(`["2","3","room:a","phx_join",{}]`)
 			c.want(ok("2", "3", "room:a"), closed)
@@ -172,7 +172,7 @@ func TestDuplicateJoin(t *testing.T) {
 	})
 	for payload, reason := range map[string]string{`"refuse"`: "unauthorized", `"crash"`: "join crashed"} {
 		t.Run("answered "+reason, func(t *testing.T) {
-			run(t, options{}, func(t *testing.T, s *server) {
+			runBoth(t, options{}, func(t *testing.T, s *server) {
 				c := s.connect().joined("room:a")
 				c.send(`["2","3","room:a","phx_join",` + payload + `]`)
 				c.want(`["2","3","room:a","phx_reply",{"status":"error","response":{"reason":"`+reason+`"}}]`, closed)
@@ -182,7 +182,7 @@ func TestDuplicateJoin(t *testing.T) {
 		})
 	}
 	t.Run("of a topic that is no longer served", func(t *testing.T) {
-		run(t, options{}, func(t *testing.T, s *server) {
+		runBoth(t, options{}, func(t *testing.T, s *server) {
 			c := s.connect().joined("room:a")
 			s.Router.Remove(s.plugin)
 			c.send(`["2","3","room:a","phx_join",{}]`)
@@ -190,7 +190,7 @@ func TestDuplicateJoin(t *testing.T) {
 		})
 	})
 	t.Run("of one that is stuck, whatever waits for it", func(t *testing.T) {
-		run(t, options{mailbox: 1, limits: channels.Limits{Held: 1, Pending: 1000}}, func(t *testing.T, s *server) {
+		runBoth(t, options{mailbox: 1, limits: channels.Limits{Held: 1, Pending: 1000}}, func(t *testing.T, s *server) {
 			c := s.connect().joined("room:a")
 			c.send(`["1","2","room:a","wait",{}]`)
 			settle()
@@ -202,7 +202,7 @@ func TestDuplicateJoin(t *testing.T) {
 		})
 	})
 	t.Run("three in a row", func(t *testing.T) {
-		run(t, options{}, func(t *testing.T, s *server) {
+		runBoth(t, options{}, func(t *testing.T, s *server) {
 			c := s.connect()
 			c.send(
 				`["1","1","room:a","phx_join",{}]`,
@@ -240,7 +240,7 @@ func TestLeave(t *testing.T) {
 }
 
 func TestStaleMessageIsDropped(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a")
 		c.send(`["0","2","room:a","echo",{}]`, `[1,"3","room:a","echo",{}]`)
 		c.want()
@@ -253,7 +253,7 @@ func TestStaleMessageIsDropped(t *testing.T) {
 }
 
 func TestMessageToTopicNotJoined(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect()
 		c.send(`["1","2","room:a","echo",{}]`)
 		c.want(`[null,"2","room:a","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`)
@@ -261,7 +261,7 @@ func TestMessageToTopicNotJoined(t *testing.T) {
 }
 
 func TestPayloadsPassUnchanged(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a")
 		for _, payload := range []string{
 			`{}`, `{ "a" : [1, 2] }`, `[]`, `"text"`, `null`, `true`, `12345678901234567890123`, `-0.0`, `1e5`,
@@ -275,7 +275,7 @@ func TestPayloadsPassUnchanged(t *testing.T) {
 }
 
 func TestRefsAreOpaque(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect()
 		for _, ref := range []string{`1`, `"1"`, `123456789012345678901234567890`, `"a\"b\\\u00e9"`, `"é"`, `1.50`, `{"a": [1]}`, `false`} {
 			c.send(`[` + ref + `,` + ref + `,"room:a","phx_join",{}]`)
@@ -300,7 +300,7 @@ func TestReplyWithoutRefGoesNowhere(t *testing.T) {
 }
 
 func TestTopicsAreComparedBytewise(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:", "room:a:b", "room:héllo 😀", "room:he\u0301llo")
 		if n := s.Stats().Channels; n != 4 {
 			t.Errorf("%d channels, want 4", n)
@@ -312,7 +312,7 @@ func TestTopicsAreComparedBytewise(t *testing.T) {
 }
 
 func TestProtocolEventsFromClientsAreOrdinary(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a")
 		c.send(
 			`["1","2","room:a","phx_close",{}]`,
@@ -326,7 +326,7 @@ func TestProtocolEventsFromClientsAreOrdinary(t *testing.T) {
 }
 
 func TestRepliesPushesAndBroadcasts(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		a, b := s.connect().joined("room:a"), s.connect().joined("room:a")
 		elsewhere := s.connect().joined("room:b")
 		a.send(`["1","2","room:a","say and echo",{"n":1}]`)
@@ -379,7 +379,7 @@ func TestFramesWaitBehindJoin(t *testing.T) {
 }
 
 func TestFramesWaitBehindDuplicateJoin(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a")
 		c.send(
 			`["1","2","room:a","wait",{}]`, // is finished
@@ -400,7 +400,7 @@ func TestFramesWaitBehindDuplicateJoin(t *testing.T) {
 }
 
 func TestLeaveWaitsForEarlierMessages(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a")
 		c.send(
 			`["1","2","room:a","wait",{}]`,
@@ -416,7 +416,7 @@ func TestLeaveWaitsForEarlierMessages(t *testing.T) {
 }
 
 func TestPluginUnavailable(t *testing.T) {
-	run(t, options{}, func(t *testing.T, s *server) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a", "room:b")
 		s.stop()
 		settle()
@@ -440,7 +440,7 @@ func TestJoinThatThePluginsEndOvertakes(t *testing.T) {
 		c.send(`["1","1","room:a","phx_join",{}]`, `["1","2","room:a","echo",{}]`)
 		c.send(`["3","3","room:b","phx_join",{}]`) // finds the queue full
 		c.want(`[null,"3","room:b","phx_reply",{"status":"error","response":{"reason":"unavailable"}}]`)
-		s.plugin.tree.Close()
+		s.plugin.tree.Close(nil)
 		c.want(
 			`["1","1","room:a","phx_reply",{"status":"error","response":{"reason":"unavailable"}}]`,
 			`[null,"2","room:a","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`,

@@ -6,9 +6,11 @@
 // [Socket], which reads frames with a [Codec] and keeps what the client has
 // joined. Each join that a socket has is a [Channel]: an actor with a mailbox,
 // under the supervisor of the [Plugin] that the [Router] names for the topic.
-// Behind it is a [Guest] of the plugin's current [Version]: the code that
-// decides on the join and handles the messages. What a guest says to all
-// members of a topic goes through the [Hub] to every member's [Outbox].
+// If the plugin wants it so, all joins of a topic have one [SharedChannel]
+// instead. Behind either, its handler, is a [Guest] of the plugin's current
+// [Version]: the code that decides on joins and handles messages. What a guest
+// says to all members of a topic goes through the [Hub] to every member's
+// [Outbox].
 //
 //	           Receive(frame)                        Send(frame)
 //	                │                                     ▲
@@ -19,7 +21,7 @@
 //	            ▼          ▼                              │             │
 //	         Router     mailbox                     replies, pushes     │
 //	            │          │ one at a time                │             │
-//	┌ Channel ──▼──────────▼────────────┐                 │          ┌──┴──┐
+//	┌ handler ──▼──────────▼────────────┐                 │          ┌──┴──┐
 //	│ Guest.Handle(event) ──► effects ──┼─────────────────┴─────────►│ Hub │
 //	└───────────────▲───────────────────┘            broadcasts      └─────┘
 //	                │ starts, restarts, stops
@@ -34,17 +36,22 @@
 // commas, and dispatches it under the socket's lock: a switch with one case for
 // each kind of message. Whatever the host can answer by itself is answered
 // there: a heartbeat, a topic that is not joined, too many joins. A join starts
-// a Channel under its plugin's supervisor. Any other message goes into the
-// mailbox of the topic's channel, and the reader goes on to the next frame.
-// While a topic changes hands (a join is being decided, a channel is ending)
-// its frames are held in the socket and dispatched again, in order, when that
-// is over.
+// a Channel under its plugin's supervisor, or goes to the SharedChannel of its
+// topic. Any other message goes into the mailbox of the topic's handler, and the
+// reader goes on to the next frame. While a topic changes hands (a join is being
+// decided, a membership is ending) its frames are held in the socket and
+// dispatched again, in order, when that is over.
 //
-// The channel's process takes one message at a time and gives it to the guest
+// The handler's process takes one message at a time and gives it to the guest
 // as an event. What the guest asks for is collected and applied when the call
 // has succeeded, in order: a reply and a push are encoded and put into the
 // client's outbox, a broadcast into those of all members. A guest that fails
 // half-way has said nothing.
+//
+// A handler is a process among others. What these send to it is none of this
+// package's business: [Guest].Message makes an event of it. Neither are the
+// effects that concern them, which [Guest].Apply carries out, in their place
+// among the others.
 //
 // # The life of a channel
 //
@@ -52,7 +59,8 @@
 //	                  │
 //	                  ok: subscribed, replied
 //	                  ▼
-//	      ┌──► messages ──leave, dup join, plugin ends──► phx_close; gone
+//	      ┌──► messages ──leave, dup join, plugin ends,
+//	      │           │    the guest stops in order─────► phx_close; gone
 //	      │           │  ──socket closed────────────────► gone
 //	      │           crash
 //	      │           ▼
@@ -74,11 +82,56 @@
 // If it does not, the channel ends with phx_error, after which the client
 // rejoins.
 //
+// If a process is restarted on which the channels depend, a sibling in the
+// plugin's tree, their supervisor starts them anew after it: a life ends, the
+// next replays the join, and no client notices. Joins wait meanwhile.
+//
+// A guest that has asked for it is told of the end of its process by terminate:
+// unless that is a crash, it may say its last then.
+//
+//	terminate                 when
+//	normal                    the guest stopped so; a shared handler has nobody left
+//	shutdown, left            the client has left
+//	shutdown, closed          its connection has ended
+//	shutdown, duplicate_join  another join replaces this one
+//	shutdown, …               the guest stopped so; its plugin ends; it is restarted with
+//	                          its siblings
+//
 // An end that somebody asked for is followed by no further life, whatever the
 // restart type. A leave is served behind the messages that came before it; a
 // duplicate join and the end of the socket or plugin wait only for the message
 // at hand, and what waits behind that is dropped. A guest that does not return
 // in the supervisor's time is cut off: what it does afterwards has no effect.
+// A guest that ends its process for another reason than normal and shutdown has
+// crashed, but for its effects, which are applied.
+//
+// # One handler for a topic
+//
+// A SharedChannel is the same with many members. It begins with the first join
+// and ends when nobody is left, unless [Version].Stays. Its guest gets join,
+// message and leave with a number that names the member for as long as the
+// handler exists. It pushes to any member by that number; without one, to the
+// member at hand.
+//
+//	       first life
+//	            ▼
+//	┌──► joins, messages ──refused─────────────────► error reply for that one
+//	│           │         ──leave, …───────────────► phx_close for that one
+//	│           │         ──nobody is left─────────► gone
+//	│           crash
+//	│           ▼
+//	│    restart type, intensity ──no──────────────► phx_error for all; gone
+//	│           yes
+//	│           ▼
+//	└─ok── next life: members ──crashed────────────► phx_error for all; gone
+//
+// After a crash, or with a new version of the plugin, the event members comes in
+// place of the joins, which are not decided again. Only the message at hand is
+// answered "crashed", or the join at hand "join crashed". A crash in a join that
+// nobody stands beside or behind is the end of the handler, without a restart.
+//
+// If a new version declares another scope for a topic, its handlers crash for
+// good: the clients join again, and find a handler of the other kind.
 //
 // # What the host answers by itself
 //
@@ -87,16 +140,18 @@
 //	phx_reply  error, unmatched topic                  no plugin serves the topic of a join;
 //	                                                   a message to a topic not joined
 //	phx_reply  error, too many channels joined         Limits.Joins
-//	phx_reply  error, unavailable                      the plugin has ended, or too many joins
-//	                                                   wait for it
-//	phx_reply  error, join crashed                     the guest crashed in the first join
+//	phx_reply  error, unavailable                      the plugin has ended or given up, or too
+//	                                                   many joins wait for it
+//	phx_reply  error, join crashed                     the guest crashed in the first join; a
+//	                                                   shared handler in this one, or for good
 //	phx_reply  error, crashed                          it crashed in this message and is
-//	                                                   restarted
+//	                                                   restarted, or was interrupted for a restart
 //	phx_reply  error, too_large                        it has no room for this payload
-//	phx_reply  error, overloaded                       too many messages of this topic wait, or
+//	phx_reply  error, overloaded                       too many messages for this handler wait, or
 //	                                                   too many bytes of this socket
-//	phx_error  channel_crash                           a channel crashed and is not restarted
-//	phx_close  {}                                      a channel ended in order
+//	phx_error  channel_crash                           a handler crashed and is not restarted, or
+//	                                                   its plugin has given up
+//	phx_close  {}                                      a membership ended in order
 //	nothing                                            a message with an old join_ref
 //	[ErrDecode]                                        a malformed frame; the connection ends
 //
@@ -104,27 +159,28 @@
 // crashed, too_large and overloaded are rtd's own, the rest is Phoenix's.
 // "overloaded" and "too_large" tell that the message had no effect. After
 // "crashed" it may have had some, by operations that happen at once, but none
-// of its effects.
+// of its effects, unless the guest itself ended with a crash.
 //
 // # What may overtake what
 //
 // Kept in order: what one client pushes to one topic, as the guest sees it, and
-// the replies and pushes of one channel; the broadcasts of one channel, at
-// every member; all frames of one call of a guest, at the channel's own client.
+// the replies and pushes of one handler to one client; the broadcasts of one
+// handler, at every member; all frames of one call of a guest, at each client.
 // A join's reply comes before anything else of that join, and phx_close or
 // phx_error after it: one of them for each join that was accepted. A duplicate
 // join's reply comes before the phx_close of the channel that it replaces.
 //
 // Not in order: different topics among each other; broadcasts of different
-// channels, which two members may see in different order, and which may come
+// handlers, which two members may see in different order, and which may come
 // before a reply that was under way; and answers that the host gives by itself:
 // a heartbeat overtakes everything, and "overloaded" the replies to earlier
 // messages.
 //
 // # Locks
 //
-// A Channel's lock is taken before its Socket's, and that before those of
-// mailboxes, the hub's shards and outboxes. None is held while a guest runs.
+// A handler's lock is taken before a Socket's, that before the Endpoint's, and
+// that before those of mailboxes, the hub's shards and outboxes. None is held
+// while a guest runs.
 //
 // # Questions
 //
@@ -181,4 +237,35 @@
 // Why are refs compared as bytes? They are opaque, and a client writes the same
 // one in the same way each time. Decoding would lose big integers and gain
 // nothing.
+//
+// Why are a Channel and a SharedChannel two types? One could be the other with
+// one member, but what is simple with one is not with many: whether a process
+// lives is whether its member is there; a leave or a duplicate join is an end of
+// the process, ahead of what waits; a replay is the same join. What they share,
+// the lives, is in one place. The socket sees of either a mailbox and a way to
+// end a membership.
+//
+// Why does a closed socket or a duplicate join wait its turn in the mailbox of a
+// shared handler? It concerns one member of many, and the guest has to hear of it
+// between two events. What that member has waiting is skipped on the way. So one
+// client cannot get rid of a shared handler that is stuck; the guest's deadline
+// does.
+//
+// Why may joins and leaves go past the bound of a mailbox? There is at most one
+// of each for a socket and topic, and sockets have limits of their own. After a
+// restart of the server, all clients of a topic come at once; to answer all but
+// the first thousand "overloaded" would bring them back again and again.
+//
+// Why do the effects of a refused join count in a shared handler, when those of
+// a Channel do not? The handler lives on and may have something to say to the
+// members: that somebody knocked. Only what it pushes to the refused one is
+// dropped.
+//
+// Why does a crash in a join restart a shared handler, for members that had no
+// part in it? Its memory is in an unknown state, and is theirs. A guest that
+// does not want to be restarted by bad payloads refuses them.
+//
+// Why is a plugin that has given up told by phx_error, although its supervisor
+// ended by a shutdown? After phx_close clients stay away. They are meant to come
+// back: until somebody repairs the plugin, they hear "unavailable".
 package channels

@@ -2,11 +2,10 @@ package channels
 
 import (
 	"cmp"
-	"errors"
 	"math"
+	"sync"
 	"sync/atomic"
 
-	"rtd/sandbox/abi"
 	"rtd/supervisor"
 )
 
@@ -16,17 +15,24 @@ type Endpoint struct {
 	Hub    *Hub
 	Router *Router
 	Limits Limits // as completed by NewEndpoint
-	// Crashed, if given, is called once for each life of a channel that ended
-	// in a crash, after the decision what follows. It is called on the process
-	// of the plugin's supervisor: it must not block, nor call a Socket.
+	// Crashed, if given, is called once for each life of a handler that ended
+	// in a crash, after the decision what follows, and for each that ends in
+	// order but crashes in terminate. It is called on processes of the plugin:
+	// it must not block, nor call a Socket.
 	Crashed func(Crash)
 
 	counts counts
+
+	mu     sync.Mutex // taken after a Socket's
+	shared map[sharedKey]*SharedChannel
 }
 
 // NewEndpoint returns an endpoint with a hub and a router of its own.
 func NewEndpoint(l Limits) *Endpoint {
-	return &Endpoint{Hub: NewHub(), Router: NewRouter(), Limits: l.withDefaults()}
+	return &Endpoint{
+		Hub: NewHub(), Router: NewRouter(), Limits: l.withDefaults(),
+		shared: map[sharedKey]*SharedChannel{},
+	}
 }
 
 // Limits bound what one client may take. Zero means the default, a negative
@@ -59,67 +65,72 @@ func limit(given, byDefault int) int {
 	return cmp.Or(given, byDefault)
 }
 
-// Plugin is an application that serves topics. Values are compared, so that the
-// type must be comparable. Its methods may be called from any goroutine; callers
-// hold locks, so that they must not block, nor call back into this package.
-type Plugin interface {
-	// Name identifies it to people.
-	Name() string
-	// Supervisor supervises its channels, with the topic as their group. A
-	// supervisor that has ended for good must be closed: until then the joins
-	// that it has taken wait.
-	Supervisor() *supervisor.Dynamic
-	// Current is the version that new lives begin with; never nil.
-	Current() *Version
+// start gives a join to a handler of the plugin: a new one, or the one that all
+// members of the topic have.
+func (e *Endpoint) start(p Plugin, m *member) error {
+	if p.Current().scope(m.Topic) == PerTopic {
+		return e.share(p, m)
+	}
+	c := newChannel(p, m)
+	m.handler = c
+	return c.tree.Start(c, m.Topic)
 }
 
-// Version is one version of a plugin. It does not change. Versions are the same
-// if their pointers are.
-type Version struct {
-	ID      string // for people
-	Restart supervisor.Restart
-	// Mailbox is how many messages may wait for one channel; those beyond are
-	// answered "overloaded". A channel keeps the bound that it was joined with.
-	// Default 1,000.
-	Mailbox int
-	// New starts a guest for a channel of this topic, which closes it. It may
-	// take its time, and be called from several goroutines.
-	New func(topic string) (Guest, error)
+// sharedKey finds a [SharedChannel]. A topic can move from one plugin to another
+// while members of the first are there.
+type sharedKey struct {
+	plugin Plugin
+	topic  string
 }
 
-// Guest is the code behind one life of a channel. It is used by one goroutine
-// at a time.
-type Guest interface {
-	// Handle takes one event and returns the effects, among them at most one
-	// reply. They are valid until Release, Close or the next Handle. An error
-	// that wraps [ErrTooLarge] leaves the guest as it was; after any other it is
-	// dead, and its effects do not count.
-	Handle(e *abi.Event) ([]abi.Effect, error)
-	// Release says that the effects of the last Handle have been applied.
-	Release()
-	// Close is called once, also for a dead guest.
-	Close()
+// share gives a join to the handler of its topic, which it starts if need be.
+func (e *Endpoint) share(p Plugin, m *member) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	key := sharedKey{p, m.Topic}
+	c := e.shared[key]
+	if c == nil {
+		c = newSharedChannel(e, p, m.Topic)
+		if err := c.tree.Start(c, m.Topic); err != nil {
+			return err
+		}
+		e.shared[key] = c
+	}
+	m.handler = c
+	c.waiting.Add(1)
+	// Past the bound, as a socket has one join of the topic at a time. The
+	// mailbox is open as long as c is found here.
+	return c.box.Post(joinMessage{m})
 }
 
-// ErrTooLarge is wrapped by a [Guest]'s error if it has no room for an event.
-// The sender is told; nothing has crashed.
-var ErrTooLarge = errors.New("event too large for the guest")
+// unshare makes the next join start another handler in place of c, and returns
+// what came for c before that.
+func (e *Endpoint) unshare(c *SharedChannel) (dropped []any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.shared, sharedKey{c.plugin, c.topic})
+	return c.box.Close()
+}
 
 // Crash tells of a life that crashed.
 type Crash struct {
-	Plugin   string
-	Version  string // ID of the one that crashed
-	Topic    string
-	Event    string // that it was handling; phx_join for a replay too
+	Plugin  string
+	Version string // ID of the one that crashed
+	Topic   string
+	// Event is what it was handling: a client's event, phx_join, also replayed,
+	// phx_leave, or the name of another event of the guest, such as info. Empty
+	// if it was at rest and ended with a process that it is linked with.
+	Event    string
 	Reason   error
 	Decision supervisor.Decision
-	Restarts int // of this channel before this crash
+	Restarts int // of this handler before this crash
 }
 
 // Stats are an endpoint's gauges, and its counters since its start.
 type Stats struct {
 	Sockets        int64  // connected now
-	Channels       int64  // joined now, or being joined
+	Channels       int64  // joins of topics, those being decided included
+	Shared         int    // topics with one handler for all members
 	MessagesIn     uint64 // well-formed frames of clients
 	RepliesPushes  uint64 // frames sent that are no broadcast
 	Broadcasts     uint64 // asked for by guests
@@ -141,10 +152,14 @@ type counts struct {
 
 // Stats returns the figures of this moment.
 func (e *Endpoint) Stats() Stats {
+	e.mu.Lock()
+	shared := len(e.shared)
+	e.mu.Unlock()
 	c := &e.counts
 	return Stats{
 		Sockets:        c.sockets.Load(),
 		Channels:       c.channels.Load(),
+		Shared:         shared,
 		MessagesIn:     c.in.Load(),
 		RepliesPushes:  c.direct.Load(),
 		Broadcasts:     c.broadcasts.Load(),

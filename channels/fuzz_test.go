@@ -21,30 +21,35 @@ func FuzzSocket(f *testing.F) {
 		if len(script) > 200 {
 			return
 		}
-		synctest.Test(t, func(t *testing.T) {
-			s := newServer(t, options{
-				mailbox: 4,
-				limits:  channels.Limits{Joins: 2, Held: 4, Pending: 5000},
-				tree:    supervisor.DynamicConfig{Shutdown: time.Second},
-			})
-			c := s.connect()
-			var l ledger
-			for i, b := range script {
-				play(s, c, i, b)
-				l.read(t, c.take())
-			}
-			close(s.plugin.gate)
-			time.Sleep(5 * time.Second)
-			settle()
-			l.read(t, c.take())
-			for _, topic := range topics {
-				if open := l.topics[topic].open; s.Hub.Members(topic) != open {
-					t.Errorf("%s: the client believes to have joined %d times, the hub %d", topic, open, s.Hub.Members(topic))
-				}
-			}
-			s.close()
-		})
+		for _, shared := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) { playAll(t, script, shared) })
+		}
 	})
+}
+
+func playAll(t *testing.T, script []byte, shared bool) {
+	s := newServer(t, options{
+		mailbox: 4,
+		limits:  channels.Limits{Joins: 2, Held: 4, Pending: 5000},
+		tree:    supervisor.DynamicConfig{Shutdown: time.Second},
+		shared:  shared,
+	})
+	c := s.connect()
+	var l ledger
+	for i, b := range script {
+		play(s, c, i, b)
+		l.read(t, c.take())
+	}
+	close(s.plugin.gate)
+	time.Sleep(5 * time.Second)
+	settle()
+	l.read(t, c.take())
+	for _, topic := range topics {
+		if open := l.topics[topic].open; s.Hub.Members(topic) != open {
+			t.Errorf("%s: the client believes to have joined %d times, the hub %d", topic, open, s.Hub.Members(topic))
+		}
+	}
+	s.close()
 }
 
 var (

@@ -3,6 +3,7 @@ package channels_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -15,59 +16,93 @@ import (
 // TestHammer has everything happen at once, on all locks. What has to hold is
 // checked by each client's ledger and, at the end, by close.
 func TestHammer(t *testing.T) {
-	for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.RestForOne} {
-		t.Run(strategy.String(), func(t *testing.T) {
-			s := newServer(t, options{
-				mailbox: 50,
-				limits:  channels.Limits{Joins: 2, Held: 20},
-				tree: supervisor.DynamicConfig{
-					Strategy:  strategy,
-					Intensity: supervisor.Intensity{Max: 30, Within: time.Minute},
-				},
-			})
-			done := make(chan struct{})
-			var deploys, sockets sync.WaitGroup
-			deploys.Go(func() {
-				for i := 0; ; i++ {
-					select {
-					case <-done:
+	for _, shared := range []bool{false, true} {
+		for _, strategy := range []supervisor.Strategy{supervisor.OneForOne, supervisor.RestForOne} {
+			t.Run(fmt.Sprintf("%v, shared %v", strategy, shared), func(t *testing.T) {
+				goroutines := runtime.NumGoroutine()
+				hammerServer(t, strategy, shared)
+				for range 100 {
+					if runtime.NumGoroutine() <= goroutines {
 						return
-					case <-time.After(time.Millisecond):
-						s.plugin.deploy(s.plugin.version(fmt.Sprint("v", i), supervisor.Transient))
 					}
+					time.Sleep(10 * time.Millisecond)
 				}
+				t.Errorf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
 			})
-			for n := range 20 {
-				c := s.connect()
-				sockets.Go(func() {
-					hammer(c, rand.New(rand.NewPCG(uint64(n), 1)))
-					if n%2 == 0 { // the others are closed by the test's end
-						c.Close()
-					}
-				})
+		}
+	}
+}
+
+func hammerServer(t *testing.T, strategy supervisor.Strategy, shared bool) {
+	s := newServer(t, options{
+		mailbox: 50,
+		limits:  channels.Limits{Joins: 2, Held: 20},
+		tree: supervisor.DynamicConfig{
+			Strategy:  strategy,
+			Intensity: supervisor.Intensity{Max: 30, Within: time.Minute},
+		},
+		shared:  shared,
+		sibling: true,
+	})
+	done := make(chan struct{})
+	var deploys, sockets sync.WaitGroup
+	deploys.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				s.plugin.deploy(s.plugin.version(fmt.Sprint("v", i), supervisor.Transient))
 			}
-			sockets.Wait()
-			close(done)
-			deploys.Wait()
-			s.close()
-			for _, c := range s.clients {
-				var l ledger
-				l.read(t, c.take())
+			if i == 10 || i == 30 || i == 50 {
+				s.crashSibling()
 			}
-			if st := s.Stats(); st.JoinsAccepted == 0 || st.Broadcasts == 0 || len(s.crashes) == 0 {
-				t.Errorf("not much happened: %+v, %d crashes", st, len(s.crashes))
+		}
+	})
+	for n := range 20 {
+		c := s.connect()
+		sockets.Go(func() {
+			hammer(c, rand.New(rand.NewPCG(uint64(n), 1)))
+			if n%2 == 0 { // the others see the plugin's end
+				c.Close()
 			}
 		})
+	}
+	sockets.Wait()
+	close(done)
+	deploys.Wait()
+	s.stop()
+	for n, c := range s.clients {
+		var l ledger
+		l.read(t, c.take())
+		if n%2 == 0 {
+			continue
+		}
+		for _, ref := range c.joins {
+			if !l.answered[ref] {
+				t.Errorf("client %d: join %s was not answered", n, ref)
+			}
+		}
+		for ref := range l.joined {
+			if !l.ended[ref] {
+				t.Errorf("client %d: join %s was accepted, but not ended", n, ref)
+			}
+		}
+	}
+	s.close()
+	if st := s.Stats(); st.JoinsAccepted == 0 || st.Broadcasts == 0 || len(s.crashes) == 0 {
+		t.Errorf("not much happened: %+v, %d crashes", st, len(s.crashes))
 	}
 }
 
 // hammer sends 500 frames of all kinds.
 func hammer(c *client, rnd *rand.Rand) {
-	joins := []string{`{}`, `{}`, `{}`, `"greet"`, `"refuse"`, `"crash"`, `"panic"`, `"crash in replay"`}
+	joins := []string{`{}`, `{}`, `{}`, `"greet"`, `"refuse"`, `"crash"`, `"panic"`, `"crash in replay"`, `"wants"`, `"knock"`}
 	for i := range 500 {
 		topic := topics[rnd.IntN(len(topics))]
 		switch n := rnd.IntN(40); {
 		case n < 6:
+			c.joins = append(c.joins, fmt.Sprint(i))
 			c.send(fmt.Sprintf(`["%d","%d",%q,"phx_join",%s]`, i, i, topic, joins[rnd.IntN(len(joins))]))
 		case n < 8:
 			c.send(fmt.Sprintf(`[null,"%d",%q,"phx_leave",{}]`, i, topic))
@@ -75,6 +110,10 @@ func hammer(c *client, rnd *rand.Rand) {
 			c.send(fmt.Sprintf(`["%d","%d",%q,"echo",{}]`, rnd.IntN(i+1)-1, i, topic))
 		case n < 12:
 			c.send(fmt.Sprintf(`[null,"%d",%q,"crash",{}]`, i, topic))
+		case n < 13:
+			c.send(fmt.Sprintf(`[null,"%d",%q,"reply and stop","normal"]`, i, topic))
+		case n < 14:
+			c.send(fmt.Sprintf(`[null,"%d",%q,"tell","%d"]`, i, topic, rnd.IntN(50)))
 		case n < 18:
 			c.send(fmt.Sprintf(`[null,"%d",%q,"say",{}]`, i, topic))
 		default:

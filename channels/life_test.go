@@ -233,7 +233,7 @@ func TestRenewUnderTraffic(t *testing.T) {
 func TestRenewToVersionThatFails(t *testing.T) {
 	for name, spoil := range map[string]func(*channels.Version){
 		"no guest": func(v *channels.Version) {
-			v.New = func(string) (channels.Guest, error) { return nil, errors.New("no memory") }
+			v.New = func(*supervisor.Process, string) (channels.Guest, error) { return nil, errors.New("no memory") }
 		},
 		"refused": func(*channels.Version) {},
 	} {
@@ -256,7 +256,7 @@ func TestRenewToVersionThatFails(t *testing.T) {
 func TestJoinWithoutGuest(t *testing.T) {
 	run(t, options{}, func(t *testing.T, s *server) {
 		v := s.plugin.version("v2", supervisor.Transient)
-		v.New = func(string) (channels.Guest, error) { return nil, errors.New("no memory") }
+		v.New = func(*supervisor.Process, string) (channels.Guest, error) { return nil, errors.New("no memory") }
 		s.plugin.deploy(v)
 		c := s.connect()
 		c.send(`["1","1","room:a","phx_join",{}]`)
@@ -286,7 +286,7 @@ func TestClose(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run(t, options{}, func(t *testing.T, s *server) {
+			runBoth(t, options{}, func(t *testing.T, s *server) {
 				c := s.connect()
 				before(c)
 				settle()

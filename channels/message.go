@@ -13,7 +13,9 @@ type Message struct {
 	Payload []byte // JSON text, or anything if Binary
 	Binary  bool
 
-	size int64 // what it takes while it waits, in bytes
+	// Set by the socket, for the handler that the message goes to.
+	member *member // who sent it
+	size   int64   // what it takes while it waits, in bytes
 }
 
 // Outgoing is what the server sends. Which fields count depends on Kind.

@@ -13,7 +13,7 @@ import (
 // do with each of its frames. Whatever carries the frames gives them to Receive,
 // one after the other, and calls Close at the end.
 //
-// A join is decided by a guest, in the channel's own process. Until then the
+// A join is decided by a guest, in the process of the topic's handler. Until then the
 // topic's further frames are held, and then served in order, so that a slow join
 // delays no other topic; Phoenix would let it delay the whole connection.
 type Socket struct {
@@ -22,25 +22,24 @@ type Socket struct {
 	out      Outbox
 	pending  atomic.Int64 // bytes of frames that wait, held or in mailboxes
 
-	mu     sync.Mutex // taken after a Channel's; Outbox, Hub and mailboxes come later
+	mu     sync.Mutex // taken after a handler's; Outbox, Hub and mailboxes come later
 	topics map[string]*joined
 	closed bool
 }
 
-// joined is a topic's place in a socket, from the client's join to the end of its
-// channel.
+// joined is a topic's place in a socket, from the client's join to its end.
 type joined struct {
-	channel *Channel
-	state   joinState
-	held    []Message // in every state but serving
+	member *member
+	state  joinState
+	held   []Message // in every state but serving
 }
 
 type joinState uint8
 
 const (
 	joining   joinState = iota // the handler decides
-	serving                    // frames go to the channel
-	ending                     // the client left, or the channel ended by itself
+	serving                    // frames go to the handler
+	ending                     // the client left, or the handler ended by itself
 	replacing                  // it ends for a new join, which is the first frame held
 )
 
@@ -73,7 +72,7 @@ func (s *Socket) Receive(frame []byte, binary bool) error {
 // client, in bytes.
 const messageOverhead = 256
 
-// Close ends all channels: the connection is gone. It does not wait for them, and
+// Close ends all that was joined: the connection is gone. It does not wait for them, and
 // may be called from any goroutine and again.
 func (s *Socket) Close() {
 	s.mu.Lock()
@@ -85,7 +84,7 @@ func (s *Socket) Close() {
 	s.endpoint.counts.sockets.Add(-1)
 	for _, j := range s.topics {
 		j.held = nil
-		j.channel.stop(reasonClosed)
+		j.member.handler.stop(j.member, reasonClosed)
 	}
 }
 
@@ -104,12 +103,12 @@ func (s *Socket) dispatch(m Message) {
 		s.join(m, nil)
 
 	case m.Event == eventJoin:
-		// A duplicate join: the old channel ends first. It is held whatever
-		// else waits, for it is how a client gets rid of a channel that is stuck.
+		// A duplicate join: the old one ends first. It is held whatever else
+		// waits, for it is how a client gets rid of a channel that is stuck.
 		s.pending.Add(m.size)
 		j.held = append(j.held, m)
 		j.state = replacing
-		j.channel.stop(reasonDuplicate)
+		j.member.handler.stop(j.member, reasonDuplicate)
 
 	case j == nil && m.Event == eventLeave:
 		s.reply(m.JoinRef, m.Ref, m.Topic, statusOK, nil)
@@ -117,13 +116,14 @@ func (s *Socket) dispatch(m Message) {
 	case j == nil:
 		s.reply(nil, m.Ref, m.Topic, statusError, reasonUnmatched)
 
-	case m.JoinRef != nil && !bytes.Equal(m.JoinRef, j.channel.joinRef):
+	case m.JoinRef != nil && !bytes.Equal(m.JoinRef, j.member.joinRef):
 		// Meant for a channel that is gone. Dropped without a reply.
 		s.endpoint.counts.stale.Add(1)
 
 	case m.Event == eventLeave:
 		j.state = ending
-		if j.channel.box.Post(leaveMessage{m}) != nil {
+		m.member = j.member
+		if j.member.handler.Mailbox().Post(leaveMessage{m}) != nil {
 			s.hold(j, m) // it has ended by itself; then there is nothing to leave
 		}
 
@@ -132,9 +132,10 @@ func (s *Socket) dispatch(m Message) {
 	}
 }
 
-// join starts a channel for a topic that is not joined. old is the channel that
-// it replaces, whose end the client has yet to be told. Callers hold mu.
-func (s *Socket) join(m Message, old *Channel) {
+// join has the handler of a topic that is not joined decide. old is the member
+// that the join replaces, whose end the client has yet to be told. Callers hold
+// mu.
+func (s *Socket) join(m Message, old *member) {
 	refuse := func(response []byte) {
 		s.endpoint.counts.unmatched.Add(1)
 		s.reply(nil, m.Ref, m.Topic, statusError, response)
@@ -151,22 +152,23 @@ func (s *Socket) join(m Message, old *Channel) {
 		refuse(reasonTooMany)
 		return
 	}
-	c := newChannel(s, plugin, m, old)
-	if err := c.tree.Start(c, m.Topic); err != nil {
+	joining := newMember(s, m, old)
+	if err := s.endpoint.start(plugin, joining); err != nil {
 		refuse(reasonGone)
 		return
 	}
-	s.topics[m.Topic] = &joined{channel: c}
+	s.topics[m.Topic] = &joined{member: joining}
 	s.endpoint.counts.channels.Add(1)
 }
 
-// deliver puts a message into its channel's mailbox. Callers hold mu.
+// deliver puts a message into the handler's mailbox. Callers hold mu.
 func (s *Socket) deliver(j *joined, m Message) {
 	if !s.reserve(&m) {
 		s.overloaded(m)
 		return
 	}
-	err := j.channel.box.Send(&m)
+	m.member = j.member
+	err := j.member.handler.Mailbox().Send(&m)
 	if err == nil {
 		return
 	}
@@ -200,36 +202,51 @@ func (s *Socket) reserve(m *Message) bool {
 	return true
 }
 
-// accepted tells that c's join succeeded: from now on it serves.
-func (s *Socket) accepted(c *Channel) {
+// accepted tells that a join succeeded: from now on the handler serves it.
+func (s *Socket) accepted(m *member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if j := s.topics[c.topic]; j.state == joining && !s.closed {
+	if j := s.topics[m.Topic]; j.state == joining && !s.closed {
 		j.state = serving
 		s.release(j)
 	}
 }
 
-// ended tells that there will be no further life of c, whose last frame, if the
-// client is owed one, is given.
-func (s *Socket) ended(c *Channel, last *Frame) {
+// ended tells that m is no member any more. Its last frame, if the client is
+// owed one, is given.
+func (s *Socket) ended(m *member, last *Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j := s.topics[c.topic]
-	delete(s.topics, c.topic)
+	j := s.topics[m.Topic]
+	delete(s.topics, m.Topic)
 	s.endpoint.counts.channels.Add(-1)
 	switch {
 	case s.closed:
 		return
 	case j.state == replacing:
-		// The end of c is told behind the answer to the join that replaces it.
-		m := j.held[0]
+		// The end of m is told behind the answer to the join that replaces it.
+		next := j.held[0]
 		j.held = j.held[1:]
-		s.pending.Add(-m.size)
-		s.join(m, c)
+		s.pending.Add(-next.size)
+		s.join(next, m)
 	case last != nil:
 		s.send(*last)
 	}
+	s.release(j)
+}
+
+// joinAgain starts over with a join to which its handler did not come before it
+// ended in order: there may be another one.
+func (s *Socket) joinAgain(m *member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := s.topics[m.Topic]
+	delete(s.topics, m.Topic)
+	s.endpoint.counts.channels.Add(-1)
+	if s.closed {
+		return
+	}
+	s.join(Message{JoinRef: m.joinRef, Ref: m.ref, Topic: m.Topic, Event: eventJoin, Payload: m.params}, m.old)
 	s.release(j)
 }
 
@@ -268,11 +285,3 @@ func (s *Socket) send(frames ...Frame) {
 		s.out.Send(f)
 	}
 }
-
-// Why channels end other than by a crash. The detail is what a handler's
-// terminate will see.
-var (
-	reasonLeft      = supervisor.ShutdownBecause("left")
-	reasonClosed    = supervisor.ShutdownBecause("closed")
-	reasonDuplicate = supervisor.ShutdownBecause("duplicate_join")
-)

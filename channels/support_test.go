@@ -1,174 +1,17 @@
 package channels_test
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"rtd/channels"
-	"rtd/sandbox/abi"
 	"rtd/supervisor"
 )
-
-// room is the guest of these tests. What it does with a message follows from the
-// event, what with a join from its payload.
-type room struct {
-	plugin *plugin
-	count  int // messages handled in this life
-}
-
-var errTrap = errors.New("trap")
-
-func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
-	if e.Kind == abi.EventJoin {
-		return r.join(e)
-	}
-	r.count++
-	switch e.Name {
-	case "echo":
-		return reply("ok", string(e.Payload)), nil
-	case "fail":
-		return reply("error", `{"reason":"no"}`), nil
-	case "flags":
-		return reply("ok", fmt.Sprint(e.Flags)), nil
-	case "count":
-		return reply("ok", fmt.Sprint(r.count)), nil
-	case "push":
-		return effects(abi.EffectPush, "pushed", string(e.Payload)), nil
-	case "say":
-		return effects(abi.EffectBroadcast, "said", string(e.Payload)), nil
-	case "shout":
-		return effects(abi.EffectBroadcastFrom, "shouted", string(e.Payload)), nil
-	case "say and echo":
-		return append(effects(abi.EffectBroadcast, "said", string(e.Payload)), reply("ok", string(e.Payload))...), nil
-	case "raw": // the payload is a JSON string that holds what to say
-		return append(reply("ok", ""), effects(abi.EffectBroadcast, "said", unquoted(e.Payload))...), nil
-	case "raw reply":
-		return append(effects(abi.EffectPush, "pushed", ""), reply("ok", unquoted(e.Payload))...), nil
-	case "binary":
-		return []abi.Effect{{Kind: abi.EffectBroadcast, Flags: abi.Binary, Name: "said", Payload: []byte{0}}}, nil
-	case "wait":
-		<-r.plugin.gate
-		return reply("ok", string(e.Payload)), nil
-	case "wait and say":
-		<-r.plugin.gate
-		return effects(abi.EffectBroadcast, "said", string(e.Payload)), nil
-	case "wait and crash":
-		<-r.plugin.gate
-		return nil, errTrap
-	case "crash":
-		return effects(abi.EffectBroadcast, "said", `{"half":"done"}`), errTrap
-	case "panic":
-		panic("a bug")
-	case "large":
-		return nil, fmt.Errorf("inbox: %w", channels.ErrTooLarge)
-	}
-	return nil, nil
-}
-
-func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
-	replay := e.Flags&abi.Replay != 0
-	r.plugin.note(string(e.Payload), replay)
-	switch string(e.Payload) {
-	case `"refuse"`:
-		return append(effects(abi.EffectPush, "never", ""), reply("error", `{"reason":"unauthorized"}`)...), nil
-	case `"crash"`:
-		return nil, errTrap
-	case `"panic"`:
-		panic("a bug")
-	case `"large"`:
-		return nil, channels.ErrTooLarge
-	case `"wait"`:
-		<-r.plugin.gate
-	case `"wait in replay"`:
-		if replay {
-			<-r.plugin.gate
-		}
-	case `"refuse replay"`:
-		if replay {
-			return reply("error", `{"reason":"not again"}`), nil
-		}
-	case `"crash in replay"`:
-		if replay {
-			return nil, errTrap
-		}
-	case `"greet"`:
-		if replay {
-			return effects(abi.EffectPush, "back", ""), nil
-		}
-		hello := append(effects(abi.EffectPush, "hello", ""), effects(abi.EffectBroadcast, "new", "")...)
-		return append(hello, reply("ok", `{"you":"are in"}`)...), nil
-	case `"not json"`:
-		return reply("ok", `{`), nil
-	}
-	return nil, nil
-}
-
-func (*room) Release() {}
-
-func (r *room) Close() {
-	r.plugin.closed.Add(1)
-	r.plugin = nil // a second Close, or a call after it, panics
-}
-
-func reply(status, response string) []abi.Effect { return effects(abi.EffectReply, status, response) }
-
-func effects(k abi.Kind, name, payload string) []abi.Effect {
-	return []abi.Effect{{Kind: k, Name: name, Payload: []byte(payload)}}
-}
-
-// unquoted turns "\xNN…" in a JSON string into those bytes.
-func unquoted(payload []byte) string {
-	s := strings.Trim(string(payload), `"`)
-	if s == "invalid UTF-8" {
-		return "{\"a\":\"\xff\"}"
-	}
-	return strings.ReplaceAll(s, "'", `"`)
-}
-
-// plugin serves rooms.
-type plugin struct {
-	name           string
-	tree           *supervisor.Dynamic
-	current        atomic.Pointer[channels.Version]
-	gate           chan struct{} // what waiting guests wait for
-	opened, closed atomic.Int64
-
-	mu    sync.Mutex
-	joins []string // payloads, replays marked
-}
-
-func (p *plugin) Name() string                    { return p.name }
-func (p *plugin) Supervisor() *supervisor.Dynamic { return p.tree }
-func (p *plugin) Current() *channels.Version      { return p.current.Load() }
-
-func (p *plugin) note(payload string, replay bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if replay {
-		payload += " replayed"
-	}
-	p.joins = append(p.joins, payload)
-}
-
-// deploy makes a version current and moves the channels to it.
-func (p *plugin) deploy(v *channels.Version) {
-	p.current.Store(v)
-	p.tree.Each(func(c supervisor.Child) { c.(*channels.Channel).Renew() })
-}
-
-func (p *plugin) version(id string, r supervisor.Restart) *channels.Version {
-	return &channels.Version{ID: id, Restart: r, New: func(string) (channels.Guest, error) {
-		p.opened.Add(1)
-		return &room{plugin: p}, nil
-	}}
-}
 
 // server is an endpoint with one plugin, under a real supervisor.
 type server struct {
@@ -181,12 +24,16 @@ type server struct {
 
 	mu      sync.Mutex
 	crashes []string
+	other   *supervisor.Process // the sibling, if there is one
 }
 
 type options struct {
 	limits  channels.Limits
 	restart supervisor.Restart // default transient
 	mailbox int
+	shared  bool                     // one handler for all members of a topic
+	stays   bool                     // also without members
+	sibling bool                     // the plugin has another process, on which its channels depend
 	tree    supervisor.DynamicConfig // default intensity 3 in 5 s
 }
 
@@ -198,11 +45,19 @@ func newServer(t testing.TB, o options) *server {
 		o.tree.Intensity = supervisor.Intensity{Max: 3, Within: 5 * time.Second}
 	}
 	s := &server{Endpoint: channels.NewEndpoint(o.limits), t: t, rt: supervisor.New(supervisor.Options{})}
-	s.plugin = &plugin{name: "rooms", tree: supervisor.NewDynamic(o.tree), gate: make(chan struct{})}
+	s.plugin = &plugin{
+		name: "rooms", tree: supervisor.NewDynamic(o.tree), gate: make(chan struct{}),
+		stays: o.stays,
+	}
+	s.plugin.shared.Store(o.shared)
 	v := s.plugin.version("v1", o.restart)
 	v.Mailbox = o.mailbox
 	s.plugin.current.Store(v)
-	s.process = s.rt.Spawn(s.plugin.tree.Spec())
+	if o.sibling {
+		s.process = s.rt.Spawn(supervisor.Spec{Actor: s.root()})
+	} else {
+		s.process = s.rt.Spawn(s.plugin.tree.Spec())
+	}
 	s.Crashed = func(c channels.Crash) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -214,11 +69,44 @@ func newServer(t testing.TB, o options) *server {
 	return s
 }
 
+// root is a plugin's tree: a process called sibling, and the channels after it.
+func (s *server) root() supervisor.Actor {
+	return supervisor.NewSupervisor(supervisor.Config{
+		Strategy:  supervisor.RestForOne,
+		Intensity: supervisor.Intensity{Max: 5, Within: time.Second},
+		Children: []supervisor.ChildSpec{
+			{ID: "sibling", Start: func() supervisor.Spec { return supervisor.Spec{Actor: (*sibling)(s)} }},
+			{ID: "channels", Start: s.plugin.tree.Spec, Shutdown: time.Minute},
+		},
+	})
+}
+
+// sibling is a process that does nothing but end.
+type sibling server
+
+func (s *sibling) Init(p *supervisor.Process) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.other = p
+	return nil
+}
+
+func (*sibling) Handle(_ *supervisor.Process, msg any) error { return msg.(error) }
+
+func (*sibling) Terminate(*supervisor.Process, error) {}
+
+// crashSibling makes the channels' sibling crash.
+func (s *server) crashSibling() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.other.Post(errTrap)
+}
+
 // stop ends the plugin.
 func (s *server) stop() {
 	s.process.Stop(supervisor.Shutdown)
 	<-s.process.Done()
-	s.plugin.tree.Close()
+	s.plugin.tree.Close(nil)
 }
 
 // close ends everything and checks that nothing is left.
@@ -229,8 +117,8 @@ func (s *server) close() {
 	}
 	s.stop()
 	s.rt.Wait()
-	if stats := s.Stats(); stats.Sockets != 0 || stats.Channels != 0 {
-		s.t.Errorf("after the end there are %d sockets, %d channels", stats.Sockets, stats.Channels)
+	if stats := s.Stats(); stats.Sockets != 0 || stats.Channels != 0 || stats.Shared != 0 {
+		s.t.Errorf("after the end there are %d sockets, %d channels, %d shared handlers", stats.Sockets, stats.Channels, stats.Shared)
 	}
 	if n := s.rt.Stats().Processes; n != 0 {
 		s.t.Errorf("after the end there are %d processes", n)
@@ -255,6 +143,18 @@ func run(t *testing.T, o options, test func(*testing.T, *server)) {
 	})
 }
 
+// runBoth runs a test with a handler for each join and with one for all. What one
+// client sees of it is the same.
+func runBoth(t *testing.T, o options, test func(*testing.T, *server)) {
+	t.Helper()
+	for _, shared := range []bool{false, true} {
+		t.Run(fmt.Sprint("shared ", shared), func(t *testing.T) {
+			o.shared = shared
+			run(t, o, test)
+		})
+	}
+}
+
 func (s *server) connect() *client {
 	box := &outbox{}
 	c := &client{Socket: s.NewSocket(channels.V2, box), outbox: box, t: s.t}
@@ -273,6 +173,7 @@ func (s *server) wantCrashes(want ...string) {
 	s.crashes = nil
 }
 
+// wantJoins checks the joins and other notes of guests since the last time.
 func (s *server) wantJoins(want ...string) {
 	s.t.Helper()
 	settle()
@@ -281,13 +182,15 @@ func (s *server) wantJoins(want ...string) {
 	if !slices.Equal(s.plugin.joins, want) {
 		s.t.Errorf("joins: %q, want %q", s.plugin.joins, want)
 	}
+	s.plugin.joins = nil
 }
 
 // client is a socket whose frames are recorded.
 type client struct {
 	*channels.Socket
 	*outbox
-	t testing.TB
+	t     testing.TB
+	joins []string // refs, if the test wants to know
 }
 
 // send gives frames to the socket, one behind the other.

@@ -1,0 +1,301 @@
+package channels_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"rtd/channels"
+	"rtd/sandbox/abi"
+	"rtd/supervisor"
+)
+
+// room is the guest of these tests. What it does with a message follows from the
+// event, what with a join from its payload.
+type room struct {
+	plugin  *plugin
+	process *supervisor.Process
+	count   int  // messages handled in this life
+	wants   bool // terminate
+}
+
+// told is a message of another process, which has the guest handle the event.
+type told struct{ event, payload string }
+
+var errTrap = errors.New("trap")
+
+func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
+	switch e.Kind {
+	case abi.EventJoin:
+		return r.join(e)
+	case abi.EventLeave:
+		return r.leave(e)
+	case abi.EventMembers:
+		return r.members(e)
+	case abi.EventTerminate:
+		return r.terminate(e)
+	}
+	r.count++
+	switch e.Name {
+	case "echo":
+		return reply("ok", string(e.Payload)), nil
+	case "fail":
+		return reply("error", `{"reason":"no"}`), nil
+	case "flags":
+		return reply("ok", fmt.Sprint(e.Flags)), nil
+	case "count":
+		return reply("ok", fmt.Sprint(r.count)), nil
+	case "push":
+		return effects(abi.EffectPush, "pushed", string(e.Payload)), nil
+	case "say":
+		return effects(abi.EffectBroadcast, "said", string(e.Payload)), nil
+	case "shout":
+		return effects(abi.EffectBroadcastFrom, "shouted", string(e.Payload)), nil
+	case "say and echo":
+		return append(effects(abi.EffectBroadcast, "said", string(e.Payload)), reply("ok", string(e.Payload))...), nil
+	case "raw": // the payload is a JSON string that holds what to say
+		return append(reply("ok", ""), effects(abi.EffectBroadcast, "said", unquoted(e.Payload))...), nil
+	case "raw reply":
+		return append(effects(abi.EffectPush, "pushed", ""), reply("ok", unquoted(e.Payload))...), nil
+	case "binary":
+		return []abi.Effect{{Kind: abi.EffectBroadcast, Flags: abi.Binary, Name: "said", Payload: []byte{0}}}, nil
+	case "wait":
+		<-r.plugin.gate
+		return reply("ok", string(e.Payload)), nil
+	case "wait and say":
+		<-r.plugin.gate
+		return effects(abi.EffectBroadcast, "said", string(e.Payload)), nil
+	case "wait and crash":
+		<-r.plugin.gate
+		return nil, errTrap
+	case "crash":
+		return effects(abi.EffectBroadcast, "said", `{"half":"done"}`), errTrap
+	case "panic":
+		panic("a bug")
+	case "large":
+		return nil, fmt.Errorf("inbox: %w", channels.ErrTooLarge)
+	case "who":
+		return reply("ok", quoted(e.Detail)), nil
+	case "tell": // the payload is the member
+		return []abi.Effect{{Kind: abi.EffectPush, Name: "told", Detail: strings.Trim(string(e.Payload), `"`)}}, nil
+	case "shout around": // the payload is who is left out
+		return []abi.Effect{{Kind: abi.EffectBroadcastFrom, Name: "shouted", Detail: strings.Trim(string(e.Payload), `"`)}}, nil
+	case "apply":
+		return slices.Concat(effects(abi.EffectPush, "before", ""), effects(abi.EffectAnswer, "token", "no JSON"), effects(abi.EffectPush, "after", "")), nil
+	case "interrupted": // waits for what does not come
+		<-r.process.Stopping()
+		return nil, fmt.Errorf("waited: %w", supervisor.Shutdown)
+	case "stop": // the payload is the kind of reason
+		kind := strings.Trim(string(e.Payload), `"`)
+		return slices.Concat(effects(abi.EffectStop, kind, "enough"), effects(abi.EffectBroadcast, "said", ""),
+			effects(abi.EffectStop, "again", "in vain")), nil
+	case "reply and stop":
+		kind := strings.Trim(string(e.Payload), `"`)
+		return append(reply("ok", ""), effects(abi.EffectStop, kind, "enough")...), nil
+	}
+	return nil, nil
+}
+
+// Message makes an event of what other processes tell.
+func (r *room) Message(msg any) (e abi.Event, ok bool) {
+	if msg, ok := msg.(told); ok {
+		return abi.Event{Kind: abi.EventInfo, Name: msg.event, Payload: []byte(msg.payload)}, true
+	}
+	return e, false
+}
+
+func (r *room) Apply(e *abi.Effect) {
+	switch e.Kind {
+	case abi.EffectWants:
+		r.wants = true
+	case abi.EffectAnswer:
+		r.plugin.note("answer "+e.Name+" "+string(e.Payload), false)
+	}
+}
+
+func (r *room) Wants(k abi.Kind) bool { return k == abi.EventTerminate && r.wants }
+
+func (r *room) leave(e *abi.Event) ([]abi.Effect, error) {
+	r.plugin.note(fmt.Sprintf("%s %s", e.Detail, e.Payload), false)
+	if r.plugin.trapsLeave.Load() {
+		return nil, errTrap
+	}
+	return append(effects(abi.EffectPush, "never", ""), effects(abi.EffectBroadcast, "left", quoted(e.Detail, "who"))...), nil
+}
+
+func (r *room) members(e *abi.Event) ([]abi.Effect, error) {
+	var list []string
+	for field := range abi.Fields(e.Payload) {
+		list = append(list, string(field))
+	}
+	r.plugin.note("members "+strings.Join(list, " "), false)
+	if r.plugin.trapsMembers.Load() {
+		return nil, errTrap
+	}
+	return effects(abi.EffectBroadcast, "again", ""), nil
+}
+
+func (r *room) terminate(e *abi.Event) ([]abi.Effect, error) {
+	r.plugin.note(fmt.Sprintf("terminate %s %s", e.Name, e.Payload), false)
+	if r.plugin.waitsAtEnd {
+		<-r.plugin.gate
+	}
+	if r.plugin.trapsOn != "" && string(e.Payload) == r.plugin.trapsOn {
+		return nil, errTrap
+	}
+	return append(effects(abi.EffectPush, "bye", ""), effects(abi.EffectBroadcast, "gone", "")...), nil
+}
+
+func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
+	replay := e.Flags&abi.Replay != 0
+	payload := string(e.Payload)
+	if e.Detail != "" {
+		payload += " as " + e.Detail
+	}
+	r.plugin.note(payload, replay)
+	switch string(e.Payload) {
+	case `"refuse"`:
+		return append(effects(abi.EffectPush, "never", ""), reply("error", `{"reason":"unauthorized"}`)...), nil
+	case `"crash"`:
+		return nil, errTrap
+	case `"panic"`:
+		panic("a bug")
+	case `"large"`:
+		return nil, channels.ErrTooLarge
+	case `"wait"`:
+		<-r.plugin.gate
+	case `"wait in replay"`:
+		if replay {
+			<-r.plugin.gate
+		}
+	case `"refuse replay"`:
+		if replay {
+			return reply("error", `{"reason":"not again"}`), nil
+		}
+	case `"crash in replay"`:
+		if replay {
+			return nil, errTrap
+		}
+	case `"greet"`:
+		if replay {
+			return effects(abi.EffectPush, "back", ""), nil
+		}
+		hello := append(effects(abi.EffectPush, "hello", ""), effects(abi.EffectBroadcast, "new", "")...)
+		return append(hello, reply("ok", `{"you":"are in"}`)...), nil
+	case `"not json"`:
+		return reply("ok", `{`), nil
+	case `"wants"`:
+		return effects(abi.EffectWants, "terminate", ""), nil
+	case `"stop"`:
+		return append(effects(abi.EffectStop, "normal", ""), effects(abi.EffectPush, "hello", "")...), nil
+	case `"knock"`:
+		return append(effects(abi.EffectBroadcast, "knocked", ""), reply("error", `{"reason":"private"}`)...), nil
+	case `"interrupted"`:
+		if r.plugin.interrupts.CompareAndSwap(true, false) {
+			<-r.process.Stopping()
+			return nil, supervisor.ForRestart
+		}
+	}
+	return nil, nil
+}
+
+func (*room) Release() {}
+
+func (r *room) Close(reason error) {
+	r.plugin.closed.Add(1)
+	r.plugin.noteEnd(reason)
+	r.plugin = nil // a second Close, or a call after it, panics
+}
+
+func reply(status, response string) []abi.Effect { return effects(abi.EffectReply, status, response) }
+
+func effects(k abi.Kind, name, payload string) []abi.Effect {
+	return []abi.Effect{{Kind: k, Name: name, Payload: []byte(payload)}}
+}
+
+// quoted is s as a JSON string, or an object with s under a key.
+func quoted(s string, key ...string) string {
+	if key != nil {
+		return fmt.Sprintf(`{%q:%q}`, key[0], s)
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// unquoted turns "\xNN…" in a JSON string into those bytes.
+func unquoted(payload []byte) string {
+	s := strings.Trim(string(payload), `"`)
+	if s == "invalid UTF-8" {
+		return "{\"a\":\"\xff\"}"
+	}
+	return strings.ReplaceAll(s, "'", `"`)
+}
+
+// plugin serves rooms.
+type plugin struct {
+	name           string
+	tree           *supervisor.Dynamic
+	current        atomic.Pointer[channels.Version]
+	gate           chan struct{} // what waiting guests wait for
+	opened, closed atomic.Int64
+	shared         atomic.Bool
+	stays          bool
+	waitsAtEnd     bool   // in terminate, for gate
+	trapsOn        string // detail of the reason at which terminate traps
+	trapsLeave     atomic.Bool
+	trapsMembers   atomic.Bool
+	interrupts     atomic.Bool // one join, if it is for that
+
+	mu      sync.Mutex
+	joins   []string            // payloads, replays marked; and other events
+	ends    []string            // reasons of Close
+	process *supervisor.Process // of the latest guest
+}
+
+func (p *plugin) noteEnd(reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ends = append(p.ends, reason.Error())
+}
+
+// latest is the process of the guest that was opened last.
+func (p *plugin) latest() *supervisor.Process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.process
+}
+
+func (p *plugin) Name() string                    { return p.name }
+func (p *plugin) Supervisor() *supervisor.Dynamic { return p.tree }
+func (p *plugin) Current() *channels.Version      { return p.current.Load() }
+
+func (p *plugin) note(payload string, replay bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if replay {
+		payload += " replayed"
+	}
+	p.joins = append(p.joins, payload)
+}
+
+// deploy makes a version current and moves the channels to it.
+func (p *plugin) deploy(v *channels.Version) {
+	p.current.Store(v)
+	p.tree.Each(func(c supervisor.Child) { c.(interface{ Renew() }).Renew() })
+}
+
+func (p *plugin) version(id string, r supervisor.Restart) *channels.Version {
+	v := &channels.Version{ID: id, Restart: r, Stays: p.stays, New: func(process *supervisor.Process, topic string) (channels.Guest, error) {
+		p.opened.Add(1)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.process = process
+		return &room{plugin: p, process: process}, nil
+	}}
+	if p.shared.Load() {
+		v.Scope = func(string) channels.Scope { return channels.PerTopic }
+	}
+	return v
+}
