@@ -30,8 +30,9 @@ var arrows = map[string][]string{
 		"github.com/coder/websocket", "github.com/prometheus/client_golang"},
 	"cmd/rtd": {"host", "host/config", "github.com/spf13/cobra"},
 
-	"sdk/go":       {},
-	"plugins/chat": {"sdk/go"},
+	"sdk/go":        {},
+	"plugins/chat":  {"sdk/go"},
+	"plugins/rooms": {"sdk/go"},
 
 	testTools:                  {"sandbox"},
 	"host/testdata/nasty":      {"sdk/go"},

@@ -122,3 +122,11 @@ func (j *journal) expect(t *testing.T, want ...string) {
 		t.Errorf("happened %q\nexpected %q", got, want)
 	}
 }
+
+// newRuntime returns a runtime that leaves nothing behind when the test ends.
+func newRuntime(t testing.TB, o supervisor.Options) *supervisor.Runtime {
+	t.Helper()
+	rt := supervisor.New(o)
+	t.Cleanup(rt.Wait)
+	return rt
+}

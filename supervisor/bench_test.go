@@ -14,7 +14,7 @@ import (
 // A send and its handling, between two processes that answer each other: each
 // send wakes one that is idle.
 func BenchmarkPingPong(b *testing.B) {
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(b, supervisor.Options{})
 	left := b.N
 	done := make(chan struct{})
 	var ping, pong *supervisor.Process
@@ -45,7 +45,7 @@ func BenchmarkPingPong(b *testing.B) {
 // A stream of messages from one process to another, as fast as the other takes
 // them.
 func BenchmarkStream(b *testing.B) {
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(b, supervisor.Options{})
 	done := make(chan struct{})
 	received := 0
 	sink := rt.Spawn(supervisor.Spec{Actor: &funcs{handle: func(*supervisor.Process, any) error {
@@ -78,7 +78,7 @@ func BenchmarkStream(b *testing.B) {
 }
 
 func BenchmarkSpawnAndEnd(b *testing.B) {
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(b, supervisor.Options{})
 	actor := &funcs{init: func(*supervisor.Process) error { return supervisor.Normal }}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -90,7 +90,7 @@ func BenchmarkSpawnAndEnd(b *testing.B) {
 // A crash and the next life, through a Dynamic.
 func BenchmarkRestart(b *testing.B) {
 	crash := errors.New("crash")
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(b, supervisor.Options{})
 	d := supervisor.NewDynamic(supervisor.DynamicConfig{Intensity: supervisor.Intensity{Max: 1 << 30}})
 	root := rt.Spawn(d.Spec())
 	reborn := make(chan struct{})
@@ -142,7 +142,7 @@ func BenchmarkIdleProcess(b *testing.B) {
 	const n = 100_000
 	actor := &funcs{}
 	for b.Loop() {
-		rt := supervisor.New(supervisor.Options{})
+		rt := newRuntime(b, supervisor.Options{})
 		processes := make([]*supervisor.Process, n)
 		before := heap()
 		for i := range processes {

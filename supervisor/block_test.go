@@ -36,7 +36,7 @@ func TestChainOfCalls(t *testing.T) {
 	for _, schedulers := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			const length = 1000
-			rt := supervisor.New(supervisor.Options{Schedulers: schedulers, Slice: time.Hour})
+			rt := newRuntime(t, supervisor.Options{Schedulers: schedulers, Slice: time.Hour})
 			begin := time.Now()
 			chain := make([]*supervisor.Process, length)
 			for i := range chain {
@@ -71,7 +71,7 @@ func TestChainOfCalls(t *testing.T) {
 func TestAllWaitForOneThatIsQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const callers = 100
-		rt := supervisor.New(supervisor.Options{Schedulers: 2, Slice: time.Hour})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 2, Slice: time.Hour})
 		f := newFamily(t)
 		f.rt = rt
 		box := supervisor.NewMailbox(0)
@@ -106,7 +106,7 @@ func TestAllWaitForOneThatIsQueued(t *testing.T) {
 // Who waits for a process that crashes hears of it, and does not hang.
 func TestCallOfAProcessThatCrashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{Schedulers: 1, Slice: time.Hour})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1, Slice: time.Hour})
 		server := rt.Spawn(supervisor.Spec{Actor: &funcs{handle: func(*supervisor.Process, any) error { return errCrash }}})
 		got := make(chan int, 1)
 		rt.Spawn(supervisor.Spec{Actor: &funcs{init: func(p *supervisor.Process) error {

@@ -22,7 +22,7 @@ func TestHammerBonds(t *testing.T) {
 		crowd  = 12
 	)
 	before := runtime.NumGoroutine()
-	rt := supervisor.New(supervisor.Options{Schedulers: 4, Slice: 100 * time.Microsecond})
+	rt := newRuntime(t, supervisor.Options{Schedulers: 4, Slice: 100 * time.Microsecond})
 	var names supervisor.Names
 	observer := &observer{downs: map[supervisor.Ref]int{}}
 	watch := rt.Spawn(supervisor.Spec{Actor: observer})

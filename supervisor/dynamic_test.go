@@ -27,7 +27,7 @@ func newCrowd(t *testing.T, c supervisor.DynamicConfig) *crowd {
 	return &crowd{
 		T:       t,
 		Dynamic: supervisor.NewDynamic(c),
-		rt:      supervisor.New(supervisor.Options{Schedulers: 1}), // so that starts are in the order of spawns
+		rt:      newRuntime(t, supervisor.Options{Schedulers: 1}), // so that starts are in the order of spawns
 		kids:    map[string]*kid{},
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 func TestGroupsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{Schedulers: 1, Slice: time.Hour})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1, Slice: time.Hour})
 		var log journal
 		gate := make(chan struct{})
 		rt.Spawn(supervisor.Spec{Actor: &funcs{init: func(*supervisor.Process) error { <-gate; return supervisor.Normal }}})
@@ -36,7 +36,7 @@ func TestGroupsTakeTurns(t *testing.T) {
 
 func TestGroupIsInherited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{})
+		rt := newRuntime(t, supervisor.Options{})
 		a, b := rt.NewGroup(), rt.NewGroup()
 		d := supervisor.NewDynamic(supervisor.DynamicConfig{})
 		leaf := func(g *supervisor.Group) supervisor.ChildSpec {
@@ -74,7 +74,7 @@ type burst struct {
 }
 
 func newBurst(tb testing.TB, o supervisor.Options, n int) *burst {
-	rt := supervisor.New(o)
+	rt := newRuntime(tb, o)
 	b := &burst{tb: tb, rt: rt, crashing: rt.NewGroup(), talking: rt.NewGroup()}
 	b.dynamic = supervisor.NewDynamic(supervisor.DynamicConfig{Intensity: supervisor.Intensity{Max: 1 << 20}})
 	spec := b.dynamic.Spec()

@@ -22,7 +22,7 @@ func TestHammerDynamic(t *testing.T) {
 		groups   = 5
 		messages = 30
 	)
-	rt := supervisor.New(supervisor.Options{Schedulers: 4, Slice: 100 * time.Microsecond})
+	rt := newRuntime(t, supervisor.Options{Schedulers: 4, Slice: 100 * time.Microsecond})
 	d := supervisor.NewDynamic(supervisor.DynamicConfig{
 		Strategy:  supervisor.OneForAll,
 		Intensity: supervisor.Intensity{Max: 3, Within: time.Hour},

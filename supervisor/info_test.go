@@ -15,7 +15,7 @@ func (metered) Usage() supervisor.Usage { return supervisor.Usage{Reductions: 7,
 
 func TestInfo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{Schedulers: 1, Slice: time.Hour})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1, Slice: time.Hour})
 		parent := newPeer(rt)
 		gate := make(chan struct{})
 		running := rt.Spawn(supervisor.Spec{Actor: &funcs{handle: obey, init: func(*supervisor.Process) error { <-gate; return nil }}})

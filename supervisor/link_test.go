@@ -196,7 +196,7 @@ func TestLinkToAnEndedProcess(t *testing.T) {
 // until it is done.
 func TestExitSignalBeforeInitAndInTerminate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{Schedulers: 1})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1})
 		a := newPeer(rt)
 		synctest.Wait()
 		gate := make(chan struct{})

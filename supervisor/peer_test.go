@@ -23,7 +23,7 @@ func newPeer(rt *supervisor.Runtime) *peer {
 
 // peers must be called in a synctest bubble.
 func peers(t *testing.T, n int) (*supervisor.Runtime, []*peer) {
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(t, supervisor.Options{})
 	all := make([]*peer, n)
 	for i := range all {
 		all[i] = newPeer(rt)

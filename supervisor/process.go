@@ -249,5 +249,6 @@ func (p *Process) Block(f func()) {
 	rt.handOver(p.on)
 	rt.fillPlaces()
 	rt.mu.Unlock()
+	defer rt.resume(p.on)
 	f()
 }

@@ -13,7 +13,7 @@ import (
 func TestOrderOfEachSenderIsKept(t *testing.T) {
 	const senders, each = 8, 500
 	type msg struct{ sender, number int }
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(t, supervisor.Options{})
 	var next [senders]int
 	handled := 0
 	all := make(chan struct{})
@@ -45,7 +45,7 @@ func TestOrderOfEachSenderIsKept(t *testing.T) {
 
 func TestSendToFullOrEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{})
+		rt := newRuntime(t, supervisor.Options{})
 		gate := make(chan struct{})
 		p := rt.Spawn(supervisor.Spec{Limit: 2, Actor: &funcs{init: func(*supervisor.Process) error { <-gate; return nil }}})
 		synctest.Wait()
@@ -78,7 +78,7 @@ func TestSendToFullOrEnded(t *testing.T) {
 
 func TestAdoptedMailboxOutlivesACrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{})
+		rt := newRuntime(t, supervisor.Options{})
 		box := supervisor.NewMailbox(0)
 		var got []int
 		gate := make(chan struct{})
@@ -151,7 +151,7 @@ func (p promise) Dropped() { p() }
 
 func TestDroppedMessagesAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{})
+		rt := newRuntime(t, supervisor.Options{})
 		gate := make(chan struct{})
 		told := 0
 		drops := promise(func() { told++ })
@@ -183,7 +183,7 @@ func TestDroppedMessagesAreTold(t *testing.T) {
 
 func TestStopOvertakesMessagesAndFirstReasonWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{})
+		rt := newRuntime(t, supervisor.Options{})
 		gate := make(chan struct{})
 		var ends []error
 		handled := 0
@@ -231,7 +231,7 @@ func TestHowAProcessEnds(t *testing.T) {
 		{"stop", funcs{handle: func(p *supervisor.Process, _ any) error { p.Stop(nil); return nil }}, 1, "shutdown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rt := supervisor.New(supervisor.Options{})
+			rt := newRuntime(t, supervisor.Options{})
 			exited := make(chan supervisor.Exited, 2)
 			parent := rt.Spawn(supervisor.Spec{Actor: &funcs{handle: func(_ *supervisor.Process, msg any) error {
 				exited <- msg.(supervisor.Exited)
@@ -265,7 +265,7 @@ func TestHowAProcessEnds(t *testing.T) {
 }
 
 func TestPanicErrorHasTheStack(t *testing.T) {
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(t, supervisor.Options{})
 	p := rt.Spawn(supervisor.Spec{Actor: &funcs{init: func(*supervisor.Process) error { panic(errCrash) }}})
 	<-p.Done()
 	var panicked *supervisor.PanicError
@@ -276,7 +276,7 @@ func TestPanicErrorHasTheStack(t *testing.T) {
 
 func TestStopBeforeInit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{Schedulers: 1})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1})
 		gate := make(chan struct{})
 		rt.Spawn(supervisor.Spec{Actor: &funcs{init: func(*supervisor.Process) error { <-gate; return supervisor.Normal }}})
 		var started []error
@@ -305,7 +305,7 @@ func (s *stubborn) Kill() { s.kills.Add(1) }
 
 func TestKillDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{Schedulers: 1})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1})
 		gate := make(chan struct{})
 		box := supervisor.NewMailbox(0)
 		var log journal
@@ -351,7 +351,7 @@ func TestKillDoesNotWait(t *testing.T) {
 
 // A mailbox has one owner. To break that is a bug, and says so.
 func TestMailboxOfALiveProcess(t *testing.T) {
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(t, supervisor.Options{})
 	box := supervisor.NewMailbox(0)
 	p := rt.Spawn(supervisor.Spec{Actor: &funcs{}, Mailbox: box})
 	defer func() {

@@ -29,16 +29,18 @@ type Runtime struct {
 	processes atomic.Int64
 	lost      atomic.Uint64
 
-	mu       sync.Mutex
-	queue    runQueue
-	places   []*worker // one for each scheduler; nil is free
-	busy     int       // places whose worker has a process
-	spinning bool      // a worker with a place looks for work
-	workers  int       // those without a place included
-	quiet    sync.Cond // signalled when workers is 0
-	watchdog *time.Timer
-	watching bool // the watchdog is set
-	stats    Stats
+	mu        sync.Mutex
+	queue     runQueue
+	places    []*worker // one for each scheduler; nil is free
+	busy      int       // places whose worker has a process
+	spinning  bool      // a worker with a place looks for work
+	workers   int       // that have work, those without a place included
+	parked    []*worker // without work and place, the latest last
+	quiet     sync.Cond // signalled when workers is 0
+	watchdog  *time.Timer
+	dismissal *time.Timer // of parked workers
+	watching  bool        // the watchdog is set
+	stats     Stats
 }
 
 // Stats is a snapshot of a [Runtime].
@@ -53,11 +55,14 @@ type Stats struct {
 // worker is a goroutine that runs processes. It has a place until it is
 // handed over.
 type worker struct {
-	place int          // index in places; -1 once handed over; guarded by Runtime.mu
-	since atomic.Int64 // when its current turn began, as by now; 0 if none did
+	place  int           // index in places; -1 once handed over; guarded by Runtime.mu
+	since  atomic.Int64  // when its current turn began, as by now; 0 if none did
+	wake   chan *Process // ends its time in parked
+	parked int64         // when that began
 }
 
-// New starts a runtime. It has no goroutine while nothing runs.
+// New starts a runtime. It has no goroutine while nothing runs, and has not for a
+// moment.
 func New(o Options) *Runtime {
 	if o.Schedulers <= 0 {
 		o.Schedulers = runtime.GOMAXPROCS(0)
@@ -70,6 +75,8 @@ func New(o Options) *Runtime {
 	rt.quiet.L = &rt.mu
 	rt.watchdog = time.AfterFunc(time.Hour, rt.watch)
 	rt.watchdog.Stop()
+	rt.dismissal = time.AfterFunc(time.Hour, rt.dismiss)
+	rt.dismissal.Stop()
 	return rt
 }
 
@@ -80,6 +87,10 @@ func (rt *Runtime) Wait() {
 	for rt.workers > 0 {
 		rt.quiet.Wait()
 	}
+	for _, w := range rt.parked {
+		w.wake <- nil
+	}
+	rt.parked = nil
 }
 
 // Stats returns the figures of this moment.
@@ -109,18 +120,30 @@ func (rt *Runtime) schedule(p *Process) {
 func (rt *Runtime) fillPlaces() {
 	for i := 0; rt.unclaimed() > 0 && i < len(rt.places); i++ {
 		if rt.places[i] == nil {
-			w := &worker{place: i}
-			rt.places[i] = w
-			p := rt.queue.pop()
-			rt.workers++
-			rt.busy++
-			go rt.work(w, p)
+			rt.employ(i, rt.queue.pop())
 		}
 	}
 	if rt.queue.len() > 0 && !rt.watching {
 		rt.watching = true
 		rt.watchdog.Reset(rt.slice)
 	}
+}
+
+// employ gives a free place to a worker, for a turn of p. Callers hold mu.
+func (rt *Runtime) employ(place int, p *Process) {
+	rt.workers++
+	rt.busy++
+	if last := len(rt.parked) - 1; last >= 0 {
+		w := rt.parked[last]
+		rt.parked[last] = nil
+		rt.parked = rt.parked[:last]
+		w.place, rt.places[place] = place, w
+		w.wake <- p
+		return
+	}
+	w := &worker{place: place, wake: make(chan *Process, 1)}
+	rt.places[place] = w
+	go rt.work(w, p)
 }
 
 // unclaimed is how many processes wait that no spinning worker will take.
@@ -157,15 +180,13 @@ func (rt *Runtime) nextAndUnlock(w *worker) (p *Process) {
 		rt.spin()
 		if rt.queue.len() == 0 {
 			rt.places[w.place] = nil
-			rt.leaveAndUnlock()
-			return nil
+			return rt.parkAndUnlock(w)
 		}
 		rt.busy++
 	}
 	if w.place < 0 {
 		rt.fillPlaces()
-		rt.leaveAndUnlock()
-		return nil
+		return rt.parkAndUnlock(w)
 	}
 	p = rt.queue.pop()
 	rt.fillPlaces()
@@ -214,13 +235,66 @@ func (rt *Runtime) watch() {
 	rt.fillPlaces() // and again in a slice, if that leaves anything
 }
 
-// leaveAndUnlock is the end of a worker.
-func (rt *Runtime) leaveAndUnlock() {
+// maxParked is how many workers without work stay, for each place.
+const maxParked = 4
+
+// parkTime is how long they stay.
+const parkTime = 10 * time.Millisecond
+
+// parkAndUnlock is for a worker without a place. It waits for the next one for a
+// moment: its stack has grown to what processes need, which takes a new worker longer than most turns.
+// nil is its end.
+func (rt *Runtime) parkAndUnlock(w *worker) (p *Process) {
 	rt.workers--
 	if rt.workers == 0 {
 		rt.quiet.Broadcast()
 	}
+	stays := len(rt.parked) < maxParked*len(rt.places)
+	if stays {
+		w.parked = rt.now()
+		rt.parked = append(rt.parked, w)
+		if len(rt.parked) == 1 {
+			rt.dismissal.Reset(parkTime)
+		}
+	}
 	rt.mu.Unlock()
+	if !stays {
+		return nil
+	}
+	return <-w.wake
+}
+
+// dismiss ends the workers that have waited for long.
+func (rt *Runtime) dismiss() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	long := rt.now() - int64(parkTime)
+	kept := rt.parked[:0]
+	for _, w := range rt.parked {
+		if w.parked <= long {
+			w.wake <- nil
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(rt.parked[len(kept):])
+	rt.parked = kept
+	if len(kept) > 0 {
+		rt.dismissal.Reset(parkTime)
+	}
+}
+
+// resume gives a worker whose process has waited a place again, if one is free.
+func (rt *Runtime) resume(w *worker) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	for i, taken := range rt.places {
+		if taken == nil && w.place < 0 {
+			w.place, rt.places[i] = i, w
+			w.since.Store(rt.now())
+			rt.busy++
+		}
+	}
 }
 
 // handOver frees w's place; w ends with its turn. Callers hold mu.

@@ -12,7 +12,7 @@ import (
 
 func TestNoGoroutineWhileIdle(t *testing.T) {
 	before := runtime.NumGoroutine()
-	rt := supervisor.New(supervisor.Options{})
+	rt := newRuntime(t, supervisor.Options{})
 	var processes []*supervisor.Process
 	var handled atomic.Int64
 	actor := &funcs{handle: func(*supervisor.Process, any) error { handled.Add(1); return nil }}
@@ -44,7 +44,7 @@ func TestNoGoroutineWhileIdle(t *testing.T) {
 func TestAStuckProcessLosesItsScheduler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const slice = 2 * time.Millisecond
-		rt := supervisor.New(supervisor.Options{Schedulers: 1, Slice: slice})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1, Slice: slice})
 		gate := make(chan struct{})
 		begin := time.Now()
 		rt.Spawn(supervisor.Spec{Actor: &funcs{init: func(*supervisor.Process) error { <-gate; return supervisor.Normal }}})
@@ -65,7 +65,7 @@ func TestAStuckProcessLosesItsScheduler(t *testing.T) {
 
 func TestBlockHandsOverAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := supervisor.New(supervisor.Options{Schedulers: 1, Slice: time.Hour})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1, Slice: time.Hour})
 		begin := time.Now()
 		gate := make(chan struct{})
 		blocked := rt.Spawn(supervisor.Spec{Actor: &funcs{init: func(p *supervisor.Process) error {
@@ -87,7 +87,7 @@ func TestBlockHandsOverAtOnce(t *testing.T) {
 func TestAFloodDoesNotStarveOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const slice = 2 * time.Millisecond
-		rt := supervisor.New(supervisor.Options{Schedulers: 1, Slice: slice})
+		rt := newRuntime(t, supervisor.Options{Schedulers: 1, Slice: slice})
 		begin := time.Now()
 		flood := rt.Spawn(supervisor.Spec{Actor: &funcs{
 			init: func(p *supervisor.Process) error { return p.Send(nil) },

@@ -24,7 +24,7 @@ type family struct {
 func newFamily(t *testing.T) *family {
 	return &family{
 		T:       t,
-		rt:      supervisor.New(supervisor.Options{}),
+		rt:      newRuntime(t, supervisor.Options{}),
 		now:     map[string]*supervisor.Process{},
 		failing: map[string]int{},
 	}

@@ -18,6 +18,7 @@ import (
 
 const shipped = "../../config.toml"
 
+// It has what the examples need, and else the defaults.
 func TestShippedFileIsTheDefaults(t *testing.T) {
 	got, err := config.Load(shipped)
 	if err != nil {
@@ -27,6 +28,9 @@ func TestShippedFileIsTheDefaults(t *testing.T) {
 	chat := want.Plugin("chat")
 	chat.Config = map[string]any{"token": "demo"}
 	want.Tables["chat"] = chat
+	rooms := want.Plugin("rooms")
+	rooms.Strategy = "rest_for_one"
+	want.Tables["rooms"] = rooms
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("config.toml says\n%+v\nand Default\n%+v", got, want)
 	}

@@ -40,7 +40,7 @@ const socket = new Socket(new URL("/socket", location.href.replace(/^http/, "ws"
 // --- joining
 
 function enter() {
-  const topic = `room:${room}`;
+  const topic = `${query().get("prefix") ?? "room"}:${room}`; // ?prefix=rooms is plugins/rooms
   const mine = socket.channel(topic, () => ({ token: query().get("token") ?? "demo", user }));
   channel = mine;
   let was = "";
