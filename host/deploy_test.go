@@ -30,7 +30,7 @@ func TestBadFileLeavesTheOldVersion(t *testing.T) {
 		{"trap in its start section", "boom", fixture(t, sandboxData+"start_trap.wasm")},
 		{"trap in _initialize", "unreachable", fixture(t, sandboxData+"init_trap.wasm")},
 		{"loop in _initialize", "took longer than 1s", fixture(t, sandboxData+"init_loop.wasm")},
-		{"no topics", "declares no topics; set topics in [plugin.echo]", fixture(t, "testdata/silent.wasm")},
+		{"no topics", "declares neither topics nor processes; set topics in [plugin.echo]", fixture(t, "testdata/silent.wasm")},
 	} {
 		s.log.forget()
 		s.write(t, "echo", bad.wasm)

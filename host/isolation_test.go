@@ -255,7 +255,7 @@ func TestCrashStormInTheLog(t *testing.T) {
 	within(t, "the crashes", func() error { all.Wait(); return failed.get() })
 	s.stop(t) // writes what is left to say
 	full, counted := len(s.log.all("channel crashed", "event", "panic")), 0
-	for _, line := range s.log.all("channels crashed", "plugin", "nasty", "cause", "told to panic") {
+	for _, line := range s.log.all("crashed again for the same cause", "plugin", "nasty", "cause", "told to panic") {
 		counted += int(line["more"].(float64))
 	}
 	if full < 10 || full == killers*times || full+counted != killers*times {

@@ -51,7 +51,7 @@
 // On a busy 2-core x86-64 machine, the actor of testdata/actor, which parses JSON
 // and keeps a name, a counter and ten messages, in bytes of idle state:
 //
-//	C      150     Rust   350     AssemblyScript   3,300     Go   2,000 to 11,000
+//	C      150     Rust   350     AssemblyScript   750 to 1,100     Go   1,900 to 6,500
 //
 // Figures with their conditions come from
 //
@@ -81,17 +81,19 @@
 // Load logs why.
 //
 // What of a memory that has grown? It cannot shrink again, and a guest can see its
-// size. A state goes into a slot of its size, or of a smaller one that grows; if
-// all are larger, one is replaced.
+// size. But between two actors a slot's memory is made as large as the next one
+// needs it: wazero takes for the memory what its allocator answers to a memory.grow,
+// which may be less than before.
 //
 // What happens to garbage? A guest with a collector leaves more of it with every
 // event, until the collector runs, and all that would be kept. When a state has
-// grown by 8 KiB the guest gets an idle event, in which SDKs collect. Go does not
+// grown by 16 KiB the guest gets an idle event, in which SDKs collect. Go does not
 // clear what it frees; told by GODEBUG=clobberfree=1 it overwrites it with one
 // pattern, which takes a few bytes in a delta. A plugin for which this is no use
-// is not asked again.
+// is not asked again. Load has it collect before the snapshot is taken, so that what
+// a collector sets up once is in no delta.
 //
-// Why is klauspost/compress here? Idle states above half a KiB are packed with its
+// Why is klauspost/compress here? Idle states above 2 KiB are packed with its
 // S2, which takes about a microsecond a KiB and halves those of guests with a
 // garbage collector. The standard library's flate is ten times slower.
 //

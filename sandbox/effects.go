@@ -118,8 +118,10 @@ func (c *effects) allowed(kind abi.Kind) abi.Code {
 		ok = !alone && !c.silent
 	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends:
 		ok = starting
-	case abi.EffectAnswer, abi.EffectStop, abi.EffectHibernate, abi.EffectWants:
+	case abi.EffectAnswer, abi.EffectStop, abi.EffectHibernate:
 		ok = !alone
+	case abi.EffectWants:
+		ok = starting || !alone
 	default:
 		return abi.CodeUnknown
 	}

@@ -79,8 +79,8 @@ func op(s *slot, mem api.Memory, args []uint64) uint32 {
 	if !ok {
 		return code(abi.CodeMalformed)
 	}
-	copy(room, s.of.answer)
-	return uint32(len(s.of.answer))
+	copy(room, s.answer)
+	return uint32(len(s.answer))
 }
 
 // operate asks the guest's process.
@@ -90,7 +90,7 @@ func (s *slot) operate(request *abi.Effect) abi.Code {
 		return abi.CodeNotNow
 	}
 	answer, err := process.Operate(request)
-	s.of.answer = answer
+	s.answer = answer
 	var c abi.Code
 	switch {
 	case err == nil:

@@ -19,10 +19,10 @@ const (
 	packed = 1
 
 	// packOver is from how many bytes on a state is worth packing.
-	packOver = 512
+	packOver = 2 << 10
 	// compactOver is by how many bytes a state may grow until its guest is
 	// told to collect its garbage.
-	compactOver = 8 << 10
+	compactOver = 16 << 10
 
 	// keepState is how large a slot's buffers may be and still be kept. One
 	// large state should not be paid for by its slot for ever.

@@ -24,12 +24,12 @@ type Instance struct {
 	topic   string
 	process Process     // nil if it has none
 	cut     atomic.Bool // the event at hand is to end
-	running *slot       // while an event is handled
-	answer  []byte      // of the last operation in it
+
+	reductions atomic.Int64 // spent so far
 
 	mu        sync.Mutex // held while an event is handled; guards all below
 	trap      *Trap      // what the guest died of, if it did
-	slot      *slot      // its state is in there,
+	slot      *slot      // its state is in there, also while it handles an event,
 	idle      image.Ref  // or here; if in neither, it is the snapshot
 	compacted uint32     // bytes of its state when it was compacted last
 	effects   *effects   // of the last event, until Release
@@ -81,15 +81,15 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 	if i.effects == nil {
 		i.effects = newEffects(i.plugin.limits, i.topic)
 	}
-	s.effects, i.running = i.effects, s
+	s.effects, i.slot = i.effects, s
 	err = s.run(e, i, (*slot).deliver)
-	s.effects, i.running, i.answer = nil, nil, nil
+	s.effects, s.answer = nil, nil
 	if errors.As(err, &i.trap) {
+		i.slot = nil
 		i.dropEffects()
 		i.plugin.retire(s)
 		return nil, i.trap
 	}
-	i.slot = s
 	if i.plugin.pinned == "" {
 		i.plugin.pool.release(s, i)
 	}
@@ -130,10 +130,14 @@ func (i *Instance) Close() {
 
 // log is what the guest's output goes to. It is made when there is some.
 func (i *Instance) log() *slog.Logger {
-	if i.topic == "" {
-		return i.plugin.log
+	log := i.plugin.log
+	if i.topic != "" {
+		log = log.With("topic", i.topic)
 	}
-	return i.plugin.log.With("topic", i.topic)
+	if i.process != nil && i.process.Name() != "" {
+		log = log.With("process", i.process.Name())
+	}
+	return log
 }
 
 func (i *Instance) dropEffects() {

@@ -12,6 +12,7 @@ type linearMemory struct {
 	image  *image.Memory
 	limit  int64
 	denied int64 // the size that was last refused in this event, or 0
+	want   int   // the size that the slot wants, whatever the engine asks for, or 0
 }
 
 func (m *linearMemory) init(p *Plugin) (err error) {
@@ -28,6 +29,9 @@ func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory { return 
 // when that is more than the limit, which the guest sees as a failed
 // memory.grow.
 func (m *linearMemory) Reallocate(size uint64) []byte {
+	if m.want > 0 {
+		return m.image.Grow(m.want)
+	}
 	if size > uint64(m.limit) {
 		m.denied = int64(size)
 		return nil

@@ -165,6 +165,9 @@ func (o *output) lastWords() string {
 // printable copies at most limit bytes of a guest's text as one line of valid
 // UTF-8 without control characters: it goes to terminals and log files.
 func printable(text []byte, limit int) string {
+	if isPrintable(text, limit) {
+		return string(text)
+	}
 	cut := len(text) > limit
 	if cut {
 		text = text[:limit]
@@ -188,4 +191,14 @@ func printable(text []byte, limit int) string {
 		s += "…"
 	}
 	return s
+}
+
+// isPrintable says of most texts that they are printable as they are.
+func isPrintable(text []byte, limit int) bool {
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return len(text) <= limit && !bytes.HasSuffix(text, []byte{' '})
 }

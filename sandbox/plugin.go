@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -85,8 +87,16 @@ type Stats struct {
 }
 
 type counters struct {
-	started, events, nanos, reductions atomic.Int64
-	traps                              [len(trapKinds)]atomic.Int64
+	started atomic.Int64
+	traps   [len(trapKinds)]atomic.Int64
+	// work is counted after each event. Slots share a few counters, each in a
+	// cache line of its own, so that processors need not wait for each other's.
+	work [8]work
+}
+
+type work struct {
+	events, nanos, reductions atomic.Int64
+	_                         [40]byte
 }
 
 // Load compiles a module, checks that it keeps the contract of package abi,
@@ -194,12 +204,29 @@ func (p *Plugin) trial() error {
 		p.log.Warn("guest cannot be hibernated, every instance stays in memory", "cause", p.pinned)
 		return nil
 	}
-	p.globals = make([]uint64, len(s.globals))
-	for n, g := range s.globals {
-		p.globals[n] = g.Get()
+	started := bytes.Clone(s.memory.image.Bytes())
+	p.globals = s.readGlobals()
+	if s.settle(i) {
+		started, p.globals = s.memory.image.Bytes(), s.readGlobals()
 	}
-	p.snapshot, err = image.NewSnapshot(s.memory.image.Bytes())
+	p.snapshot, err = image.NewSnapshot(started)
 	return err
+}
+
+// settle has the guest collect its garbage before the snapshot is taken: what a
+// collector sets up when it runs for the first time is then in the snapshot, and
+// not in the state of each instance. The second time collects what the first
+// has left. It returns false if the guest did not survive that.
+func (s *slot) settle(i *Instance) bool {
+	for range 2 {
+		err := s.run(&abi.Event{Kind: abi.EventIdle}, i, (*slot).deliver)
+		s.work.events.Add(-1) // nobody has sent it
+		if trap := (*Trap)(nil); errors.As(err, &trap) {
+			s.plugin.counters.traps[trap.Kind.index()].Add(-1)
+			return false
+		}
+	}
+	return true
 }
 
 // retire takes a slot back whose state is not needed any more.
@@ -249,11 +276,14 @@ func (p *Plugin) LoadStats() LoadStats { return p.loaded }
 // Stats returns what has happened so far.
 func (p *Plugin) Stats() Stats {
 	s := Stats{
-		Started:    p.counters.started.Load(),
-		Events:     p.counters.events.Load(),
-		Time:       time.Duration(p.counters.nanos.Load()),
-		Reductions: p.counters.reductions.Load(),
-		Traps:      map[TrapKind]int64{},
+		Started: p.counters.started.Load(),
+		Traps:   map[TrapKind]int64{},
+	}
+	for i := range p.counters.work {
+		w := &p.counters.work[i]
+		s.Events += w.events.Load()
+		s.Time += time.Duration(w.nanos.Load())
+		s.Reductions += w.reductions.Load()
 	}
 	for i, kind := range trapKinds {
 		if n := p.counters.traps[i].Load(); n > 0 {

@@ -45,38 +45,36 @@ func (p *pool) reclaim(s *slot) {
 // vacate returns a slot without owner whose memory has the given size. If all
 // are in use it waits for one.
 func (p *pool) vacate(size int) (*slot, error) {
-	s := p.take(size)
+	s := p.take()
 	if s != nil && s.owner != nil { // its mu is held
 		s.owner.rest(s)
 		s.owner.mu.Unlock()
 		s.owner = nil
 	}
-	// A memory cannot shrink, so one that is too large is replaced.
-	if s != nil && (s.broken || s.memory.image.Size() > size) {
-		s.close()
-		s = nil
+	if s != nil && !s.broken && s.resize(size) {
+		return s, nil
 	}
-	if s == nil {
-		var err error
-		if s, err = p.plugin.newSlot(); err != nil {
-			p.forget()
-			return nil, err
-		}
-	}
-	if !s.growTo(size) {
+	if s != nil {
 		s.close()
+	}
+	s, err := p.plugin.newSlot()
+	if err == nil && !s.resize(size) {
+		s.close()
+		err = errNoMemory
+	}
+	if err != nil {
 		p.forget()
-		return nil, errNoMemory
+		return nil, err
 	}
 	return s, nil
 }
 
 // take returns an idle slot, with its owner's mu held if it has one, or nil if the caller shall make a
 // new one, which is counted already.
-func (p *pool) take(size int) *slot {
+func (p *pool) take() *slot {
 	p.mu.Lock()
 	for {
-		if s := p.pick(size); s != nil {
+		if s := p.pick(); s != nil {
 			p.unlink(s)
 			p.mu.Unlock()
 			return s
@@ -99,26 +97,17 @@ func (p *pool) take(size int) *slot {
 	}
 }
 
-// pick chooses an idle slot, or none if a new one is better. If it has an owner,
+// pick chooses the slot that has been idle longest, or none if a new one is better. If it has an owner,
 // that owner's mu is taken. p.mu is held.
-func (p *pool) pick(size int) *slot {
+func (p *pool) pick() *slot {
 	full := p.count >= p.max
-	for _, fits := range []func(has, wants int) bool{sameSize, smallerSize, anySize} {
-		for s := p.first; s != nil && (s.owner == nil || full); s = s.next {
-			if fits(s.memory.image.Size(), size) && (s.owner == nil || s.owner.mu.TryLock()) {
-				return s
-			}
-		}
-		if !full {
-			return nil
+	for s := p.first; s != nil && (s.owner == nil || full); s = s.next {
+		if s.owner == nil || s.owner.mu.TryLock() {
+			return s
 		}
 	}
 	return nil
 }
-
-func sameSize(has, wants int) bool    { return has == wants }
-func smallerSize(has, wants int) bool { return has < wants }
-func anySize(_, _ int) bool           { return true }
 
 // release puts a slot back. If it has an owner, whose mu the caller holds, the owner's state stays in it
 // until somebody else needs the slot, which may be now.

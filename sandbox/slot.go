@@ -30,6 +30,7 @@ type slot struct {
 	globals       []api.MutableGlobal // the guest's own, in the order of Module.Globals
 	inbox, handle api.Function        // 12 KB each, so one per slot and export
 	stack         [1]uint64           // parameter and result of a call
+	work          *work               // counts what is done here
 
 	// Guarded by the pool's mu while the slot is idle.
 	owner      *Instance
@@ -41,10 +42,13 @@ type slot struct {
 	of         *Instance // whose it is
 	effects    *effects
 	output     output
+	answer     []byte // of the last operation in it
 	due        int64 // when it must be done, on [clock]
 	running    int64 // since when it has the processor
+	turn       int64 // how long it may have it, in nanoseconds
 	cpu        int64 // what it had before, in nanoseconds
 	reductions int64 // spent before the counter was set last
+	checks     uint8 // of the time, in host functions
 	broken     bool  // not to be used again
 }
 
@@ -52,9 +56,15 @@ type slot struct {
 // microseconds, or 20 ms of the costliest code that anybody has come up with.
 const slice = 4_000
 
-// turn is how long a guest may have the processor, in nanoseconds, until it lets
-// others run.
-const turn = 50_000
+// firstTurn and turn are how long a guest may have the processor, in nanoseconds,
+// until it lets others run: at first in an event, and later. To let others run
+// takes some microseconds even if there are none, since an idle processor is woken
+// to look for them, so that what is done soon should not be interrupted. But those
+// that wait beside guests in long loops get one turn for each of them.
+const (
+	firstTurn = 200_000
+	turn      = 50_000
+)
 
 // newSlot instantiates the module. The slot's content is the snapshot, if there
 // is one; else nothing of the guest has run in it yet.
@@ -69,7 +79,8 @@ func (p *Plugin) newSlot() (*slot, error) {
 		s.memory.close()
 		return nil, err
 	}
-	p.pool.resident.Add(1)
+	n := p.pool.resident.Add(1)
+	s.work = &p.counters.work[n%int64(len(p.counters.work))]
 	s.mod = mod
 	s.counter = mod.ExportedGlobal(p.module.Reductions).(api.MutableGlobal)
 	for _, g := range p.module.Globals {
@@ -80,7 +91,7 @@ func (p *Plugin) newSlot() (*slot, error) {
 	if p.globals == nil {
 		return s, nil
 	}
-	if !s.growTo(p.snapshot.Size()) {
+	if !s.resize(p.snapshot.Size()) {
 		s.close()
 		return nil, errNoMemory
 	}
@@ -90,13 +101,17 @@ func (p *Plugin) newSlot() (*slot, error) {
 	return s, nil
 }
 
-// growTo makes the memory at least size bytes long.
-func (s *slot) growTo(size int) bool {
-	delta := size - s.memory.image.Size()
-	if delta <= 0 {
+// resize makes the memory size bytes long. Its content is the snapshot's. It fails
+// if there is no memory, or to make one smaller that is as large as its module allows.
+func (s *slot) resize(size int) bool {
+	if s.memory.image.Size() == size {
 		return true
 	}
-	_, ok := s.mod.Memory().Grow(uint32(delta / pageSize))
+	// WebAssembly memories only grow, and the engine knows no other way. But it
+	// takes what its allocator returns as the memory from now on.
+	s.memory.want = size
+	_, ok := s.mod.Memory().Grow(1)
+	s.memory.want = 0
 	return ok
 }
 
@@ -129,20 +144,22 @@ func (s *slot) run(e *abi.Event, i *Instance, work func(*slot, *abi.Event) error
 	s.output.begin(i, p.limits.LogLines)
 	s.running = clock()
 	s.due = s.running + int64(p.limits.Deadline)
-	s.cpu, s.reductions = 0, 0
+	s.cpu, s.reductions, s.turn = 0, 0, firstTurn
 	s.counter.Set(slice)
 
+	s.memory.image.Begin()
 	err := s.protect(work, e)
+	s.memory.image.End()
 
 	s.reductions += slice - int64(s.counter.Get())
 	s.cpu += clock() - s.running
-	c := &p.counters
-	c.events.Add(1)
-	c.nanos.Add(s.cpu)
-	c.reductions.Add(s.reductions)
+	s.work.events.Add(1)
+	s.work.nanos.Add(s.cpu)
+	s.work.reductions.Add(s.reductions)
+	i.reductions.Add(s.reductions)
 	if err != nil && !errors.Is(err, ErrTooLarge) {
 		trap := s.diagnose(err, e)
-		c.traps[trap.Kind.index()].Add(1)
+		p.counters.traps[trap.Kind.index()].Add(1)
 		// wazero's function object keeps the stack that overflowed.
 		s.broken = trap.Kind == KindStack || trap.Kind == KindInternal
 		err = trap
@@ -159,7 +176,7 @@ func (s *slot) yield() {
 	s.reductions += slice - int64(s.counter.Get())
 	s.counter.Set(slice)
 	now := clock()
-	if now-s.running < turn {
+	if now-s.running < s.turn {
 		return
 	}
 	if now > s.due {
@@ -168,15 +185,28 @@ func (s *slot) yield() {
 	if s.of.cut.Load() {
 		panic(&endedError{errInterrupted})
 	}
-	s.cpu += now - s.running
+	s.turn = turn
+	s.pause(now)
 	runtime.Gosched()
+	s.resume()
+}
+
+// pause and resume enclose what others do while the guest stands still.
+func (s *slot) pause(now int64) {
+	s.cpu += now - s.running
+	s.memory.image.End()
+}
+
+func (s *slot) resume() {
+	s.memory.image.Resume()
 	s.running = clock()
 }
 
 // check ends the guest, with its stack, if its time is up. It is for host
-// functions that take long.
+// functions that take up to some tens of microseconds, a few of which may pass
+// until the clock is looked at.
 func (s *slot) check() {
-	if clock() > s.due {
+	if s.checks++; s.checks%8 == 0 && clock() > s.due {
 		panic(errDeadline)
 	}
 }
@@ -186,9 +216,9 @@ func (s *slot) check() {
 func (s *slot) sleep(d time.Duration) {
 	now := clock()
 	left := time.Duration(s.due - now)
-	s.cpu += now - s.running
+	s.pause(now)
 	time.Sleep(min(d, left))
-	s.running = clock()
+	s.resume()
 	if d > left {
 		panic(errDeadline)
 	}
@@ -287,6 +317,14 @@ func (s *slot) load(state []byte) error {
 func (s *slot) scrub() {
 	s.setGlobals()
 	s.memory.image.Reset()
+}
+
+func (s *slot) readGlobals() []uint64 {
+	values := make([]uint64, len(s.globals))
+	for n, g := range s.globals {
+		values[n] = g.Get()
+	}
+	return values
 }
 
 func (s *slot) setGlobals() {

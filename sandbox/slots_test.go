@@ -147,6 +147,18 @@ func TestDeathInCompaction(t *testing.T) {
 	}
 }
 
+// Before the snapshot is taken a guest is told to collect its garbage. One that cannot
+// do so begins as it was before that, and nobody hears of it.
+func TestDeathBeforeSnapshot(t *testing.T) {
+	p := load(t, fixture(t, "echo"), sandbox.LoadOptions{Limits: sandbox.Limits{Slots: 1}})
+	if s := p.Stats(); s.Events != 1 || len(s.Traps) != 0 {
+		t.Errorf("%d events and traps %v after the load, want the start event and none", s.Events, s.Traps)
+	}
+	for range 3 {
+		wantReply(t, start(t, p), "echo", "hi", "hi")
+	}
+}
+
 // An actor that always has work does not keep its slot from those that wait.
 func TestSlotsGoRound(t *testing.T) {
 	p := load(t, fixture(t, "slots"), sandbox.LoadOptions{Limits: sandbox.Limits{Slots: 2}})

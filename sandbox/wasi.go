@@ -95,9 +95,10 @@ func noStringSizes(_ *slot, mem api.Memory, a []uint64) uint32 {
 }
 
 // environment is what guests have of it. The variable makes Go guests overwrite
-// freed memory with one pattern, which a state at rest then says in a few bytes;
-// nobody else knows it.
-const environment = "GODEBUG=clobberfree=1\x00"
+// freed memory with one pattern, which a state at rest then says in a few bytes,
+// and keep their stack when they collect garbage, since each stack that grows anew
+// leaves a dead one behind. Nobody else knows it.
+const environment = "GODEBUG=clobberfree=1,gcshrinkstackoff=1\x00"
 
 func environSizesGet(_ *slot, mem api.Memory, a []uint64) uint32 {
 	if !mem.WriteUint32Le(uint32(a[0]), 1) || !mem.WriteUint32Le(uint32(a[1]), uint32(len(environment))) {

@@ -139,7 +139,7 @@ func TestWASI(t *testing.T) {
 		p.want(0, "args_get", 0, 0)
 	})
 	t.Run("environment", func(t *testing.T) {
-		const want = "GODEBUG=clobberfree=1\x00"
+		const want = "GODEBUG=clobberfree=1,gcshrinkstackoff=1\x00"
 		if memory := p.want(0, "environ_sizes_get", scratch, scratch+4); u32(memory) != 1 || u32(memory[4:]) != uint32(len(want)) {
 			t.Errorf("environ_sizes_get = %x", memory[:8])
 		}
@@ -191,6 +191,18 @@ func TestWASI(t *testing.T) {
 		errno, memory, err = p.call("poll_oneoff", append(far, file...), at, scratch, 2, scratch+32)
 		if err != nil || errno != 0 || u32(memory[32:]) != 1 || u64(memory) != 8 || memory[8] != notSup || memory[10] != 1 {
 			t.Errorf("errno = %d, %v, %x", errno, err, memory)
+		}
+		// What Go's runtime asks for when it panics: time for threads that it does not have.
+		threads := subscription(7, 0, 1, time.Millisecond)
+		binary.LittleEndian.PutUint64(threads[32:], 1000)
+		begin = time.Now()
+		for range 100 {
+			if errno, memory, err := p.call("poll_oneoff", threads, at, scratch, 1, scratch+32); err != nil || errno != 0 || u32(memory[32:]) != 1 {
+				t.Fatalf("errno = %d, %v, %x", errno, err, memory)
+			}
+		}
+		if took := time.Since(begin); took > 90*time.Millisecond {
+			t.Errorf("slept %v for nothing", took)
 		}
 		p.want(inval, "poll_oneoff", free, free, 0, scratch)
 		p.want(inval, "poll_oneoff", free, free, 1<<20, scratch)

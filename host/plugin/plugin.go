@@ -106,8 +106,8 @@ func (pl *Plugin) ended(root *supervisor.Process, reason error) {
 	if !pl.up.CompareAndSwap(root, nil) {
 		return
 	}
-	pl.set.log.Error("plugin failed, its topics are unavailable; to start it again, deploy it, change its settings or send SIGHUP",
-		"plugin", pl.name, "version", pl.current.Load().version.ID, "cause", reason)
+	pl.set.log.Error("plugin failed", "plugin", pl.name, "version", pl.current.Load().version.ID, "cause", reason,
+		"then", "its topics are unavailable until it is deployed again, its settings change, or the server gets SIGHUP")
 	channels.Close(fmt.Errorf("%w: %w", ErrFailed, reason))
 }
 

@@ -15,17 +15,18 @@ import (
 
 // release is one version of a plugin with the settings that it runs under.
 type release struct {
-	version  channels.Version
-	module   *sandbox.Plugin
-	wasm     []byte
-	hash     [sha256.Size]byte
-	settings Settings
-	topics   []string
-	perTopic []string // those of the declared patterns that have one handler for a topic
-	depends  []string // plugins that must run first
-	children []*childSpec
-	latency  Histogram
-	next     atomic.Pointer[release] // the one that has replaced it
+	version   channels.Version
+	module    *sandbox.Plugin
+	wasm      []byte
+	hash      [sha256.Size]byte
+	settings  Settings
+	topics    []string
+	perTopic  []string // those of the declared patterns that have one handler for a topic
+	depends   []string // plugins that must run first
+	children  []*childSpec
+	wantsStop bool // the event, when the plugin ends
+	latency   Histogram
+	next      atomic.Pointer[release] // the one that has replaced it
 }
 
 // newRelease reads what the module has declared. The plugin is needed for what
@@ -39,6 +40,8 @@ func newRelease(pl *Plugin, module *sandbox.Plugin, wasm []byte, hash [sha256.Si
 		switch {
 		case e.Kind == abi.EffectDepends && !slices.Contains(r.depends, e.Name):
 			r.depends = append(r.depends, e.Name)
+		case e.Kind == abi.EffectWants && e.Name == abi.EventStop.String():
+			r.wantsStop = true
 		case e.Kind == abi.EffectHandles && e.Detail == abi.ScopeTopic:
 			r.perTopic = append(r.perTopic, e.Name)
 		}
@@ -95,6 +98,9 @@ func (s Settings) equal(t Settings) bool {
 
 // stopped tells an instance of its own that the plugin has ended.
 func (r *release) stopped() {
+	if !r.wantsStop {
+		return
+	}
 	i, err := r.module.Start("", nil)
 	if err != nil {
 		return

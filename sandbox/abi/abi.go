@@ -41,7 +41,7 @@ const (
 	EventTerminate Kind = 0x00C // the process is about to end; the last event, if wanted
 	EventLeave     Kind = 0x00D // with scope topic: a member has left
 	EventMembers   Kind = 0x00E // with scope topic, after a restart: who has joined
-	EventStop      Kind = 0x00F // the plugin has ended; to an instance of its own
+	EventStop      Kind = 0x00F // the plugin has ended; to an instance of its own, if wanted
 )
 
 // Effects, guest to host, applied when the call succeeds.

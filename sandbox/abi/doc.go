@@ -83,7 +83,7 @@
 //	0x109   hibernate
 //	0x10A   child           id              arguments       JSON (3)        Binary
 //	0x10B   depends         plugin
-//	0x10C   wants           event
+//	0x10C   wants           event (5)
 //
 //	kind    operation       field 0         field 1         detail          flags       answer
 //	0x201   log             level           text
@@ -115,7 +115,8 @@
 // (1) With the flag Request, extra is the token of the first question, which is
 // the arguments. (2) A list of fields: length, bytes, length, bytes …; of members
 // they are member, join payload, and so on, in the order of joins. (3) See
-// Children. (4) Extra is a name to register.
+// Children. (4) Extra is a name to register. (5) terminate, in a process; stop, in
+// start.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. What its memory and
@@ -148,7 +149,16 @@
 // crashes later; effects are dropped then. Messages of one process to another
 // arrive in order.
 //
-// Reasons are "normal", "shutdown", "killed", or anything else, which is a crash.
+// A call that says no time waits 5,000 ms. An await that timed out may be repeated. To
+// ask, link to or monitor a process that is not there fails with [CodeNoProcess].
+//
+// spawn under a supervisor waits for the new process's init, and fails with
+// [CodeEnded] and the reason if that does. Without one it does not wait, and the
+// process is not restarted; it ends with its plugin at the latest.
+//
+// Reasons are "normal", "shutdown" or "shutdown: " and why, "killed", or anything
+// else, which is a crash; "kill" is an exit that cannot be trapped. Where a reason
+// has two fields, the kind is normal, shutdown or crash, the other is the text.
 // stop ends the process after its event, whose effects are applied. terminate
 // comes last, to a process that has asked for it with wants and "terminate", unless it
 // crashed or was killed.

@@ -44,13 +44,14 @@ func takeTurns(t *testing.T, a, b *image.Memory) {
 	r := rand.New(rand.NewPCG(5, 6))
 	base := bytes.Clone(a.Bytes())
 	for range 60 {
+		told := r.IntN(4) > 0
+		if told {
+			a.Begin()
+		}
 		if r.IntN(8) == 0 && a.Size() < 10*len(base) {
 			if more := a.Grow(a.Size() + wasmPage); more != nil {
 				base = append(base, make([]byte, wasmPage)...)
 			}
-		}
-		if b.Size() < a.Size() {
-			b.Grow(a.Size())
 		}
 		scribble(r, a.Bytes())
 		if r.IntN(3) == 0 { // pages in a row
@@ -58,6 +59,10 @@ func takeTurns(t *testing.T, a, b *image.Memory) {
 			clear(a.Bytes()[at : at+len(base)/3])
 			a.Bytes()[at] = 1
 		}
+		if told {
+			a.End()
+		}
+		b.Grow(a.Size())
 		want := bytes.Clone(a.Bytes())
 		delta := a.Save(nil)
 		if !bytes.Equal(a.Bytes(), base) {

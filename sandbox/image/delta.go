@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 // A delta is what a memory differs by from its snapshot:
@@ -18,8 +19,10 @@ import (
 
 const (
 	blockSize = 256 // compared at once, at the speed of the machine
-	joinGap   = 12  // equal bytes between two runs that are not worth a run of their own
-	minFill   = 16  // bytes of one pattern that are worth a filled run
+	lineSize  = 64  // then compared at once, in a block that differs
+	wordSize  = 8
+	joinGap   = 12 // equal bytes between two runs that are not worth a run of their own
+	minFill   = 16 // bytes of one pattern that are worth a filled run
 )
 
 var errDelta = errors.New("delta does not fit the memory")
@@ -28,44 +31,66 @@ var errDelta = errors.New("delta does not fit the memory")
 // which it was not. at is where mem begins in the whole memory and last where the
 // latest run ended; it returns the new end.
 func revertRuns(dst, mem, base []byte, at, last int) ([]byte, int) {
+	from, to := 0, 0 // the run at hand, none if to is 0
 	for i := 0; i < len(mem); {
-		i = skipEqual(mem, base, i)
-		if i == len(mem) {
-			break
+		if rest := mem[i:]; len(rest) >= blockSize && bytes.Equal(rest[:blockSize], base[i:i+blockSize]) {
+			i += blockSize
+			continue
 		}
-		end := runEnd(mem, base, i)
-		dst = appendRun(dst, mem[i:end], at+i-last)
-		copy(mem[i:end], base[i:end])
-		last = at + end
-		i = end
+		for end := min(i+blockSize, len(mem)); i < end; i += lineSize {
+			var differ [lineSize / wordSize]uint64
+			if !difference(&differ, mem[i:], base[i:]) {
+				continue
+			}
+			for n, word := range differ {
+				if word == 0 {
+					continue
+				}
+				first := i + n*wordSize + bits.TrailingZeros64(word)/8
+				if to > 0 && first-to > joinGap {
+					dst = revertRun(dst, mem[from:to], base[from:to], at+from-last)
+					last, to = at+to, 0
+				}
+				if to == 0 {
+					from = first
+				}
+				to = i + (n+1)*wordSize - bits.LeadingZeros64(word)/8
+			}
+		}
+	}
+	if to > 0 {
+		dst = revertRun(dst, mem[from:to], base[from:to], at+from-last)
+		last = at + to
 	}
 	return dst, last
 }
 
-// skipEqual returns the first index from i on where mem and base differ.
-func skipEqual(mem, base []byte, i int) int {
-	for len(mem)-i >= blockSize && bytes.Equal(mem[i:i+blockSize], base[i:i+blockSize]) {
-		i += blockSize
+// difference sets differ to that of the first line, or of as much of it as there
+// is, in words whose first byte is the lowest. It says whether there is one.
+func difference(differ *[lineSize / wordSize]uint64, mem, base []byte) bool {
+	if len(mem) < lineSize {
+		var all byte
+		for n := range mem {
+			d := mem[n] ^ base[n]
+			differ[n/wordSize] |= uint64(d) << (n % wordSize * 8)
+			all |= d
+		}
+		return all != 0
 	}
-	for len(mem)-i >= 8 && binary.NativeEndian.Uint64(mem[i:]) == binary.NativeEndian.Uint64(base[i:]) {
-		i += 8
+	m, b := (*[lineSize]byte)(mem), (*[lineSize]byte)(base)
+	if *m == *b {
+		return false
 	}
-	for i < len(mem) && mem[i] == base[i] {
-		i++
+	for n := range differ {
+		differ[n] = binary.LittleEndian.Uint64(m[n*wordSize:]) ^ binary.LittleEndian.Uint64(b[n*wordSize:])
 	}
-	return i
+	return true
 }
 
-// runEnd returns where the run that begins at i ends: behind its last
-// differing byte before a gap of more than joinGap equal ones.
-func runEnd(mem, base []byte, i int) int {
-	end := i + 1
-	for j := end; j < len(mem) && j-end <= joinGap; j++ {
-		if mem[j] != base[j] {
-			end = j + 1
-		}
-	}
-	return end
+func revertRun(dst, run, base []byte, gap int) []byte {
+	dst = appendRun(dst, run, gap)
+	copy(run, base)
+	return dst
 }
 
 // appendRun appends one run, cut into filled and plain ones. Freed memory of a
@@ -117,42 +142,47 @@ func deltaSize(delta []byte) (size int, runs []byte, err error) {
 	return int(n), delta[k:], nil
 }
 
-// applyRuns writes runs into mem.
-func applyRuns(mem, runs []byte) error {
-	at := uint64(0)
-	for len(runs) > 0 {
+// applyRuns writes runs into mem. inside says whether all that is written lies in
+// spans, which are in order.
+func applyRuns(mem, runs []byte, spans []span) (inside bool, err error) {
+	inside = true
+	for at := uint64(0); len(runs) > 0; {
 		gap, k := binary.Uvarint(runs)
 		if k <= 0 {
-			return errDelta
+			return false, errDelta
 		}
 		runs = runs[k:]
 		head, k := binary.Uvarint(runs)
 		if k <= 0 {
-			return errDelta
+			return false, errDelta
 		}
 		runs = runs[k:]
 		length := head >> 1
 		if left := uint64(len(mem)) - at; gap > left || length > left-gap {
-			return errDelta
+			return false, errDelta
 		}
 		at += gap
 		dst := mem[at : at+length]
+		for len(spans) > 0 && uint64(spans[0].to) <= at {
+			spans = spans[1:]
+		}
 		at += length
+		inside = inside && len(spans) > 0 && uint64(spans[0].from) <= at-length && at <= uint64(spans[0].to)
 		if head&1 == 0 {
 			if uint64(len(runs)) < length {
-				return errDelta
+				return false, errDelta
 			}
 			copy(dst, runs)
 			runs = runs[length:]
 			continue
 		}
 		if len(runs) < 4 {
-			return errDelta
+			return false, errDelta
 		}
 		for n := copy(dst, runs[:4]); n < len(dst); n *= 2 {
 			copy(dst[n:], dst[:n])
 		}
 		runs = runs[4:]
 	}
-	return nil
+	return inside, nil
 }

@@ -25,6 +25,9 @@
 //	Linux without /proc     compare all of it
 //	other systems           ordinary memory, no file; compare all of it
 //
+// Memory that was written once stays in the list, so that the kernel need not be asked each time. [Memory.Begin] and
+// [Memory.End] enclose the guest's work; if its thread had no page fault in between, no page was written for the first time.
+//
 // Pages that were written are only candidates. They are compared with the snapshot, and only runs of bytes that
 // differ get into the delta. What a guest declares as scratch is put back but not saved.
 //
@@ -33,6 +36,11 @@
 // Why are written pages put back by copying? Unmapping them, or MADV_DONTNEED, takes a lock of the whole process and
 // interrupts the other processors. Two cores then do little more than one. A copied page stays the memory's own and is
 // compared each time; a memory that has collected more than 4 MiB of such pages is mapped anew.
+//
+// Why count page faults? PAGEMAP_SCAN walks all pages of a memory: 1.5 µs for one of 128 KiB, 5.5 µs for a Go guest's. To
+// read a thread's count twice takes 0.8 µs. The count is the thread's, so the goroutine is bound to it meanwhile, but not
+// while the guest stands still. A fault of something else costs a needless scan and no more. An emulation of Linux that
+// does not count is found out at the start.
 //
 // Why is a memory as many addresses as it may ever need? A guest's memory then grows without moving or copying.
 // Addresses cost nothing until they are written.
@@ -48,8 +56,8 @@
 //
 // Is a delta trusted? It comes from Save, but Load checks every number: an error is better than another actor's memory.
 //
-// Why does a memory not shrink? WebAssembly cannot, and the engine would not notice. Whoever needs a smaller one makes a
-// new Memory.
+// May a memory shrink? Only between two actors, when it is the snapshot and zeros: then nothing is lost. A guest never sees
+// its own get smaller.
 //
 // Why a store of its own? A million small slices cost the collector a mark each and the heap its headroom of one half. The
 // store takes memory from the system, in arenas of 1 MiB which it cuts into chunks of equal cells, four sizes for each

@@ -61,6 +61,25 @@ func scribble(r *rand.Rand, mem []byte) {
 	}
 }
 
+// write scribbles as a guest that is not told of, or as one that is, in one event
+// or more, with a pause in between or not.
+func write(r *rand.Rand, m *image.Memory) {
+	if r.IntN(4) == 0 {
+		scribble(r, m.Bytes())
+		return
+	}
+	for range 1 + r.IntN(5)/4 {
+		m.Begin()
+		scribble(r, m.Bytes())
+		if r.IntN(2) == 0 {
+			m.End()
+			m.Resume()
+			scribble(r, m.Bytes())
+		}
+		m.End()
+	}
+}
+
 // Many states take turns in one memory, and each comes back bit for bit.
 func TestStatesShareAMemory(t *testing.T) {
 	for _, pages := range []int{0, 1, 2, 3, 53} {
@@ -85,7 +104,7 @@ func TestStatesShareAMemory(t *testing.T) {
 				if !bytes.Equal(m.Bytes(), want[i]) {
 					t.Fatal("a state came back changed")
 				}
-				scribble(r, m.Bytes())
+				write(r, m)
 				copy(want[i], m.Bytes())
 				deltas[i] = m.Save(deltas[i][:0])
 				if !bytes.Equal(m.Bytes(), base) {

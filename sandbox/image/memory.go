@@ -14,9 +14,15 @@ type Memory struct {
 	snapshot *Snapshot
 	limit    int
 	backing  backing
-	size     int    // of what the guest has
-	scratch  span   // what Save forgets
-	spans    []span // reused
+	size     int  // of what the guest has
+	scratch  span // what Save forgets
+
+	// What was written, in order. The pages stay written when the snapshot's bytes are put back. So while known is
+	// true, which Begin and End see to, spans has all that may differ from the snapshot, and nobody has to ask.
+	spans    []span
+	known    bool
+	watching bool
+	turns    int // of the guest since Save or Reset
 }
 
 // span is a range of addresses, relative to the memory's begin.
@@ -31,8 +37,13 @@ type backing interface {
 	// written appends spans, in order, that hold at least all that differs
 	// from the snapshot, or from zero beyond its end.
 	written(spans []span, size int) []span
-	// tidy is called when the memory is the snapshot again.
-	tidy()
+	// watch is called before the guest runs and unwatch after it, on the same
+	// goroutine. unwatch says whether written would say the same as before.
+	watch()
+	unwatch() bool
+	// tidy is called when the memory is the snapshot again, with the bytes that
+	// written told. It may call renew, and says so.
+	tidy(written int) bool
 	renew()
 	close()
 }
@@ -51,16 +62,45 @@ func (s *Snapshot) NewMemory(limit int) (*Memory, error) {
 func (m *Memory) Bytes() []byte { return m.backing.bytes(m.size) }
 
 // Grow makes the memory larger by zeros and returns its bytes, or nil if size is
-// more than the limit or there is no memory.
+// more than the limit or there is no memory. A memory that is the snapshot, and
+// zeros behind it, may also be made smaller.
 func (m *Memory) Grow(size int) []byte {
 	if size > m.limit {
 		return nil
 	}
 	b := m.backing.bytes(size)
-	if b != nil {
-		m.size = size
+	if b != nil && size != m.size {
+		m.size, m.known = size, false
 	}
 	return b
+}
+
+// Begin and End enclose all that the guest does for an event, on one goroutine.
+// Then nothing but Load may write to the memory outside of them. Save can do
+// without, but has to ask for what was written.
+func (m *Memory) Begin() {
+	// Watching costs about half of what asking does, so a memory that gets event
+	// after event without a Save is not worth it.
+	if m.turns++; m.turns > 1 {
+		m.known = false
+	}
+	m.Resume()
+}
+
+// End ends what Begin or Resume has begun.
+func (m *Memory) End() {
+	if m.watching {
+		m.watching = false
+		m.known = m.backing.unwatch() && m.known // it may have grown meanwhile
+	}
+}
+
+// Resume is for a guest that goes on after a pause, before which End was called.
+func (m *Memory) Resume() {
+	if m.known {
+		m.watching = true
+		m.backing.watch()
+	}
 }
 
 // Size is the number of bytes that the guest has.
@@ -81,7 +121,10 @@ func (m *Memory) Reset() { m.revert(nil, false) }
 
 // Renew makes the content the snapshot's at once, without a look at what was written:
 // for a memory that was written to in many places.
-func (m *Memory) Renew() { m.backing.renew() }
+func (m *Memory) Renew() {
+	m.backing.renew()
+	m.known, m.turns = false, 0
+}
 
 // SizeOf is the size of the memory that a delta of Save makes.
 func SizeOf(delta []byte) (int, error) {
@@ -96,7 +139,9 @@ func (m *Memory) Load(delta []byte) error {
 	if err != nil || size != m.size {
 		return errDelta
 	}
-	return applyRuns(m.Bytes(), runs)
+	inside, err := applyRuns(m.Bytes(), runs, m.spans)
+	m.known = m.known && inside
+	return err
 }
 
 // Close gives the memory back. Nothing may use it any more.
@@ -106,9 +151,13 @@ func (m *Memory) Close() { m.backing.close() }
 // appends what differs.
 func (m *Memory) revert(dst []byte, save bool) []byte {
 	mem, snapshot := m.Bytes(), m.snapshot.bytes
-	m.spans = m.backing.written(m.spans[:0], m.size)
-	last := 0 // end of the latest run
+	if !m.known || m.turns != 1 {
+		m.spans = m.backing.written(m.spans[:0], m.size)
+	}
+	last := 0    // end of the latest run
+	written := 0 // bytes of spans
 	for _, s := range m.spans {
+		written += s.to - s.from
 		for from := s.from; from < s.to; {
 			base := zeros[:]
 			if from < len(snapshot) {
@@ -125,7 +174,7 @@ func (m *Memory) revert(dst []byte, save bool) []byte {
 			from += len(part)
 		}
 	}
-	m.backing.tidy()
+	m.known, m.turns = !m.backing.tidy(written), 0
 	return dst
 }
 

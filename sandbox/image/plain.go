@@ -26,7 +26,11 @@ func (p *plain) bytes(size int) []byte {
 
 func (p *plain) written(spans []span, size int) []span { return append(spans, span{0, size}) }
 
-func (p *plain) tidy() {}
+func (p *plain) watch() {}
+
+func (p *plain) unwatch() bool { return true }
+
+func (p *plain) tidy(int) bool { return false }
 
 func (p *plain) renew() {
 	n := copy(p.mem, p.snapshot)

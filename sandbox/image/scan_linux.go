@@ -28,19 +28,53 @@ func appendWritten(spans []span, base unsafe.Pointer, size int) []span {
 
 // pagemap is the process's view of its own pages, as far as the system allows it.
 type pagemap struct {
-	file  int // -1 without
-	ioctl bool
+	file   int // -1 without
+	ioctl  bool
+	counts bool // page faults of threads
 }
 
 // ownPages is a variable for the tests of what is done without.
 var ownPages = sync.OnceValue(func() pagemap {
-	file, err := unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return pagemap{file: -1}
+	p := pagemap{counts: countsFaults()}
+	var err error
+	if p.file, err = unix.Open("/proc/self/pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		p.file = -1
+		return p
 	}
-	_, ok := new(scan).ioctl(file, 0, uint64(pageSize))
-	return pagemap{file, ok}
+	_, p.ioctl = new(scan).ioctl(p.file, 0, uint64(pageSize))
+	return p
 })
+
+// faults is how many page faults the thread has had.
+func faults() int64 {
+	var usage unix.Rusage
+	const thread = 1 // RUSAGE_THREAD
+	if unix.Getrusage(thread, &usage) != nil {
+		return -1
+	}
+	return int64(usage.Minflt) + int64(usage.Majflt)
+}
+
+// countsFaults finds out whether faults can be believed: what emulates Linux may
+// count nothing.
+func countsFaults() bool {
+	const pages = 8
+	mem, err := unix.Mmap(-1, 0, pages*pageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return false
+	}
+	defer unix.Munmap(mem)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for at := 0; at < len(mem); at += pageSize {
+		before := faults()
+		mem[at] = 1
+		if faults() == before {
+			return false
+		}
+	}
+	return true
+}
 
 // scan has room for what the kernel answers. It must not move meanwhile, so it
 // is never on a stack.

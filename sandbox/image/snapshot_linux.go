@@ -2,6 +2,7 @@ package image
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -72,7 +73,7 @@ type mapped struct {
 	snapshot *Snapshot
 	base     unsafe.Pointer
 	limit    int
-	dirty    int // bytes that written reported last
+	faults   int64 // of the thread when watch was called
 }
 
 func (s *Snapshot) newBacking(limit int) (backing, error) {
@@ -109,24 +110,30 @@ func (m *mapped) bytes(size int) []byte {
 	return unsafe.Slice((*byte)(m.base), size)
 }
 
-func (m *mapped) written(spans []span, size int) []span {
-	m.dirty = 0
-	spans = appendWritten(spans, m.base, size)
-	for _, s := range spans {
-		m.dirty += s.to - s.from
-	}
-	return spans
+func (m *mapped) written(spans []span, size int) []span { return appendWritten(spans, m.base, size) }
+
+// watch keeps the goroutine on its thread, whose page faults the kernel counts: a
+// page that is written for the first time is one.
+func (m *mapped) watch() {
+	runtime.LockOSThread()
+	m.faults = faults()
 }
 
-// maxDirty is how many pages of its own a memory may keep. Pages once
-// written stay its own, and are looked at each time, although nobody may write
-// them again.
+func (m *mapped) unwatch() bool {
+	same := m.faults == faults() && ownPages().counts
+	runtime.UnlockOSThread()
+	return same
+}
+
+// maxDirty is how many bytes of its own a memory may keep. Pages once written
+// stay its own, and are looked at each time, although nobody may write them again.
 const maxDirty = 4 << 20
 
-func (m *mapped) tidy() {
-	if m.dirty > maxDirty {
+func (m *mapped) tidy(written int) bool {
+	if written > maxDirty {
 		m.renew()
 	}
+	return written > maxDirty
 }
 
 // renew puts fresh mappings in place of the old ones.

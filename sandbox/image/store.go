@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 // Store keeps byte strings off the Go heap: a million deltas are nothing that
@@ -19,11 +20,15 @@ import (
 type Store struct {
 	classes [classes]class
 
-	mu     sync.RWMutex
-	chunks []*chunk // by number; nil is free
-	free   []uint32 // numbers of free chunks
-	small  pieces   // of smallChunk bytes
-	large  pieces   // of largeChunk bytes
+	// By number; nil is free. Whoever has a Ref finds its chunk there without a
+	// lock, which all processors would fight for: the entry was written before the
+	// Ref was made, and stays as it is until the last one is freed.
+	chunks atomic.Pointer[[]*chunk]
+
+	mu     sync.Mutex // guards the changes of chunks, and
+	free   []uint32   // numbers of free chunks
+	small  pieces     // of smallChunk bytes
+	large  pieces     // of largeChunk bytes
 	arenas [][]byte
 }
 
@@ -142,7 +147,7 @@ func (s *Store) Bytes() int64 {
 func (s *Store) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, ch := range s.chunks {
+	for _, ch := range s.all() {
 		if ch != nil && ch.class == classes-1 {
 			unmapBytes(ch.mem)
 		}
@@ -150,13 +155,17 @@ func (s *Store) Close() {
 	for _, arena := range s.arenas {
 		unmapBytes(arena)
 	}
-	s.chunks, s.arenas = nil, nil
+	s.arenas = nil
+	s.chunks.Store(nil)
 }
 
-func (s *Store) chunk(r Ref) *chunk {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.chunks[r.chunk-1]
+func (s *Store) chunk(r Ref) *chunk { return (*s.chunks.Load())[r.chunk-1] }
+
+func (s *Store) all() []*chunk {
+	if all := s.chunks.Load(); all != nil {
+		return *all
+	}
+	return nil
 }
 
 // grow adds a chunk to c, whose mu is held.
@@ -179,10 +188,11 @@ func (s *Store) grow(c *class, k, cell int) error {
 	if n := len(s.free); n > 0 {
 		ch.number = s.free[n-1]
 		s.free = s.free[:n-1]
-		s.chunks[ch.number] = ch
+		s.all()[ch.number] = ch
 	} else {
-		ch.number = uint32(len(s.chunks))
-		s.chunks = append(s.chunks, ch)
+		ch.number = uint32(len(s.all()))
+		all := append(s.all(), ch)
+		s.chunks.Store(&all)
 	}
 	c.bytes += int64(len(ch.mem))
 	c.add(ch)
@@ -195,7 +205,7 @@ func (s *Store) shrink(c *class, ch *chunk) {
 	c.bytes -= int64(len(ch.mem))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.chunks[ch.number] = nil
+	s.all()[ch.number] = nil
 	s.free = append(s.free, ch.number)
 	switch {
 	case ch.class == classes-1:

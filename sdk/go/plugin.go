@@ -84,8 +84,11 @@ func dispatch(e record) error {
 		}
 	}
 	if this.body == nil {
-		if e.kind < eventStop {
-			return errText("an event before join or init")
+		switch {
+		case e.kind == eventMessage:
+			return errText("message before join")
+		case e.kind < eventStop:
+			return errText("event before join or init")
 		}
 		return nil // a newer host tells of something that this SDK does not know
 	}
@@ -103,6 +106,9 @@ func start(config []byte) error {
 	}
 	for _, name := range plugin.depends {
 		effect(record{kind: effectDepends, name: name})
+	}
+	if len(plugin.onStop) > 0 {
+		effect(record{kind: effectWants, name: "stop"})
 	}
 	for _, c := range plugin.tree {
 		if err := c.declare(""); err != nil {
