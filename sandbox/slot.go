@@ -43,13 +43,13 @@ type slot struct {
 	effects    *effects
 	output     output
 	answer     []byte // of the last operation in it
-	due        int64 // when it must be done, on [clock]
-	running    int64 // since when it has the processor
-	turn       int64 // how long it may have it, in nanoseconds
-	cpu        int64 // what it had before, in nanoseconds
-	reductions int64 // spent before the counter was set last
-	checks     uint8 // of the time, in host functions
-	broken     bool  // not to be used again
+	due        int64  // when it must be done, on [clock]
+	running    int64  // since when it has the processor
+	turn       int64  // how long it may have it, in nanoseconds
+	cpu        int64  // what it had before, in nanoseconds
+	reductions int64  // spent before the counter was set last
+	checks     uint8  // of the time, in host functions
+	broken     bool   // not to be used again
 }
 
 // slice is how many reductions a guest spends until it calls yield: some

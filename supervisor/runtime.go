@@ -55,10 +55,11 @@ type Stats struct {
 // worker is a goroutine that runs processes. It has a place until it is
 // handed over.
 type worker struct {
-	place  int           // index in places; -1 once handed over; guarded by Runtime.mu
-	since  atomic.Int64  // when its current turn began, as by now; 0 if none did
-	wake   chan *Process // ends its time in parked
-	parked int64         // when that began
+	place    int           // index in places; -1 once handed over; guarded by Runtime.mu
+	since    atomic.Int64  // when its current turn began, as by now; 0 if none did
+	wake     chan *Process // ends its time in parked
+	parked   int64         // when that began
+	breathed int64         // when it let other goroutines run
 }
 
 // New starts a runtime. It has no goroutine while nothing runs, and has not for a
@@ -159,6 +160,7 @@ func (rt *Runtime) unclaimed() int {
 func (rt *Runtime) work(w *worker, p *Process) {
 	for p != nil {
 		start := rt.now()
+		w.breathe(start)
 		w.since.Store(start)
 		again := p.turn(w, start+int64(rt.slice))
 		w.since.Store(0)
@@ -170,6 +172,17 @@ func (rt *Runtime) work(w *worker, p *Process) {
 			rt.queue.push(p)
 		}
 		p = rt.nextAndUnlock(w)
+	}
+}
+
+// breathe lets other goroutines run every now and then: those that wait for what
+// processes do are made ready on the thread of the worker, which Go would let go on
+// for 10 ms.
+func (w *worker) breathe(now int64) {
+	const often = int64(100 * time.Microsecond)
+	if now-w.breathed > often {
+		w.breathed = now
+		runtime.Gosched()
 	}
 }
 

@@ -6,6 +6,11 @@ func (p *Process) turn(w *worker, until int64) (again bool) {
 	p.on = w
 	m := p.box
 	for first := true; ; first = false {
+		now := int64(0)
+		if !first {
+			now = p.group.rt.now()
+			w.breathe(now)
+		}
 		m.mu.Lock()
 		p.running = false
 		switch {
@@ -21,7 +26,7 @@ func (p *Process) turn(w *worker, until int64) (again bool) {
 			m.scheduled = false
 			m.mu.Unlock()
 			return false
-		case !first && p.group.rt.now() >= until:
+		case now >= until:
 			m.mu.Unlock()
 			return true
 		}

@@ -127,8 +127,9 @@ func (b *body) whereis(o *abi.Effect) ([]byte, error) {
 // Provide runs a process of the host, in Go, which guests of all plugins can reach as
 // "rtd/NAME". It gets their calls as [*Request] and their casts and messages as
 // [*Message], and has to end before Close.
-func (s *Set) Provide(name string, actor supervisor.Actor) (*supervisor.Process, error) {
-	p := s.runtime.Spawn(supervisor.Spec{Actor: actor, Group: s.group})
+func (s *Set) Provide(name string, spec supervisor.Spec) (*supervisor.Process, error) {
+	spec.Group = s.group
+	p := s.runtime.Spawn(spec)
 	if err := s.services.Register(name, p); err != nil {
 		p.Stop(supervisor.Shutdown)
 		return nil, err

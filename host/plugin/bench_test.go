@@ -3,13 +3,11 @@ package plugin_test
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,28 +49,27 @@ func BenchmarkCallFromGo(b *testing.B) {
 	}
 }
 
-// BenchmarkSpawn starts a guest process under a dynamic supervisor, from the
-// request to the end of its init.
+// BenchmarkSpawn lets a guest start processes under a dynamic supervisor: each
+// from the operation to the end of the new one's init.
 func BenchmarkSpawn(b *testing.B) {
 	w := newWorld(b)
 	w.deploy("p", many, worker("a"), child("pool", `{"type":"dynamic","restart":"temporary"}`))
-	var live []string
+	w.spawn(batch)
 	b.ReportAllocs()
 	b.ResetTimer()
-	for range b.N {
-		live = append(live, fieldsOf(w.ask("p/a", abi.Effect{Kind: abi.OpSpawn, Name: "m", Detail: "pool"}).answer)[0])
-		if len(live) == 50 {
-			b.StopTimer()
-			for _, pid := range live {
-				p := w.process(pid)
-				p.Stop(nil)
-				<-p.Done()
-			}
-			live = live[:0]
-			b.StartTimer()
+	for n := 0; n < b.N; n += batch {
+		all := w.spawn(batch)
+		b.StopTimer()
+		for _, p := range all {
+			p.Stop(nil)
+			<-p.Done()
 		}
+		b.StartTimer()
 	}
 }
+
+// batch is how many processes one call starts.
+const batch = 100
 
 func many(s *plugin.Settings) {
 	s.Processes, s.References, s.Pending = 2_000_000, 2_000_000, 1<<30
@@ -81,12 +78,12 @@ func many(s *plugin.Settings) {
 
 // spawn starts n processes under "pool" of plugin p and returns them.
 func (w *world) spawn(n int) (all []*supervisor.Process) {
-	batch := make([]abi.Effect, 500)
-	for i := range batch {
-		batch[i] = abi.Effect{Kind: abi.OpSpawn, Name: "m", Detail: "pool"}
+	spawns := make([]abi.Effect, batch)
+	for i := range spawns {
+		spawns[i] = abi.Effect{Kind: abi.OpSpawn, Name: "m", Detail: "pool"}
 	}
 	for len(all) < n {
-		for _, r := range w.tell("p/a", batch...) {
+		for _, r := range w.tell("p/a", spawns...) {
 			if r.code < 0 {
 				w.t.Fatal(r)
 			}
@@ -109,7 +106,7 @@ func BenchmarkIdle(b *testing.B) {
 	const n = 100_000
 	w := newWorld(b)
 	w.deploy("p", many, worker("a"), child("pool", `{"type":"dynamic","restart":"temporary"}`))
-	w.spawn(1000)
+	w.spawn(10 * batch)
 	before, rss := heap(), resident(b)
 	for range b.N {
 		w.spawn(n)
@@ -147,20 +144,7 @@ func BenchmarkBurst(b *testing.B) {
 	all := w.spawn(n)
 	q, order := w.process("q/a"), orders(op(echo, ""))
 	for range b.N {
-		var back atomic.Int64
-		stop := make(chan struct{})
-		go func() { // each that is back says so
-			for {
-				select {
-				case e := <-w.events:
-					if e.Kind == abi.EventInit {
-						back.Add(1)
-					}
-				case <-stop:
-					return
-				}
-			}
-		}()
+		before := w.begun.Load()
 		start := time.Now()
 		go func() {
 			for _, p := range all {
@@ -168,9 +152,9 @@ func BenchmarkBurst(b *testing.B) {
 			}
 		}()
 		var took []time.Duration
-		for back.Load() < n {
+		for w.begun.Load()-before < n {
 			if time.Since(start) > time.Minute {
-				b.Fatalf("%d are back after a minute", back.Load())
+				b.Fatalf("%d are back after a minute", w.begun.Load()-before)
 			}
 			from := time.Now()
 			if _, err := w.set.Call(b.Context(), q, order); err != nil {
@@ -179,7 +163,6 @@ func BenchmarkBurst(b *testing.B) {
 			took = append(took, time.Since(from))
 			time.Sleep(100 * time.Microsecond)
 		}
-		close(stop)
 		slices.Sort(took)
 		b.ReportMetric(time.Since(start).Seconds(), "s/all-back")
 		b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "µs-p99-of-others")
@@ -187,5 +170,3 @@ func BenchmarkBurst(b *testing.B) {
 		b.ReportMetric(float64(strings.Count(w.log.String(), "\n")), "log-lines")
 	}
 }
-
-var _ = fmt.Sprint

@@ -9,12 +9,12 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"rtd/channels"
 	"rtd/host/plugin"
-	"rtd/sandbox"
 	"rtd/sandbox/abi"
 	"rtd/sandbox/sandboxtest"
 	"rtd/supervisor"
@@ -48,13 +48,14 @@ type world struct {
 	runtime *supervisor.Runtime
 	log     *logText
 	events  chan abi.Event
+	begun   atomic.Int64 // processes of which the event init came
 }
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, runtime: supervisor.New(supervisor.Options{}), log: &logText{}, events: make(chan abi.Event, 10_000)}
 	engine := sandboxtest.Engine(t)
 	w.set = plugin.NewSet(channels.NewEndpoint(channels.Limits{}), engine, w.runtime, slog.New(slog.NewTextHandler(w.log, nil)))
-	sink, err := w.set.Provide("sink", listener(w.events))
+	sink, err := w.set.Provide("sink", supervisor.Spec{Actor: listener{w}, Limit: 1 << 20})
 	must(t, err)
 	t.Cleanup(func() {
 		w.set.Close()
@@ -182,7 +183,7 @@ func calling(whom string, timeout string, what ...abi.Effect) abi.Effect {
 func op(kind abi.Kind, name string) abi.Effect { return abi.Effect{Kind: kind, Name: name} }
 
 // listener passes on what puppets cast to it.
-type listener chan abi.Event
+type listener struct{ *world }
 
 func (l listener) Init(*supervisor.Process) error       { return nil }
 func (l listener) Terminate(*supervisor.Process, error) {}
@@ -192,8 +193,11 @@ func (l listener) Handle(_ *supervisor.Process, m any) error {
 		if err != nil {
 			return err
 		}
+		if e.Kind == abi.EventInit {
+			l.begun.Add(1)
+		}
 		select {
-		case l <- e:
+		case l.events <- e:
 		default: // nobody looks
 		}
 	}
@@ -232,5 +236,3 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
-
-var _ = sandbox.ErrBusy

@@ -124,6 +124,7 @@ func TestTree(t *testing.T) {
 		t.Errorf("cause %q, config %q", cause, config)
 	}
 	h.Want("depends|accounts",
+		"wants|stop",
 		"child|counter",
 		`child|group||{"type":"supervisor","strategy":"rest_for_one","max_restarts":0,"max_seconds":10}`,
 		"child|a\"\\\n\xff|args|"+`{"under":"group","module":"counter","name":"","shutdown":0}`,
