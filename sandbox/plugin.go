@@ -155,7 +155,7 @@ func (p *Plugin) compile(ctx context.Context, wasm []byte) error {
 	if err != nil {
 		return err
 	}
-	if p.module, err = rewrite.Rewrite(wasm, rewrite.Options{YieldModule: yieldModule, YieldName: yieldName}); err != nil {
+	if p.module, err = rewrite.Rewrite(wasm, rewrite.Options{YieldModule: yieldModule, YieldName: yieldName, TakeData: true}); err != nil {
 		return err
 	}
 	p.pinned = strings.Join(p.module.Pinned, "; ")
@@ -209,6 +209,7 @@ func (p *Plugin) trial() error {
 	if s.settle(i) {
 		started, p.globals = s.memory.image.Bytes(), s.readGlobals()
 	}
+	p.module.Data = nil // the snapshot has it
 	p.snapshot, err = image.NewSnapshot(started)
 	return err
 }

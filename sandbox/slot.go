@@ -89,6 +89,10 @@ func (p *Plugin) newSlot() (*slot, error) {
 	s.inbox = mod.ExportedFunction(abi.ExportInbox)
 	s.handle = mod.ExportedFunction(abi.ExportHandle)
 	if p.globals == nil {
+		if err := s.writeData(); err != nil {
+			s.close()
+			return nil, err
+		}
 		return s, nil
 	}
 	if !s.resize(p.snapshot.Size()) {
@@ -99,6 +103,16 @@ func (p *Plugin) newSlot() (*slot, error) {
 	s.memory.image.Forget(int(p.scratch.from), int(p.scratch.to))
 	s.setGlobals()
 	return s, nil
+}
+
+// writeData does the part of instantiation that snapshots save.
+func (s *slot) writeData() error {
+	for _, d := range s.plugin.module.Data {
+		if !s.mod.Memory().Write(d.Offset, d.Bytes) {
+			return fmt.Errorf("data segment of %d bytes at %#x is outside of the memory", len(d.Bytes), d.Offset)
+		}
+	}
+	return nil
 }
 
 // resize makes the memory size bytes long. Its content is the snapshot's. It fails

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -296,7 +297,23 @@ func (rw *rewriter) writeCode(add added, out *buffer) *Error {
 	return r.finish()
 }
 
-func (rw *rewriter) writeData(_ added, out *buffer) *Error {
+func (rw *rewriter) writeData(add added, out *buffer) *Error {
+	if rw.opts.TakeData && !rw.takesData && rw.result.Memory.Export != "" && !rw.shares() {
+		// All segments or none, so that those that overlap are written in order.
+		rw.takesData = true
+		var all buffer
+		if err := rw.writeData(add, &all); err != nil {
+			return err
+		}
+		if rw.takesData {
+			// Empty segments take time too; code that refers to segments needs their count.
+			if count := rw.sections[dataCountSection]; count.end > count.start {
+				out.raw(all)
+			}
+			return nil
+		}
+		rw.opts.TakeData, rw.result.Data = false, nil
+	}
 	r := rw.section(dataSection)
 	n := r.optional()
 	if n == 0 {
@@ -307,6 +324,7 @@ func (rw *rewriter) writeData(_ added, out *buffer) *Error {
 		at := r.pos
 		flags := r.u32()
 		out.u32(flags)
+		constant := len(*out)
 		switch flags {
 		case 0:
 			rw.constant(&r, out)
@@ -323,9 +341,40 @@ func (rw *rewriter) writeData(_ added, out *buffer) *Error {
 			r.fail(ErrUnsupported, at, fmt.Sprintf("data segment of kind %d", flags))
 		}
 		content := r.take(r.u32())
-		if r.err == nil {
-			out.sized(content)
+		if r.err != nil {
+			return r.err
 		}
+		if offset, plain := constantOffset((*out)[constant:]); flags == 0 && plain && rw.takesData {
+			rw.result.Data = append(rw.result.Data, Data{offset, content})
+			content = nil // the segment stays, for the others' indices
+		} else if flags != 1 {
+			rw.takesData = false
+		}
+		out.sized(content)
 	}
 	return r.finish()
+}
+
+// shares says that others may see what an instantiation that fails has written.
+func (rw *rewriter) shares() bool {
+	return slices.ContainsFunc(rw.result.Imports, func(i Import) bool { return i.Kind == MemoryKind || i.Kind == TableKind })
+}
+
+// constantOffset reads an expression that is nothing but an i32.const.
+func constantOffset(expression []byte) (offset uint32, plain bool) {
+	if len(expression) < 3 || expression[0] != opI32Const {
+		return 0, false
+	}
+	for i, b := range expression[1:] {
+		if i < 5 {
+			offset |= uint32(b&0x7f) << (7 * i)
+		}
+		if b&0x80 == 0 {
+			if i < 4 && b&0x40 != 0 {
+				offset |= ^uint32(0) << (7 * (i + 1))
+			}
+			return offset, i+3 == len(expression)
+		}
+	}
+	return 0, false
 }

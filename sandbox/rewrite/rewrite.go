@@ -20,6 +20,10 @@ type Options struct {
 	// Default "rtd" and "yield".
 	YieldModule, YieldName string
 
+	// TakeData moves the content of data segments into Module.Data, if all begin at constants
+	// and the module imports neither memory nor table.
+	TakeData bool
+
 	MaxBytes     int // of the module; default 64 MiB
 	MaxFunctions int // defined and imported; default 100,000
 	MaxBody      int // bytes of one function; default 1 MiB. Between two checks a guest may run through all of it once
@@ -69,6 +73,11 @@ type Module struct {
 	// Memory is the module's memory; its Export is "" if there is none, or if it is imported.
 	Memory Memory
 
+	// Data is what the host has to write to the memory of a new instance, in order, before it calls Start: all of it, as
+	// by WebAssembly's instantiation, must lie inside. An instance that begins with a snapshot has it already, which
+	// is what it is taken out for. Only with Options.TakeData.
+	Data []Data
+
 	// Globals are the module's own mutable numeric globals, the counter not among them. Together with the memory they
 	// are the state of an instance, unless Pinned says otherwise.
 	Globals []Global
@@ -94,6 +103,12 @@ type Memory struct {
 	Min     uint32
 	Max     uint32 // only if Bounded
 	Bounded bool
+}
+
+// Data is the content of an active data segment. It is a part of the original.
+type Data struct {
+	Offset uint32
+	Bytes  []byte
 }
 
 // Global is a mutable global.
@@ -194,8 +209,9 @@ type rewriter struct {
 
 	importedFunctions, importedGlobals int
 
-	locals int // of all functions so far
-	result Module
+	takesData bool // the segments read so far have constant offsets
+	locals    int  // of all functions so far
+	result    Module
 }
 
 type funcType struct {

@@ -3,6 +3,7 @@ package rewrite_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -165,12 +166,20 @@ func (w *world) load(ctx context.Context, wasm []byte, name string) (api.Module,
 	if !w.rewrite {
 		return w.runtime.InstantiateWithConfig(ctx, wasm, config)
 	}
-	rewritten, err := rewrite.Rewrite(wasm, rewrite.Options{})
+	rewritten, err := rewrite.Rewrite(wasm, rewrite.Options{TakeData: true})
 	if err != nil {
 		return nil, err
 	}
 	m, err := w.runtime.InstantiateWithConfig(ctx, rewritten.WASM, config.WithStartFunctions())
-	if err != nil || rewritten.Start == "" {
+	if err != nil {
+		return m, err
+	}
+	for _, d := range rewritten.Data {
+		if !m.Memory().Write(d.Offset, d.Bytes) {
+			return nil, errors.New("out of bounds memory access")
+		}
+	}
+	if rewritten.Start == "" {
 		return m, err
 	}
 	if _, err := m.ExportedFunction(rewritten.Start).Call(ctx); err != nil {
