@@ -42,6 +42,9 @@ const (
 	EventLeave     Kind = 0x00D // with scope topic: a member has left
 	EventMembers   Kind = 0x00E // with scope topic, after a restart: who has joined
 	EventStop      Kind = 0x00F // the plugin has ended; to an instance of its own, if wanted
+	EventConnect   Kind = 0x010 // a client connects; to a process of its own, if wanted
+	EventOut       Kind = 0x011 // a broadcast that the handler intercepts
+	EventBroadcast Kind = 0x012 // a broadcast of a topic that the process subscribed to
 )
 
 // Effects, guest to host, applied when the call succeeds.
@@ -58,6 +61,11 @@ const (
 	EffectChild         Kind = 0x10A // in start only: a child of the plugin's tree
 	EffectDepends       Kind = 0x10B // in start only: a plugin that must run first
 	EffectWants         Kind = 0x10C // an event that is sent on request only
+	EffectIntercept     Kind = 0x10D // in join: get broadcasts of an event as out, instead of the client
+	EffectPublish       Kind = 0x10E // broadcast to another topic
+	EffectSubscribe     Kind = 0x10F // get the broadcasts of another topic as events
+	EffectUnsubscribe   Kind = 0x110 // no longer
+	EffectDisconnect    Kind = 0x111 // end all connections of a socket id
 )
 
 // Operations, guest to host, done at once.
@@ -105,6 +113,9 @@ var kindNames = map[Kind]string{
 	EventLeave:          "leave",
 	EventMembers:        "members",
 	EventStop:           "stop",
+	EventConnect:        "connect",
+	EventOut:            "out",
+	EventBroadcast:      "broadcast",
 	EffectReply:         "reply",
 	EffectPush:          "push",
 	EffectBroadcast:     "broadcast",
@@ -117,6 +128,11 @@ var kindNames = map[Kind]string{
 	EffectChild:         "child",
 	EffectDepends:       "depends",
 	EffectWants:         "wants",
+	EffectIntercept:     "intercept",
+	EffectPublish:       "publish",
+	EffectSubscribe:     "subscribe",
+	EffectUnsubscribe:   "unsubscribe",
+	EffectDisconnect:    "disconnect",
 	OpLog:               "log",
 	OpAbort:             "abort",
 	OpTake:              "take",
@@ -211,7 +227,8 @@ const (
 	CodeLimit Code = -11
 	// CodeTaken: another process has the name.
 	CodeTaken Code = -12
-	// CodeDenied: the process belongs to a plugin that this one does not depend on.
+	// CodeDenied: the process belongs to a plugin that this one does not depend on, or
+	// the topic was not granted to it.
 	CodeDenied Code = -13
 	// CodeDeadlock: the process waits for this one, itself or by way of others.
 	CodeDeadlock Code = -14
@@ -232,7 +249,7 @@ var codeTexts = map[Code]string{
 	CodeFull:      "its mailbox is full",
 	CodeLimit:     "the plugin has as many processes, timers or names as it may",
 	CodeTaken:     "the name is taken",
-	CodeDenied:    "not a plugin that this one depends on",
+	CodeDenied:    "not a plugin that this one depends on, or a topic that it was not granted",
 	CodeDeadlock:  "it waits for this process",
 	CodeTooLarge:  "it has no room for the message",
 }

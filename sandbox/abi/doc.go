@@ -56,8 +56,8 @@
 //
 //	kind    event           field 0         field 1         detail          flags
 //	0x001   start           plugin          config (JSON)   version
-//	0x002   join            topic           join payload    member          Binary, Replay
-//	0x003   message         event           payload         member          Binary, WantsReply
+//	0x002   join            topic           join payload    member (6)      Binary, Replay
+//	0x003   message         event           payload         member (7)      Binary, WantsReply
 //	0x004   idle
 //	0x005   init            module          arguments       own pid (1)     Binary, Request
 //	0x006   call            token           question                        Binary
@@ -70,9 +70,12 @@
 //	0x00D   leave           topic           reason          member
 //	0x00E   members         topic           members (2)
 //	0x00F   stop            plugin          config (JSON)   version
+//	0x010   connect         mount           JSON (8)
+//	0x011   out             event           payload                         Binary
+//	0x012   broadcast       event           payload         topic           Binary
 //
 //	kind    effect          field 0         field 1         detail          flags
-//	0x101   reply           status          response                        Binary
+//	0x101   reply           status          response        token (9)       Binary
 //	0x102   push            event           payload         member          Binary
 //	0x103   broadcast       event           payload                         Binary
 //	0x104   broadcast_from  event           payload         member          Binary
@@ -84,6 +87,11 @@
 //	0x10A   child           id              arguments       JSON (3)        Binary
 //	0x10B   depends         plugin
 //	0x10C   wants           event (5)
+//	0x10D   intercept       event
+//	0x10E   publish         event           payload         topic           Binary
+//	0x10F   subscribe       topic
+//	0x110   unsubscribe     topic
+//	0x111   disconnect      socket id
 //
 //	kind    operation       field 0         field 1         detail          flags       answer
 //	0x201   log             level           text
@@ -115,8 +123,11 @@
 // (1) With the flag Request, extra is the token of the first question, which is
 // the arguments. (2) A list of fields: length, bytes, length, bytes …; of members
 // they are member, join payload, and so on, in the order of joins. (3) See
-// Children. (4) Extra is a name to register. (5) terminate, in a process; stop, in
-// start.
+// Children. (4) Extra is a name to register. (5) terminate, in a process; stop and
+// connect, in start. (6) Extra is the assigns that connect gave. (7) With WantsReply, extra is a
+// token with which the message may be answered later. (8) See Connecting. (9) Empty
+// in the event that is answered, else the token of an earlier message; in a reply
+// to connect the socket id.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. What its memory and
@@ -162,6 +173,31 @@
 // stop ends the process after its event, whose effects are applied. terminate
 // comes last, to a process that has asked for it with wants and "terminate", unless it
 // crashed or was killed.
+//
+// # Connecting
+//
+// A plugin that wants connect is asked about every client of its socket mount,
+// before anything else. Its payload is a JSON object:
+//
+//	params          the query, and what its path has, as Phoenix decodes it: nested
+//	peer            {"address": "203.0.113.7", "port": 50123}
+//	uri             {"scheme", "host", "port", "path", "query"}
+//	user_agent      text or null
+//	x_headers       {"x-…": "…"}, and likewise sec_websocket_headers and trace_context_headers
+//	auth_token      what came as a token by subprotocol, or null
+//
+// It runs in a process of its own, which can call others. A reply "ok" accepts: its
+// response is the socket's assigns, which every join gets, its token the socket's id. Any
+// other status refuses: with HTTP status 403, or the number that the status is, from
+// 400 to 599. No reply accepts, without assigns.
+//
+// # Broadcasts
+//
+// broadcast goes to the handler's own topic. publish goes to any topic that the
+// plugin serves or that its config grants; so does subscribe, after which the
+// process gets that topic's broadcasts, until it ends. A handler that in join
+// intercepts an event gets its own topic's broadcasts of it as out: its client does not, unless the handler pushes
+// it.
 //
 // # Children
 //
