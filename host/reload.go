@@ -192,6 +192,7 @@ func settings(t config.Plugin) plugin.Settings {
 		Scope:     strings.TrimPrefix(t.Scope, "declared"),
 		Stays:     t.Stays,
 		Depends:   t.Depends,
+		Grants:    t.Grants,
 		Config:    t.ConfigJSON(),
 
 		Processes:  t.Processes,

@@ -34,7 +34,7 @@ func BenchmarkStart(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				i, err := p.Start("", nil)
+				i, err := p.Start("room:1", nil)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -32,6 +32,7 @@ type effects struct {
 	bytes   int    // of records so far
 	replied bool
 	silent  bool     // there is no topic, so nobody to push to
+	process Process  // that is asked for permission, or nil
 	topics  []string // declared in start
 	scratch span     // declared in start
 }
@@ -44,15 +45,15 @@ var effectsPool = sync.Pool{New: func() any { return new(effects) }}
 
 // newEffects is for an instance's next events. Without a topic nothing can be
 // pushed.
-func newEffects(l Limits, topic string) *effects {
+func newEffects(l Limits, topic string, p Process) *effects {
 	c := effectsPool.Get().(*effects)
-	c.limits, c.silent = l, topic == ""
+	c.limits, c.silent, c.process = l, topic == "", p
 	return c
 }
 
 func (c *effects) free() {
 	c.begin(0)
-	c.topics, c.scratch = nil, span{}
+	c.topics, c.scratch, c.process = nil, span{}, nil
 	effectsPool.Put(c)
 }
 
@@ -101,9 +102,24 @@ func (c *effects) take(e *abi.Effect) abi.Code {
 	case abi.EffectScratch:
 		return c.forget(e.Payload)
 	case abi.EffectReply:
-		c.replied = true
+		if e.Detail == "" || c.event == abi.EventConnect {
+			if !answers(c.event) || c.replied {
+				return abi.CodeNotNow
+			}
+			c.replied = true
+		}
+	case abi.EffectPublish, abi.EffectSubscribe:
+		if c.process == nil {
+			return abi.CodeNotNow
+		}
+		return c.process.Permit(e)
 	}
 	return 0
+}
+
+// answers says whether a reply without a token answers this event.
+func answers(event abi.Kind) bool {
+	return event == abi.EventJoin || event == abi.EventMessage || event == abi.EventConnect
 }
 
 // allowed says whether this kind of effect may be asked for now.
@@ -113,12 +129,15 @@ func (c *effects) allowed(kind abi.Kind) abi.Code {
 	ok := true
 	switch kind {
 	case abi.EffectReply:
-		ok = (c.event == abi.EventJoin || c.event == abi.EventMessage) && !c.replied
+		ok = !alone && (!c.silent || c.event == abi.EventConnect)
 	case abi.EffectPush, abi.EffectBroadcast, abi.EffectBroadcastFrom:
 		ok = !alone && !c.silent
 	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends:
 		ok = starting
-	case abi.EffectAnswer, abi.EffectStop, abi.EffectHibernate:
+	case abi.EffectIntercept:
+		ok = c.event == abi.EventJoin || c.event == abi.EventMembers
+	case abi.EffectAnswer, abi.EffectStop, abi.EffectHibernate, abi.EffectPublish, abi.EffectSubscribe, abi.EffectUnsubscribe,
+		abi.EffectDisconnect:
 		ok = !alone
 	case abi.EffectWants:
 		ok = starting || !alone

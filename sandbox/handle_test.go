@@ -205,7 +205,7 @@ func TestInstancesRunInParallel(t *testing.T) {
 	for n := range 20 {
 		all.Go(func() {
 			for range 5 {
-				i, err := p.Start("", nil)
+				i, err := p.Start("room:1", nil)
 				if err != nil {
 					t.Error(err)
 					return

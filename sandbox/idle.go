@@ -92,7 +92,7 @@ func (i *Instance) compact(s *slot, state []byte) []byte {
 		s.broken = true
 		return state
 	}
-	s.effects = newEffects(i.plugin.limits, i.topic)
+	s.effects = newEffects(i.plugin.limits, i.topic, i.process)
 	err := s.run(&abi.Event{Kind: abi.EventIdle}, i, (*slot).deliver)
 	s.effects.free()
 	s.effects = nil

@@ -79,7 +79,7 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 		return nil, i.trap
 	}
 	if i.effects == nil {
-		i.effects = newEffects(i.plugin.limits, i.topic)
+		i.effects = newEffects(i.plugin.limits, i.topic, i.process)
 	}
 	s.effects, i.slot = i.effects, s
 	err = s.run(e, i, (*slot).deliver)
@@ -153,7 +153,7 @@ func (i *Instance) startPinned() error {
 	if err != nil {
 		return i.plugin.lost(err, i.plugin.startEvent())
 	}
-	s.effects = newEffects(i.plugin.limits, i.topic)
+	s.effects = newEffects(i.plugin.limits, i.topic, i.process)
 	err = s.run(i.plugin.startEvent(), i, (*slot).initialise)
 	s.effects.free()
 	s.effects = nil

@@ -188,7 +188,7 @@ func (p *Plugin) trial() error {
 		return err
 	}
 	defer s.close()
-	s.effects = newEffects(p.limits, "")
+	s.effects = newEffects(p.limits, "", nil)
 	defer s.effects.free()
 	if err := s.run(p.startEvent(), i, (*slot).initialise); err != nil {
 		return err

@@ -294,7 +294,7 @@ func press(t *testing.T, p *sandbox.Plugin, shared []*sandbox.Instance, r *rand.
 			continue
 		}
 		if len(all) < 10 {
-			i, err := p.Start("", nil)
+			i, err := p.Start("room:1", nil)
 			if errors.Is(err, sandbox.ErrClosed) {
 				return
 			} else if err != nil {
@@ -357,7 +357,7 @@ func TestEngineWaitsForIdleInstances(t *testing.T) {
 	}
 	var all []*sandbox.Instance
 	for n := range uint32(5) {
-		i, err := p.Start("", nil)
+		i, err := p.Start("room:1", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

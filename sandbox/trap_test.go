@@ -184,7 +184,7 @@ func TestMemoryIsGrownWithoutWaste(t *testing.T) {
 	result := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			i, err := p.Start("", nil)
+			i, err := p.Start("room:1", nil)
 			if err != nil {
 				b.Fatal(err)
 			}

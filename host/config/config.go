@@ -119,6 +119,10 @@ type Plugin struct {
 	// Depends are plugins that must run first.
 	Depends []string `toml:"depends" check:"plugin"`
 
+	// Grants are patterns of topics, beside those that the plugin serves, that it may publish to and
+	// subscribe to.
+	Grants []string `toml:"grants" check:"topic"`
+
 	// Processes is how many processes the plugin may have when it spawns another.
 	Processes int `toml:"processes" range:"1..100000000"`
 
@@ -167,6 +171,7 @@ func defaultPlugin() Plugin {
 		Waiting:     256,
 		Scope:       "declared",
 		Depends:     []string{},
+		Grants:      []string{},
 		Processes:   100_000,
 		References:  1_000_000,
 		Pending:     64 << 20,

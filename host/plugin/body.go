@@ -37,6 +37,8 @@ type holdings struct {
 	asked    map[uint64]*asked   // its own requests
 	timers   map[uint64]*timer
 	monitors map[supervisor.Ref]bool
+	// Topics that it has subscribed to, and how to end that.
+	subscriptions map[string]func()
 }
 
 // asked is a request of this process.
@@ -106,6 +108,10 @@ func (b *body) Message(msg any) (e abi.Event, ok bool) {
 	case *Message:
 		msg.plugin.unqueue(len(msg.Payload))
 		return abi.Event{Kind: msg.Kind, Payload: msg.Payload, Flags: binaryFlag(msg.Binary)}, true
+	case broadcasted:
+		return abi.Event{
+			Kind: abi.EventBroadcast, Name: msg.Event, Payload: msg.Payload, Detail: msg.Topic, Flags: binaryFlag(msg.Binary),
+		}, true
 	case answered:
 		return b.replied(msg.id)
 	case fired:
@@ -181,6 +187,14 @@ func (b *body) Apply(e *abi.Effect) {
 		b.terminates = b.terminates || e.Name == abi.EventTerminate.String()
 	case abi.EffectHibernate:
 		b.guest.Hibernate()
+	case abi.EffectPublish:
+		b.plugin.set.endpoint.Publish(e.Detail, e.Name, e.Payload, e.Flags&abi.Binary != 0)
+	case abi.EffectSubscribe:
+		b.subscribe(e.Name)
+	case abi.EffectUnsubscribe:
+		b.unsubscribe(e.Name)
+	case abi.EffectDisconnect:
+		b.plugin.set.endpoint.Disconnect(e.Name)
 	}
 }
 
@@ -207,6 +221,9 @@ func (b *body) Close(reason error) {
 	for _, t := range h.timers {
 		t.Cancel()
 	}
+	for _, cancel := range h.subscriptions {
+		cancel()
+	}
 	for ref := range h.monitors {
 		b.process.Demonitor(ref)
 	}
@@ -224,6 +241,7 @@ func (b *body) own() {
 		b.holdings = &holdings{
 			owed: map[uint64]*Request{}, asked: map[uint64]*asked{},
 			timers: map[uint64]*timer{}, monitors: map[supervisor.Ref]bool{},
+			subscriptions: map[string]func(){},
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"rtd/channels"
@@ -15,18 +14,19 @@ import (
 
 // release is one version of a plugin with the settings that it runs under.
 type release struct {
-	version   channels.Version
-	module    *sandbox.Plugin
-	wasm      []byte
-	hash      [sha256.Size]byte
-	settings  Settings
-	topics    []string
-	perTopic  []string // those of the declared patterns that have one handler for a topic
-	depends   []string // plugins that must run first
-	children  []*childSpec
-	wantsStop bool // the event, when the plugin ends
-	latency   Histogram
-	next      atomic.Pointer[release] // the one that has replaced it
+	version      channels.Version
+	module       *sandbox.Plugin
+	wasm         []byte
+	hash         [sha256.Size]byte
+	settings     Settings
+	topics       []string
+	perTopic     []string // those of the declared patterns that have one handler for a topic
+	depends      []string // plugins that must run first
+	children     []*childSpec
+	wantsStop    bool // to hear that the plugin has ended
+	wantsConnect bool // to be asked about clients
+	latency      Histogram
+	next         atomic.Pointer[release] // the one that has replaced it
 }
 
 // newRelease reads what the module has declared. The plugin is needed for what
@@ -42,6 +42,8 @@ func newRelease(pl *Plugin, module *sandbox.Plugin, wasm []byte, hash [sha256.Si
 			r.depends = append(r.depends, e.Name)
 		case e.Kind == abi.EffectWants && e.Name == abi.EventStop.String():
 			r.wantsStop = true
+		case e.Kind == abi.EffectWants && e.Name == abi.EventConnect.String():
+			r.wantsConnect = true
 		case e.Kind == abi.EffectHandles && e.Detail == abi.ScopeTopic:
 			r.perTopic = append(r.perTopic, e.Name)
 		}
@@ -76,11 +78,8 @@ func (r *release) scope(topic string) channels.Scope {
 	case abi.ScopeJoin:
 		return channels.PerJoin
 	}
-	for _, pattern := range r.perTopic {
-		prefix, open := strings.CutSuffix(pattern, "*")
-		if topic == pattern || open && strings.HasPrefix(topic, prefix) {
-			return channels.PerTopic
-		}
+	if matches(r.perTopic, topic) {
+		return channels.PerTopic
 	}
 	return channels.PerJoin
 }
@@ -90,7 +89,8 @@ func (r *release) same(hash [sha256.Size]byte, s Settings) bool {
 }
 
 func (s Settings) equal(t Settings) bool {
-	return slices.Equal(t.Topics, s.Topics) && slices.Equal(t.Depends, s.Depends) && bytes.Equal(t.Config, s.Config) &&
+	return slices.Equal(t.Topics, s.Topics) && slices.Equal(t.Depends, s.Depends) &&
+		slices.Equal(t.Grants, s.Grants) && bytes.Equal(t.Config, s.Config) &&
 		t.Restart == s.Restart && t.Strategy == s.Strategy && t.Intensity == s.Intensity && t.Limits == s.Limits &&
 		t.Mailbox == s.Mailbox && t.Scope == s.Scope && t.Stays == s.Stays &&
 		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending

@@ -29,6 +29,7 @@ type Settings struct {
 	Scope     string   // abi.ScopeJoin or ScopeTopic; "" is what the module declares for each pattern
 	Stays     bool     // a topic's handler stays when its last member has left
 	Depends   []string // plugins that must run first, beside those that the module declares
+	Grants    []string // patterns of topics that are not its own, which it may publish and subscribe to
 	Config    []byte   // JSON, told to the guest
 
 	// What the plugin's processes may have, all together; channel handlers count

@@ -1,0 +1,60 @@
+package plugin
+
+import (
+	"strings"
+
+	"rtd/channels"
+	"rtd/sandbox/abi"
+)
+
+// Permit implements [sandbox.Process]: a guest may publish and subscribe to the topics
+// that its plugin serves, and to those that are granted to it.
+func (b *body) Permit(e *abi.Effect) abi.Code {
+	topic := e.Name
+	if e.Kind == abi.EffectPublish {
+		topic = e.Detail
+	}
+	if !matches(b.release.topics, topic) && !matches(b.release.settings.Grants, topic) {
+		return abi.CodeDenied
+	}
+	return 0
+}
+
+func matches(patterns []string, topic string) bool {
+	for _, pattern := range patterns {
+		prefix, open := strings.CutSuffix(pattern, "*")
+		if topic == pattern || open && strings.HasPrefix(topic, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// broadcasted is a broadcast of a topic that the process has subscribed to.
+type broadcasted struct{ channels.Broadcasted }
+
+// subscribe lets the process get a topic's broadcasts, as far as its mailbox has
+// room for them.
+func (b *body) subscribe(topic string) {
+	if b.holdings != nil && b.subscriptions[topic] != nil {
+		return
+	}
+	if b.hold() != nil {
+		b.plugin.set.log.Warn("subscription not made: the plugin has as many references as it may",
+			"plugin", b.plugin.name, "topic", topic)
+		return
+	}
+	p := b.process
+	b.subscriptions[topic] = b.plugin.set.endpoint.Listen(topic, func(m channels.Broadcasted) {
+		_ = p.Send(broadcasted{m}) // whom it overloads misses some, as a slow client would
+	})
+}
+
+func (b *body) unsubscribe(topic string) {
+	if b.holdings == nil || b.subscriptions[topic] == nil {
+		return
+	}
+	b.subscriptions[topic]()
+	delete(b.subscriptions, topic)
+	b.drop()
+}
