@@ -1,24 +1,75 @@
 // Package plugin runs plugins as applications: each is a tree of supervised
 // processes that stays while its versions come and go.
 //
-//	Set ── Deploy(name, wasm, settings) ──► load ──► try ──► current ──► live channels move over
+//	Set ── Deploy(name, wasm, settings) ──► load ──► try ──► current ──► processes move over
 //	 │                                       │ any error: all stays as it was
-//	 └─ Plugin ── root supervisor
-//	     │         └─ channels      a supervisor.Dynamic, one group for each topic
-//	     │             ├─ channel ── guest of version 2f1c…
-//	     │             └─ channel ── guest of version 90ab…  (until its next message ends)
-//	     └─ release: the current version with its settings
+//	 └─ Plugin
+//	     ├─ master                  hears of the tree's end; parent of what has no supervisor
+//	     │   ├─ root                a supervisor.Supervisor, strategy from config.toml
+//	     │   │   ├─ registry        a worker: a guest as a process      ┐ the children that the
+//	     │   │   ├─ pool            a supervisor.Dynamic                │ guest declared in its
+//	     │   │   │   └─ worker …    spawned under it                    ┘ start event, in order
+//	     │   │   └─ channels        a supervisor.Dynamic, one group for each topic
+//	     │   │       ├─ channel ── guest of version 2f1c…
+//	     │   │       └─ channel ── guest of version 90ab…  (until its next message ends)
+//	     │   └─ task …              spawned without a supervisor
+//	     ├─ names                   of its processes
+//	     └─ release                 the current version with its settings
 //
 // A version is named by the first 12 digits of the SHA-256 of its module. Every
 // log line and metric about a guest carries plugin and version.
+//
+// # Processes
+//
+// Code in Go and guests are the same to each other: both are a
+// [supervisor.Process] with a mailbox. A guest is one by its body (body.go), which
+// turns what is in the mailbox into events, and does what the guest asks of its
+// process (operate.go): call, spawn, link, monitor, register, and so on. Channel
+// handlers, whose process is package channels', have the same body as workers,
+// so that they can do the same.
+//
+//	mailbox ──► worker, Channel ──► body.Message ──► event ──► guest
+//	                                body.Operate ◄── operation ┤
+//	                                body.Apply   ◄── effects ──┘
+//
+// A [Request] is a question that ends once: with an answer, with its failure, or with the end of
+// the process that was asked. Whoever waits hands its scheduler over and lends its
+// slot (sandbox.Instance.Wait), so that a chain of calls is bounded by
+// [sandbox.Limits].Waiting and by nothing else; processes that would wait for each
+// other are told so at once.
+//
+// The host's own services can be reached by guests too, see [Set.Provide], and Go
+// code that is no process calls guests with [Set.Call].
+//
+// # Plugins as applications
+//
+// A deploy starts the tree, children in order, each after the init of the one
+// before. The topics are served when all have started. A tree that gives up has failed:
+// its channels end with phx_error, joins are answered "unavailable", and the
+// next deploy, change of its settings or SIGHUP starts it again.
+//
+// A plugin that depends on others is not deployed before they run
+// ([WaitingError]); at the end it stops before they do. It may call them, and they it by pid.
+//
+// # Limits
+//
+// All that processes of a plugin can pile up is counted: live processes when one
+// is spawned, references (timers, monitors, links, subscriptions, open requests;
+// names), bytes of messages that wait, and messages in each mailbox. The guest is
+// told, and nobody else notices. The defaults stand in config.toml.
 //
 // # Questions
 //
 // How is a version replaced without closing a socket? It is compiled and one
 // instance of it is tried, while the old version works on. Then it becomes what
-// new lives begin with, and every channel is asked to renew itself, which it does between two
-// messages of its mailbox, by a join replayed in the new version. The old
-// version is freed when the last channel has left it.
+// new lives begin with, and every channel is asked to renew itself, which it does
+// between two messages of its mailbox, by a join replayed in the new version. The
+// old version is freed when the last channel has left it.
+//
+// And with processes of its own? Their state is in the old version's memory. The
+// tree is stopped, channels first, and started with the new version; the
+// channels' mailboxes and subscriptions stay, and their joins are replayed. If the
+// new tree does not start, the old one is started again.
 //
 // What if a channel starts at that very moment? The current version is set
 // first, and the request to renew goes through the supervisor behind all starts
@@ -27,11 +78,22 @@
 // Why are settings part of a deploy? A new memory limit or config table needs new
 // guests, just as new code does. One path for both is one path to get right.
 //
-// Why does one supervisor per plugin, and not one for all, hold the channels? A
-// plugin that crashes a hundred thousand times keeps its own supervisor busy.
+// Why is a process asked to stop cut short while it waits for an answer, unless it
+// wants the event terminate? In OTP, too, a process that does not trap exits ends
+// at once. One that wants to say goodbye must be able to.
+//
+// Why may guests not name any pid? Pids are numbers that one can guess. A plugin
+// reaches its own processes, those of plugins that it depends on, and those that
+// depend on it, for they may have asked it something.
+//
+// Why does a message to a full mailbox fail, where Erlang's would wait? Memory is
+// everybody's. The sender is the one who can do something about it.
+//
+// Why is a crash of what was spawned not restarted? As in OTP: who wants that spawns
+// under a dynamic supervisor.
 //
 // Who logs a crash? The [Set] does, one line with what is known: plugin,
-// version, topic, event, kind of trap, cause, the guest's stack and last output,
-// and what follows. Of one plugin and cause ten a second are
+// version, topic or process, event, kind of trap, cause, the guest's stack and
+// last output, and what follows. Of one plugin and cause ten a second are
 // written, and then how many more there were.
 package plugin

@@ -3,7 +3,7 @@
 // passes on to op, or one of its own tricks (kinds from 0x400).
 //
 // It takes orders as the config (in start), the arguments (in init), the question
-// (of a call), or the payload of a cast, join or message. To a call it answers with a
+// (of a call), or the payload of a cast, connect, join or message. To a call it answers with a
 // list of the results: code and answer of each order. Every other event it
 // casts, as it came (init and join, too), to the host's process "rtd/sink".
 #include <stdint.h>
@@ -12,7 +12,7 @@ __attribute__((import_module("rtd_v1"), import_name("op")))
 int32_t op(const void *record, uint32_t size, void *out, uint32_t cap);
 
 enum {
-	START = 1, JOIN = 2, MESSAGE = 3, IDLE = 4, INIT = 5, CALL = 6, TOLD = 7,
+	START = 1, JOIN = 2, MESSAGE = 3, IDLE = 4, INIT = 5, CALL = 6, TOLD = 7, CONNECT = 16,
 	ANSWER = 0x107, CAST = 0x209, OP_CALL = 0x206,
 	TRAP = 0x400,   // crash
 	SPIN = 0x401,   // never return
@@ -114,10 +114,10 @@ __attribute__((export_name("handle"))) int32_t handle(uint32_t n) {
 	bytes all = {inbox_room + 4, n - 4}, name = field(&all), payload = field(&all);
 	switch (kind) {
 	case IDLE: return 0;
-	case START: case INIT: case JOIN: case MESSAGE: case TOLD: {
+	case START: case INIT: case JOIN: case MESSAGE: case TOLD: case CONNECT: {
 		bytes none = {0, 0};
 		obey(payload, &none);
-		if (kind == START || kind == TOLD) return 0;
+		if (kind == START || kind == TOLD || kind == CONNECT) return 0;
 		break;
 	}
 	case CALL: {
