@@ -183,19 +183,22 @@ func (c *effects) forget(payload []byte) abi.Code {
 func kindOf(record []byte) abi.Kind { return abi.Kind(binary.LittleEndian.Uint16(record)) }
 
 func textsFit(record []byte) bool {
-	const fieldsAt = 4
-	if len(record) < fieldsAt {
+	const header, length = 4, 4
+	if len(record) < header {
 		return false
 	}
-	i := 0
-	for field := range abi.Fields(record[fieldsAt:]) {
+	b := record[header:]
+	for i := 0; len(b) >= length; i++ {
+		n := binary.LittleEndian.Uint32(b)
 		switch {
+		case uint64(n) > uint64(len(b)-length):
+			return true // the parser will say so
 		case i == 1: // the payload
-		case i == 2 && len(field) <= maxDetail:
-		case len(field) > maxName:
+		case i == 2 && n <= maxDetail:
+		case n > maxName:
 			return false
 		}
-		i++
+		b = b[length+n:]
 	}
 	return true
 }

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"rtd/host/plugin"
+	"rtd/sandbox"
 	"rtd/sandbox/abi"
+	"rtd/sandbox/sandboxtest"
 	"rtd/supervisor"
 )
 
@@ -33,6 +35,23 @@ func BenchmarkCall(b *testing.B) {
 	defer cancel()
 	if _, err := w.set.Call(ctx, w.process("p/a"), orders(abi.Effect{Kind: laps, Name: "b", Payload: n})); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkHandle is what the one that is called does in [BenchmarkCall], alone.
+func BenchmarkHandle(b *testing.B) {
+	p, err := sandboxtest.Engine(b).Load(b.Context(), puppetWASM, sandbox.LoadOptions{Name: "p", Config: orders()})
+	must(b, err)
+	defer p.Close()
+	i, err := p.Start("", nil)
+	must(b, err)
+	defer i.Close()
+	e := abi.Event{Kind: abi.EventCall, Name: "1", Payload: orders(op(echo, ""))}
+	for b.Loop() {
+		if _, err := i.Handle(&e); err != nil {
+			b.Fatal(err)
+		}
+		i.Release()
 	}
 }
 

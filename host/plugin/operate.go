@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -186,6 +187,11 @@ func (b *body) await(o *abi.Effect) ([]byte, error) {
 // waitFor waits until a request has ended. If the process itself is to end
 // meanwhile, so does its guest, unless that wants to be told in the end.
 func (b *body) waitFor(r *Request, target *supervisor.Process, timeout time.Duration) error {
+	// Most answers come at once, if the other one gets a chance: then there is no
+	// need to hand over scheduler and slot.
+	if !r.ended.Load() {
+		runtime.Gosched()
+	}
 	if r.ended.Load() {
 		<-r.done
 		return nil

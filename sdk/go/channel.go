@@ -6,14 +6,15 @@ import "strings"
 // at a time. An error that is no refusal crashes the process, as a panic does.
 //
 // A channel handler is a process like any other: it can call, spawn, monitor and so on,
-// and implement [InfoHandler] and the other handlers.
+// and implement [InfoHandler] and the other handlers, and [OutHandler].
 type Channel interface {
 	// Join decides whether the client may join. nil accepts, with the response
 	// given to s.Reply("ok", …) if any; the error of [Refuse] refuses. Pushes and
 	// broadcasts made here follow the reply.
 	Join(s *Socket, payload []byte) error
 
-	// HandleIn takes a message that the client pushed.
+	// HandleIn takes a message that the client pushed. The payload is what it sent: JSON
+	// text, or any bytes if [IsBinary].
 	HandleIn(s *Socket, event string, payload []byte) error
 }
 
@@ -25,6 +26,17 @@ type TopicChannel interface {
 
 	// Leave is told that the member has gone, and why.
 	Leave(s *Socket, reason string) error
+}
+
+// OutHandler is a [Channel] that intercepts broadcasts of its topic: they go to HandleOut instead
+// of to the client.
+type OutHandler interface {
+	// Intercepts lists the events. It is asked once, before Join.
+	Intercepts() []string
+
+	// HandleOut takes a broadcast of one of these events. The client gets what
+	// is pushed here; what BroadcastFrom keeps from the client does not come here.
+	HandleOut(s *Socket, event string, payload []byte) error
 }
 
 // Handle serves the topics that match pattern, an exact topic or a prefix
@@ -42,55 +54,11 @@ func HandleTopic(pattern string, create func() TopicChannel) {
 
 // Refuse returns an error for Join to return: the client gets an error reply
 // with this JSON object as its response, and nothing else happens.
-func Refuse(response string) error { return &refusal{response} }
+func Refuse(response string) error { return &refusal{"error", response} }
 
-type refusal struct{ response string }
+type refusal struct{ status, response string }
 
-func (r *refusal) Error() string { return "join refused: " + r.response }
-
-// Socket is the handler's side of a client that joined. It is valid until the client
-// leaves or the process ends: keep it to push from other handlers.
-type Socket struct {
-	topic  string
-	member string // "" if the process has one only
-	replay bool
-}
-
-// Topic is the topic joined.
-func (s *Socket) Topic() string { return s.topic }
-
-// Member tells the members of a [TopicChannel] apart. It is the same after a crash.
-func (s *Socket) Member() string { return s.member }
-
-// Replay reports that the client joined earlier and does not know of this call of
-// Join: the process was restarted after a crash, or moved to a new version of the
-// plugin. Do not greet twice.
-func (s *Socket) Replay() bool { return s.replay }
-
-// Reply answers the message or join at hand, whoever's it is; status is "ok" or
-// "error" by convention. response is a JSON value; nil stands for {}. There is one
-// reply to a message; none is fine as well.
-func (s *Socket) Reply(status string, response []byte) {
-	if !replaying {
-		effect(record{kind: effectReply, name: status, payload: response})
-	}
-}
-
-// Push sends a message to this client alone. payload is a JSON object; nil
-// stands for {}, here and below.
-func (s *Socket) Push(event string, payload []byte) {
-	effect(record{kind: effectPush, name: event, payload: payload, detail: s.member})
-}
-
-// Broadcast sends a message to everybody on the topic, this client included.
-func (s *Socket) Broadcast(event string, payload []byte) {
-	effect(record{kind: effectBroadcast, name: event, payload: payload})
-}
-
-// BroadcastFrom sends a message to everybody on the topic but this client.
-func (s *Socket) BroadcastFrom(event string, payload []byte) {
-	effect(record{kind: effectBroadcastFrom, name: event, payload: payload, detail: s.member})
-}
+func (r *refusal) Error() string { return "refused: " + r.status + " " + r.response }
 
 type route struct {
 	pattern string
@@ -134,16 +102,21 @@ func openChannel(e record) error {
 	c := &channel{Channel: chosen.create()}
 	this.body = c
 	wantTerminate(c.Channel)
+	if o, ok := c.Channel.(OutHandler); ok {
+		for _, event := range o.Intercepts() {
+			effect(record{kind: effectIntercept, name: event})
+		}
+	}
 	return nil
 }
 
 func (c *channel) handle(e record) error {
 	switch e.kind {
 	case eventJoin:
-		err := c.join(Socket{e.name, e.detail, e.flags&flagReplay != 0}, e.payload)
+		err := c.join(Socket{e.name, e.detail, e.extra, e.flags&flagReplay != 0}, e.payload)
 		if r, ok := err.(*refusal); ok {
 			delete(c.members, e.detail)
-			effect(record{kind: effectReply, name: "error", payload: []byte(r.response)})
+			effect(record{kind: effectReply, name: r.status, payload: []byte(r.response)})
 			return nil
 		}
 		return err
@@ -162,6 +135,8 @@ func (c *channel) handle(e record) error {
 		return nil
 	case eventMembers:
 		return c.rejoin(e)
+	case eventOut:
+		return c.handleOut(e)
 	}
 	return handle(c.Channel, e)
 }

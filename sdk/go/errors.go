@@ -43,7 +43,7 @@ const (
 	ErrFull      Code = -10 // its mailbox is full
 	ErrLimit     Code = -11 // the plugin has as many processes, timers … as it may
 	ErrTaken     Code = -12 // another process has the name
-	ErrDenied    Code = -13 // a process of a plugin that this one does not depend on
+	ErrDenied    Code = -13 // a process of a plugin that this one does not depend on, or a topic not granted to it
 	ErrDeadlock  Code = -14 // it waits for this process, itself or by way of others
 	ErrTooLarge  Code = -15 // it has no room for the message
 )
@@ -60,7 +60,7 @@ var codeTexts = [...]string{
 	-ErrFull:      "its mailbox is full",
 	-ErrLimit:     "the plugin has as many processes, timers or names as it may",
 	-ErrTaken:     "the name is taken",
-	-ErrDenied:    "not a plugin that this one depends on",
+	-ErrDenied:    "not a plugin that this one depends on, or a topic that is not granted to it; see depends and grants in the server's config",
 	-ErrDeadlock:  "it waits for this process",
 	-ErrTooLarge:  "it has no room for the message",
 }
@@ -93,7 +93,9 @@ func (e errText) Error() string { return string(e) }
 var kindNames = map[kind]string{
 	effectReply: "reply", effectPush: "push", effectBroadcast: "broadcast", effectBroadcastFrom: "broadcast_from",
 	effectHandles: "handles", effectAnswer: "answer", effectStop: "stop", effectHibernate: "hibernate",
-	effectChild: "child", effectDepends: "depends", effectWants: "wants",
+	effectChild: "child", effectDepends: "depends", effectWants: "wants", effectIntercept: "intercept",
+	effectPublish: "publish", effectSubscribe: "subscribe", effectUnsubscribe: "unsubscribe",
+	effectDisconnect: "disconnect",
 	opLog: "log", opAbort: "abort", opTake: "take",
 	opSelf: "self", opSpawn: "spawn", opCall: "call", opRequest: "request", opAwait: "await", opCast: "cast",
 	opSend: "send", opSendAfter: "send_after", opCancel: "cancel", opSleep: "sleep", opMonitor: "monitor",

@@ -45,9 +45,14 @@ func receive(n uint32) int32 {
 	if !ok {
 		return 1
 	}
+	atHand.binary = e.flags&flagBinary != 0
+	if e.kind == eventMessage {
+		atHand.token = e.extra
+	}
 	if err := dispatch(e); err != nil {
 		abort(err.Error())
 	}
+	atHand.binary, atHand.token = false, ""
 	outgoing.wipe()
 	answers.wipe()
 	return 0

@@ -27,12 +27,13 @@ func Log(level, text string) { give(record{kind: opLog, name: level, payload: []
 // plugin is what the program consists of. It is complete when start is over,
 // and the same in every instance.
 var plugin struct {
-	onStart []func(config []byte) error
-	onStop  []func()
-	depends []string
-	routes  []route
-	tree    []Child
-	modules map[string]func() body
+	onStart   []func(config []byte) error
+	onStop    []func()
+	onConnect func(c *Conn) error
+	depends   []string
+	routes    []route
+	tree      []Child
+	modules   map[string]func() body
 }
 
 // this is the one process that the instance is, from its first event on.
@@ -78,6 +79,9 @@ func dispatch(e record) error {
 		}
 		reseed()
 		this.body, this.pid = create(), PID(e.detail)
+	case eventConnect:
+		reseed()
+		return connect(e)
 	case eventJoin, eventMembers:
 		if err := openChannel(e); err != nil {
 			return err
@@ -109,6 +113,9 @@ func start(config []byte) error {
 	}
 	if len(plugin.onStop) > 0 {
 		effect(record{kind: effectWants, name: "stop"})
+	}
+	if plugin.onConnect != nil {
+		effect(record{kind: effectWants, name: "connect"})
 	}
 	for _, c := range plugin.tree {
 		if err := c.declare(""); err != nil {

@@ -27,6 +27,9 @@ const (
 	eventLeave     kind = 0x00D
 	eventMembers   kind = 0x00E
 	eventStop      kind = 0x00F
+	eventConnect   kind = 0x010
+	eventOut       kind = 0x011
+	eventBroadcast kind = 0x012
 
 	effectReply         kind = 0x101
 	effectPush          kind = 0x102
@@ -39,6 +42,11 @@ const (
 	effectChild         kind = 0x10A
 	effectDepends       kind = 0x10B
 	effectWants         kind = 0x10C
+	effectIntercept     kind = 0x10D
+	effectPublish       kind = 0x10E
+	effectSubscribe     kind = 0x10F
+	effectUnsubscribe   kind = 0x110
+	effectDisconnect    kind = 0x111
 
 	opLog        kind = 0x201
 	opAbort      kind = 0x202
@@ -68,6 +76,7 @@ const (
 )
 
 const (
+	flagBinary  uint16 = 1 << 0
 	flagReplay  uint16 = 1 << 2
 	flagFailed  uint16 = 1 << 3
 	flagLink    uint16 = 1 << 4

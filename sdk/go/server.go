@@ -2,8 +2,8 @@ package rtd
 
 // Server is OTP's GenServer: a process that keeps a state and answers. What it takes beside
 // its Init it says by implementing any of [CallHandler], [CastHandler],
-// [InfoHandler], [DownHandler], [ExitHandler], [ReplyHandler] and [Terminator]. Methods
-// are called one at a time. An error is a crash, as a panic is.
+// [InfoHandler], [BroadcastHandler], [DownHandler], [ExitHandler], [ReplyHandler] and
+// [Terminator]. Methods are called one at a time. An error is a crash, as a panic is.
 type Server interface {
 	// Init takes what Spawn or the tree gives as arguments. They are valid
 	// until it returns.
@@ -61,6 +61,11 @@ type (
 		HandleInfo(message []byte) error
 	}
 
+	// BroadcastHandler takes what is sent to everybody on a topic after [Subscribe].
+	BroadcastHandler interface {
+		HandleBroadcast(topic, event string, payload []byte) error
+	}
+
 	// DownHandler is told that the process of a [Monitor] has ended.
 	DownHandler interface {
 		HandleDown(monitor Ref, p PID, reason string) error
@@ -111,6 +116,11 @@ func handle(of any, e record) error {
 			return h.HandleInfo(e.payload)
 		}
 		unheard("message", "HandleInfo([]byte) error")
+	case eventBroadcast:
+		if h, ok := of.(BroadcastHandler); ok {
+			return h.HandleBroadcast(e.detail, e.name, e.payload)
+		}
+		unheard("broadcast of a topic", "HandleBroadcast(string, string, []byte) error")
 	case eventDown:
 		if h, ok := of.(DownHandler); ok {
 			return h.HandleDown(Ref(e.name), PID(e.detail), string(e.payload))

@@ -3,7 +3,6 @@ package rtd
 import (
 	"strconv"
 	"time"
-	"unicode/utf8"
 )
 
 // Tree declares the processes that the plugin consists of. They are started in this order,
@@ -124,22 +123,6 @@ func (d Dynamic) declare(under string) error {
 	return nil
 }
 
-// object builds a JSON object that has no nested ones.
-type object struct{ members []byte }
-
-func (o *object) add(key, value string) {
-	if len(o.members) > 0 {
-		o.members = append(o.members, ',')
-	}
-	o.members = append(o.members, `"`+key+`":`+value...)
-}
-
-func (o *object) text(key, value string) {
-	if value != "" {
-		o.add(key, string(appendQuoted(nil, value)))
-	}
-}
-
 func (o *object) shutdown(d time.Duration) {
 	if d != 0 {
 		o.add("shutdown", milliseconds(d))
@@ -153,28 +136,4 @@ func (o *object) intensity(restarts, seconds int) {
 	if seconds != 0 {
 		o.add("max_seconds", strconv.Itoa(seconds))
 	}
-}
-
-func (o *object) String() string {
-	if len(o.members) == 0 {
-		return ""
-	}
-	return "{" + string(o.members) + "}"
-}
-
-// appendQuoted appends s as a JSON string.
-func appendQuoted(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			dst = append(dst, '\\', byte(r))
-		case r < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&0xf])
-		default:
-			dst = utf8.AppendRune(dst, r)
-		}
-	}
-	return append(dst, '"')
 }
