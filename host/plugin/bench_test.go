@@ -40,7 +40,7 @@ func BenchmarkCall(b *testing.B) {
 
 // BenchmarkHandle is what the one that is called does in [BenchmarkCall], alone.
 func BenchmarkHandle(b *testing.B) {
-	p, err := sandboxtest.Engine(b).Load(b.Context(), puppetWASM, sandbox.LoadOptions{Name: "p", Config: orders()})
+	p, err := sandboxtest.Engine(b).Load(b.Context(), puppetWASM, sandbox.LoadOptions{Name: "p", Config: orders(worker("a"))})
 	must(b, err)
 	defer p.Close()
 	i, err := p.Start("", nil)

@@ -29,7 +29,8 @@ type TopicChannel interface {
 }
 
 // OutHandler is a [Channel] that intercepts broadcasts of its topic: they go to HandleOut instead
-// of to the client.
+// of to the client. For a [TopicChannel] the Socket is not a member's, but one that stands for the
+// topic: broadcasts are of use there, or pushes to the Sockets of its members.
 type OutHandler interface {
 	// Intercepts lists the events. It is asked once, before Join.
 	Intercepts() []string
@@ -76,7 +77,7 @@ func (r route) matches(topic string) bool {
 // channel is the process of a Channel.
 type channel struct {
 	Channel
-	only    Socket             // of a process that has one
+	only    Socket             // of a process that has one; else it stands for the topic
 	members map[string]*Socket // of the others
 }
 
@@ -99,7 +100,7 @@ func openChannel(e record) error {
 		}
 	}
 	reseed()
-	c := &channel{Channel: chosen.create()}
+	c := &channel{Channel: chosen.create(), only: Socket{topic: e.name}}
 	this.body = c
 	wantTerminate(c.Channel)
 	if o, ok := c.Channel.(OutHandler); ok {
@@ -136,7 +137,10 @@ func (c *channel) handle(e record) error {
 	case eventMembers:
 		return c.rejoin(e)
 	case eventOut:
-		return c.handleOut(e)
+		if o, ok := c.Channel.(OutHandler); ok {
+			return o.HandleOut(c.socket(e.detail), e.name, e.payload)
+		}
+		return nil
 	}
 	return handle(c.Channel, e)
 }
@@ -171,7 +175,7 @@ func (c *channel) rejoin(e record) error {
 			member = string(field)
 			continue
 		}
-		if err := c.join(Socket{e.name, member, true}, field); err != nil {
+		if err := c.join(Socket{topic: e.name, member: member, replay: true}, field); err != nil {
 			return err
 		}
 	}

@@ -29,8 +29,8 @@ func (s *Socket) Assigns() []byte { return []byte(s.assigns) }
 func (s *Socket) Replay() bool { return s.replay }
 
 // Reply answers the message or join at hand, whoever's it is. status is "ok" or
-// "error" by convention; to a join, any but "ok" refuses. There is one reply to a
-// message; none is fine as well.
+// "error" by convention. There is one reply to a message; none is fine as well. A join
+// is answered with "ok" here; [Refuse] is for the rest.
 func (s *Socket) Reply(status string, response []byte) { s.reply(0, status, response) }
 
 // ReplyBinary is [Socket.Reply] with bytes.
