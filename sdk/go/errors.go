@@ -96,7 +96,7 @@ var kindNames = map[kind]string{
 	effectChild: "child", effectDepends: "depends", effectWants: "wants", effectIntercept: "intercept",
 	effectPublish: "publish", effectSubscribe: "subscribe", effectUnsubscribe: "unsubscribe",
 	effectDisconnect: "disconnect",
-	opLog: "log", opAbort: "abort", opTake: "take",
+	opLog:            "log", opAbort: "abort", opTake: "take",
 	opSelf: "self", opSpawn: "spawn", opCall: "call", opRequest: "request", opAwait: "await", opCast: "cast",
 	opSend: "send", opSendAfter: "send_after", opCancel: "cancel", opSleep: "sleep", opMonitor: "monitor",
 	opDemonitor: "demonitor", opLink: "link", opUnlink: "unlink", opTrapExit: "trap_exit", opRegister: "register",

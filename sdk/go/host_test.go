@@ -27,7 +27,7 @@ func NewHost(t *testing.T) *Host {
 	savedOp, savedPlugin, savedThis := op, plugin, this
 	op = h.op
 	plugin.onStart, plugin.onStop, plugin.depends, plugin.routes, plugin.tree = nil, nil, nil, nil, nil
-	plugin.modules = nil
+	plugin.modules, plugin.onConnect = nil, nil
 	h.NewProcess()
 	t.Cleanup(func() { op, plugin, this = savedOp, savedPlugin, savedThis })
 	return h
@@ -89,7 +89,7 @@ func text(r record) string {
 	for _, flag := range []struct {
 		bit  uint16
 		name string
-	}{{flagLink, "link"}, {flagRequest, "request"}, {flagNotify, "notify"}} {
+	}{{flagBinary, "binary"}, {flagLink, "link"}, {flagRequest, "request"}, {flagNotify, "notify"}} {
 		if r.flags&flag.bit != 0 {
 			s += "+" + flag.name
 		}
@@ -143,6 +143,31 @@ func (h *Host) Join(topic, payload, member string) string {
 
 func (h *Host) Message(event, payload, member string) string {
 	return h.Event(record{kind: eventMessage, name: event, payload: []byte(payload), detail: member})
+}
+
+func (h *Host) JoinWithAssigns(topic, payload, member, assigns string) string {
+	return h.Event(record{eventJoin, 0, topic, []byte(payload), member, assigns})
+}
+
+func (h *Host) MessageToAnswer(event, payload, token string) string {
+	return h.Event(record{eventMessage, 1<<1, event, []byte(payload), "", token})
+}
+
+func (h *Host) BinaryMessage(event, payload string) string {
+	return h.Event(record{kind: eventMessage, flags: flagBinary, name: event, payload: []byte(payload)})
+}
+
+func (h *Host) Out(event, payload string) string {
+	return h.Event(record{kind: eventOut, name: event, payload: []byte(payload)})
+}
+
+func (h *Host) BroadcastOf(topic, event, payload string) string {
+	return h.Event(record{kind: eventBroadcast, name: event, payload: []byte(payload), detail: topic})
+}
+
+func (h *Host) Connect(mount, info string) string {
+	h.NewProcess()
+	return h.Event(record{kind: eventConnect, name: mount, payload: []byte(info)})
 }
 
 func (h *Host) Members(topic string, list ...string) string {

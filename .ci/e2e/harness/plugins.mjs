@@ -1,0 +1,16 @@
+// The servers that the tests use.
+
+import { serve } from "./server.mjs";
+
+/**
+ * A server with host/testdata/phx, which does at a client's bidding all that a Phoenix channel can. Its restart type is
+ * temporary unless said otherwise: so it behaves exactly as Phoenix.
+ */
+export function phoenix({ restart = "temporary", config = "" } = {}) {
+  return serve({ plugins: ["phx"], config: `[plugin.phx]\nrestart = ${JSON.stringify(restart)}\n${config}` });
+}
+
+/** A server with plugins/chat, as it is shipped. */
+export function chat() {
+  return serve({ plugins: ["chat"], config: `[plugin.chat.config]\ntoken = "demo"` });
+}

@@ -1,0 +1,69 @@
+package handshake
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Info is what a plugin's connect gets to know of a client; package abi has its contract.
+type Info struct {
+	Params map[string]any
+	Offer  Offer
+	Client Proxies // who tells the peer's address, and what it asked for
+}
+
+// JSON writes the payload of the event connect for a request. Bytes of headers and URL that are
+// no UTF-8 become replacement characters: it is valid whatever the client sent.
+func (i Info) JSON(r *http.Request) []byte {
+	peer := i.Client.Client(r)
+	scheme, host := i.Client.Scheme(r), i.Client.Host(r)
+	_, said, _ := net.SplitHostPort(host) // without a port it fails, and said is empty
+	number, _ := strconv.Atoi(port(said, scheme))
+	type object map[string]any
+	info := object{
+		"params":                i.Params,
+		"peer":                  object{"address": peer.Addr().String(), "port": peer.Port()},
+		"uri":                   object{"scheme": scheme, "host": hostname(host), "port": number, "path": r.URL.EscapedPath(), "query": r.URL.RawQuery},
+		"user_agent":            nil,
+		"x_headers":             headers(r.Header, "x-"),
+		"sec_websocket_headers": headers(r.Header, "sec-websocket-"),
+		"trace_context_headers": headers(r.Header, "traceparent", "tracestate"),
+		"auth_token":            i.Offer.Token,
+	}
+	if agent := r.Header.Values("User-Agent"); len(agent) > 0 {
+		info["user_agent"] = agent[0]
+	}
+	if offered := words(r.Header, "Sec-WebSocket-Protocol"); len(offered) > 0 {
+		// The token has a place of its own, and is not for every log.
+		hidden := info["sec_websocket_headers"].(map[string]string)
+		delete(hidden, "sec-websocket-protocol")
+		if i.Offer.Subprotocols != nil {
+			hidden["sec-websocket-protocol"] = strings.Join(i.Offer.Subprotocols, ", ")
+		}
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(info); err != nil {
+		panic(err) // there is nothing in it that JSON cannot say
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
+
+// headers returns those whose names, in lower case, begin with one of some prefixes.
+func headers(h http.Header, prefixes ...string) map[string]string {
+	found := map[string]string{}
+	for name, values := range h {
+		name = strings.ToLower(name)
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(name, prefix) {
+				found[name] = strings.Join(values, ", ")
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,80 @@
+package handshake
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Subprotocol is the one that rtd speaks.
+const Subprotocol = "phoenix"
+
+// tokenPrefix begins a subprotocol that is none, but carries a token: the only place for one in a browser's
+// handshake beside the URL. Whatever its name says, the alphabet is the standard one.
+const tokenPrefix = "base64url.bearer.phx."
+
+// Errors of [ParseOffer]. The answer to both is 403.
+var (
+	ErrToken       = errors.New("malformed auth token: it is not the base64 of text in UTF-8")
+	ErrSubprotocol = errors.New(`none of the subprotocols offered is "phoenix"`)
+)
+
+// Offer is what a client has said in Sec-WebSocket-Protocol.
+type Offer struct {
+	Token *string // nil if it sent none
+	// Subprotocols are those offered, without the token. If there are any, "phoenix"
+	// is one of them, and has to be chosen: browsers fail otherwise.
+	Subprotocols []string
+}
+
+// ParseOffer takes the token out of what a client offers. As in Phoenix, two tokens are none.
+func ParseOffer(h http.Header) (Offer, error) {
+	var o Offer
+	var tokens []string
+	for _, word := range words(h, "Sec-WebSocket-Protocol") {
+		if encoded, found := strings.CutPrefix(word, tokenPrefix); found {
+			tokens = append(tokens, encoded)
+		} else {
+			o.Subprotocols = append(o.Subprotocols, word)
+		}
+	}
+	if len(tokens) == 1 {
+		token, err := base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(tokens[0], "="))
+		// Decoders of base64 skip line breaks, which no header has.
+		if err != nil || !utf8.Valid(token) {
+			return Offer{}, ErrToken
+		}
+		text := string(token)
+		o.Token = &text
+	}
+	if len(o.Subprotocols)+max(0, len(tokens)-1) > 0 && !slices.Contains(o.Subprotocols, Subprotocol) {
+		return Offer{}, ErrSubprotocol
+	}
+	return o, nil
+}
+
+// Upgrades reports whether a request is a valid handshake of version 13 by RFC 6455, section 4.2.1.
+func Upgrades(r *http.Request) bool {
+	has := func(header, word string) bool {
+		return slices.ContainsFunc(words(r.Header, header), func(w string) bool { return strings.EqualFold(w, word) })
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key")))
+	return r.Method == http.MethodGet && r.ProtoAtLeast(1, 1) && has("Connection", "upgrade") && has("Upgrade", "websocket") &&
+		r.Header.Get("Sec-WebSocket-Version") == "13" && len(r.Header.Values("Sec-WebSocket-Key")) == 1 && err == nil && len(key) == 16
+}
+
+// words returns the entries of a header that is a list.
+func words(h http.Header, name string) []string {
+	var list []string
+	for _, line := range h.Values(name) {
+		for word := range strings.SplitSeq(line, ",") {
+			if word = strings.TrimSpace(word); word != "" {
+				list = append(list, word)
+			}
+		}
+	}
+	return list
+}
