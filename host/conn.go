@@ -134,7 +134,7 @@ func (c *conn) closeLocked(f closeFrame) {
 func (c *conn) startWriter() {
 	if !c.writing {
 		c.writing = true
-		c.server.running.Go(c.write)
+		c.server.writers.start(c.write)
 	}
 }
 

@@ -47,7 +47,8 @@ type Server struct {
 	listener net.Listener
 	conns    connSet
 	running  sync.WaitGroup // writers, and goroutines of Serve
-	ready    atomic.Bool    // the plugins that were there have been loaded
+	writers  writers
+	ready    atomic.Bool // the plugins that were there have been loaded
 	draining atomic.Bool
 	counts   counts
 }
@@ -80,6 +81,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{options: o, config: o.Config, log: o.Log, runtime: supervisor.New(supervisor.Options{}), refused: map[string]refusal{}}
 	s.tables.Store(o.Config)
+	s.writers = newWriters(&s.running)
 	var err error
 	if s.origins, err = newOrigins(s.config.Server.Origins); err != nil {
 		return nil, fmt.Errorf("read server.origins: %w", err)

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -25,12 +27,17 @@ type Config struct {
 	Log     Log     `toml:"log"`
 	Plugins Plugins `toml:"plugins"`
 
+	// Sockets holds the mounts by name: the [socket.NAME] tables of the file, completed with the defaults. A
+	// file without any has one, called "socket", of all plugins.
+	Sockets map[string]Socket `toml:"socket"`
+
 	// Tables holds the [plugin.NAME] tables of the file, completed with the defaults. Ask with [Config.Plugin],
 	// which also answers for plugins without a table.
 	Tables map[string]Plugin `toml:"plugin"`
 }
 
-// Server says where rtd listens and what a connection may do. Limits hold per connection.
+// Server says where rtd listens and what a connection may do. Limits hold per connection, but for those of
+// the number of connections.
 type Server struct {
 	// Listen is the address as host:port. Without host it is all interfaces; port 0 picks a free one.
 	Listen string `toml:"listen" check:"listen"`
@@ -47,7 +54,7 @@ type Server struct {
 	TrustedProxies []string `toml:"trusted_proxies" check:"proxy"`
 
 	// MaxFrame is the size in bytes of the largest frame accepted from a client.
-	MaxFrame int `toml:"max_frame" range:"1024..16777216"`
+	MaxFrame int `toml:"max_frame" range:"1024..268435456"`
 
 	// IdleTimeout is how long a connection may send nothing before it is closed.
 	IdleTimeout time.Duration `toml:"idle_timeout" range:"1s..24h"`
@@ -61,6 +68,43 @@ type Server struct {
 
 	// MaxJoins is how many topics one socket may have joined at a time.
 	MaxJoins int `toml:"max_joins" range:"1..1000000"`
+
+	// MaxRate is how many messages a connection may send in a second before it is closed.
+	MaxRate int `toml:"max_rate" range:"1..100000000"`
+
+	// MaxConnections is how many connections there may be, MaxPerAddress how many of them from one address:
+	// behind trusted proxies the one that they forward, of IPv6 the network of 64 bits. Those that are about to
+	// connect count.
+	MaxConnections int `toml:"max_connections" range:"1..100000000"`
+	MaxPerAddress  int `toml:"max_per_address" range:"1..100000000"`
+
+	// A shutdown closes DrainBatch connections at a time, and waits DrainInterval in between, as far as Grace
+	// allows: if it does not, batches are larger.
+	DrainBatch    int           `toml:"drain_batch" range:"1..100000000"`
+	DrainInterval time.Duration `toml:"drain_interval" range:"0s..10m"`
+}
+
+// Socket is a mount: a path where clients connect.
+type Socket struct {
+	// Path is where; clients add "/websocket". A part such as ":id" matches anything that has no slash,
+	// and is told to the plugin that is asked about the client. Default: "/" and the name of the table.
+	Path string `toml:"path" check:"path"`
+
+	// Plugins are those whose topics can be joined. None: all.
+	Plugins []string `toml:"plugins" check:"plugin"`
+
+	// Origins are as those of [Server]. None: the same as there.
+	Origins []string `toml:"origins" check:"origin"`
+
+	// Connect names the plugin that is asked whether a client may connect. "": the one of Plugins that wants to be.
+	Connect string `toml:"connect" check:"plugin?"`
+
+	// ConnectTimeout is how long it may take to answer, and MaxConnecting how many clients may wait for that.
+	ConnectTimeout time.Duration `toml:"connect_timeout" range:"1ms..10m"`
+	MaxConnecting  int           `toml:"max_connecting" range:"1..1000000"`
+
+	// AuthToken takes a token out of the subprotocols that clients offer, which are ignored otherwise.
+	AuthToken bool `toml:"auth_token"`
 }
 
 // Log says what is logged and how.
@@ -150,10 +194,27 @@ func Default() *Config {
 			MaxOutboxMessages: 4096,
 			MaxOutboxBytes:    1 << 20,
 			MaxJoins:          100,
+			MaxRate:           100_000,
+			MaxConnections:    1_000_000,
+			MaxPerAddress:     100_000,
+			DrainBatch:        10_000,
+			DrainInterval:     2 * time.Second,
 		},
 		Log:     Log{Level: "info", Format: "text"},
 		Plugins: Plugins{Dir: "plugins", Build: true},
+		Sockets: map[string]Socket{"socket": defaultSocket("socket")},
 		Tables:  map[string]Plugin{},
+	}
+}
+
+func defaultSocket(name string) Socket {
+	return Socket{
+		Path:           "/" + name,
+		Plugins:        []string{},
+		Origins:        []string{},
+		ConnectTimeout: 10 * time.Second,
+		MaxConnecting:  1000,
+		AuthToken:      true,
 	}
 }
 
@@ -207,13 +268,14 @@ func (c *Config) Plugin(name string) Plugin {
 }
 
 // NeedsRestart returns the dotted keys outside of the plugin tables whose values differ in next, in the order
-// of the file: a running rtd takes over the plugin tables of next and nothing else.
+// of the file: a running rtd takes over the plugin tables of next and nothing else. Of sockets it
+// names the tables.
 func (c *Config) NeedsRestart(next *Config) []string {
 	var keys []string
 	was, is := reflect.ValueOf(*c), reflect.ValueOf(*next)
 	for table := range was.NumField() {
 		if was.Field(table).Kind() != reflect.Struct {
-			continue // the plugin tables
+			continue // tables with names
 		}
 		for i, field := range reflect.VisibleFields(was.Field(table).Type()) {
 			before, after := was.Field(table).Field(i), is.Field(table).Field(i)
@@ -223,6 +285,13 @@ func (c *Config) NeedsRestart(next *Config) []string {
 			if !reflect.DeepEqual(before.Interface(), after.Interface()) {
 				keys = append(keys, keyOf(was.Type().Field(table))+"."+keyOf(field))
 			}
+		}
+	}
+	names := maps.Clone(c.Sockets)
+	maps.Copy(names, next.Sockets)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !reflect.DeepEqual(c.Sockets[name], next.Sockets[name]) {
+			keys = append(keys, "socket."+name)
 		}
 	}
 	return keys

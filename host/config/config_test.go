@@ -41,7 +41,7 @@ func TestShippedFileHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, of := range []any{config.Server{}, config.Log{}, config.Plugins{}, config.Plugin{}} {
+	for _, of := range []any{config.Server{}, config.Log{}, config.Socket{}, config.Plugins{}, config.Plugin{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {
 			key := field.Tag.Get("toml")
 			line := regexp.MustCompile(`(?m)^` + key + ` += |^\[plugin\.chat\.` + key + `\]`)
@@ -102,9 +102,9 @@ func TestProblems(t *testing.T) {
 		{"list of tables", "\n[[log]]", "f:2: log: is a table; expected a table such as [log]"},
 		{"string", "[server]\nlisten = 4000", "f:2: server.listen: is 4000; expected a string"},
 		{"bool", "[plugins]\nbuild = 'yes'", `f:2: plugins.build: is "yes"; expected true or false`},
-		{"number", "[server]\nmax_frame = '64k'", `f:2: server.max_frame: is "64k"; expected a whole number from 1024 to 16777216`},
-		{"float", "[server]\nmax_frame = 65536.0", `f:2: server.max_frame: is 65536; expected a whole number from 1024 to 16777216`},
-		{"low", "[server]\nmax_frame = 1023", `f:2: server.max_frame: is 1023; expected a whole number from 1024 to 16777216`},
+		{"number", "[server]\nmax_frame = '64k'", `f:2: server.max_frame: is "64k"; expected a whole number from 1024 to 268435456`},
+		{"float", "[server]\nmax_frame = 65536.0", `f:2: server.max_frame: is 65536; expected a whole number from 1024 to 268435456`},
+		{"low", "[server]\nmax_frame = 1023", `f:2: server.max_frame: is 1023; expected a whole number from 1024 to 268435456`},
 		{"memory", "[plugin.a]\nmemory = 4294967297", `f:2: plugin.a.memory: is 4294967297; expected a whole number from 65536 to 4294967296`},
 		{"duration", "[server]\ngrace = 10", `f:2: server.grace: is 10; expected a string such as "5s"`},
 		{"duration text", "[server]\ngrace = 'soon'", `f:2: server.grace: is "soon"; expected a string such as "5s", from "0s" to "10m"`},
@@ -128,6 +128,17 @@ func TestProblems(t *testing.T) {
 		{"empty folder", "plugins.dir = ''", "f:1: plugins.dir: is empty; expected a folder"},
 		{"after many lines", "# [x]\n[log] # level = 3\nformat = '''\ntext'''\nlevel = \"\"\"\n[server]\nlisten = 1\\\n \"\"\"\n[server]\nlisten = 1",
 			"f:5: log.level: is \"[server]\\nlisten = 1\"; expected one of debug, info, warn, error\nf:10: server.listen: is 1; expected a string"},
+		{"socket key", "[socket.a]\nplugin = ['a']", "f:2: socket.a.plugin: unknown key; did you mean plugins?"},
+		{"key of a socket", "[server]\nauth_token = true", "f:2: server.auth_token: unknown key; did you mean auth_token in [socket.NAME]?"},
+		{"socket name", "[socket.Admin]\npath = '/x'", "f:1: socket.Admin: bad name of a socket; expected 1 to 64 of a-z, 0-9, _ and -"},
+		{"no socket tables", "socket = '/x'", `f:1: socket: is "/x"; expected tables with a name, such as [socket.admin]`},
+		{"relative path", "[socket.a]\npath = 'x'", `f:2: socket.a.path: is "x"; expected a path such as "/socket" or "/tenant/:id/socket", at most 255 bytes`},
+		{"nameless param", "[socket.a]\npath = '/x/:/y'", `f:2: socket.a.path: is "/x/:/y"; expected a path such as "/socket" or "/tenant/:id/socket", at most 255 bytes`},
+		{"param vsn", "[socket.a]\npath = '/x/:vsn'", `f:2: socket.a.path: is "/x/:vsn"; expected a path such as "/socket" or "/tenant/:id/socket", at most 255 bytes`},
+		{"slash at the end", "[socket.a]\npath = '/x/'", `f:2: socket.a.path: is "/x/"; expected a path such as "/socket" or "/tenant/:id/socket", at most 255 bytes`},
+		{"same path", "[socket.a]\npath = '/x/:id'\n[socket.b]\npath = '/x/:name'", "f:4: socket.b.path: matches the same as the path of [socket.a]; expected another one"},
+		{"socket origins", "[socket.a]\norigins = ['*', 'a.b']", `f:2: socket.a.origins: has "*" beside other entries; expected "*" alone, which is any origin`},
+		{"connect", "[socket.a]\nconnect = 'a/b'", `f:2: socket.a.connect: has "a/b"; expected the name of a plugin such as "accounts"`},
 		{"all of them, in order", "[plugins]\nbuild = 1\ndirs = 'x'\n[server]\nmax_joins = 0\n[log]\nlevel = 1",
 			"f:2: plugins.build: is 1; expected true or false\nf:3: plugins.dirs: unknown key; did you mean dir?\n" +
 				"f:5: server.max_joins: is 0; expected a whole number from 1 to 1000000\nf:7: log.level: is 1; expected a string"},
@@ -141,6 +152,30 @@ func TestProblems(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", err, test.want)
 			}
 		})
+	}
+}
+
+// Mounts that are written replace the one that there is by default.
+func TestSockets(t *testing.T) {
+	if got := config.Default().Sockets; len(got) != 1 || got["socket"].Path != "/socket" || !got["socket"].AuthToken {
+		t.Errorf("by default: %+v", got)
+	}
+	got := parse(t, `
+[socket.admin]
+plugins = ["office"]
+origins = ["*"]
+connect = "accounts"
+connect_timeout = "250ms"
+[socket.tenants]
+path = "/tenant/:id/socket"
+auth_token = false
+`).Sockets
+	admin, tenants := config.Default().Sockets["socket"], config.Default().Sockets["socket"]
+	admin.Path, admin.Plugins, admin.Origins = "/admin", []string{"office"}, []string{"*"}
+	admin.Connect, admin.ConnectTimeout = "accounts", 250*time.Millisecond
+	tenants.Path, tenants.AuthToken = "/tenant/:id/socket", false
+	if want := map[string]config.Socket{"admin": admin, "tenants": tenants}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 
@@ -198,8 +233,8 @@ name = "two"
 
 func TestNeedsRestart(t *testing.T) {
 	old := parse(t, "[plugin.a]\nmailbox = 1")
-	next := parse(t, "[server]\norigins = ['*']\nmax_frame = 2097152\n[plugins]\nbuild = false\n[plugin.a]\nmailbox = 2\n[plugin.b]")
-	want := []string{"server.origins", "server.max_frame", "plugins.build"}
+	next := parse(t, "[server]\norigins = ['*']\nmax_frame = 2097152\n[plugins]\nbuild = false\n[plugin.a]\nmailbox = 2\n[plugin.b]\n[socket.a]")
+	want := []string{"server.origins", "server.max_frame", "plugins.build", "socket.a", "socket.socket"}
 	if got := old.NeedsRestart(next); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -22,6 +22,9 @@
 // values that decode themselves; a value that always refuses makes it tell. A scanner of our own would have to know
 // multi-line strings, quoted keys and inline tables just as well. For a list that spans lines it is the first.
 //
+// Why do [socket.NAME] tables replace the default mount, and not add to it? Who writes mounts wants to know all paths
+// that are open from reading the file.
+//
 // Why does a reload take over plugin tables only? They belong to plugins, which can be replaced while rtd runs.
 // A new listen address or frame limit would hold for some connections and not for others; [Config.NeedsRestart]
 // names such keys, so that the log can say so instead.

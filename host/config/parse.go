@@ -19,8 +19,8 @@ import (
 // maxDepth bounds the nesting of a plugin's free table.
 const maxDepth = 64
 
-// pluginName is what a plugin may be called: its file is NAME.wasm, its table [plugin.NAME].
-var pluginName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+// tableName is what a plugin or a mount may be called: the file of a plugin is NAME.wasm, its table [plugin.NAME].
+var tableName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
 // Parse reads data as a configuration file called file (used in messages only). What the file does not say has
 // its default. The error joins a [Problem] for each thing that is wrong, ordered by line; a file that is not
@@ -146,6 +146,18 @@ func (p *parser) value(path toml.Key, value any, into reflect.Value, tags reflec
 		for name, table := range tables {
 			(*target)[name] = p.plugin(append(slices.Clip(path), name), name, table)
 		}
+	case *map[string]Socket:
+		tables, ok := value.(map[string]any)
+		if !ok {
+			wrong("tables with a name, such as [socket.admin]")
+			return
+		}
+		if len(tables) > 0 {
+			*target = map[string]Socket{} // in place of the default one
+		}
+		for name, table := range tables {
+			(*target)[name] = p.socket(append(slices.Clip(path), name), name, table)
+		}
 	case *map[string]any:
 		table, ok := value.(map[string]any)
 		if !ok {
@@ -167,11 +179,20 @@ func (p *parser) value(path toml.Key, value any, into reflect.Value, tags reflec
 
 func (p *parser) plugin(path toml.Key, name string, value any) Plugin {
 	plugin := defaultPlugin()
-	if !pluginName.MatchString(name) {
+	if !tableName.MatchString(name) {
 		p.problem(path, "bad plugin name; expected 1 to 64 of a-z, 0-9, _ and -, as in the name of its file")
 	}
 	p.value(path, value, reflect.ValueOf(&plugin).Elem(), "")
 	return plugin
+}
+
+func (p *parser) socket(path toml.Key, name string, value any) Socket {
+	socket := defaultSocket(name)
+	if !tableName.MatchString(name) {
+		p.problem(path, "bad name of a socket; expected 1 to 64 of a-z, 0-9, _ and -")
+	}
+	p.value(path, value, reflect.ValueOf(&socket).Elem(), "")
+	return socket
 }
 
 // text checks a string, or each string of a list, by its tags.
@@ -194,8 +215,25 @@ func (p *parser) together(c *Config) {
 	if c.Server.TLSKey != "" && c.Server.TLSCert == "" {
 		p.problem(toml.Key{"server", "tls_key"}, "is set without tls_cert; expected both or neither")
 	}
-	if slices.Contains(c.Server.Origins, "*") && len(c.Server.Origins) > 1 {
-		p.problem(toml.Key{"server", "origins"}, `has "*" beside other entries; expected "*" alone, which is any origin`)
+	p.origins(toml.Key{"server", "origins"}, c.Server.Origins)
+	names := slices.Sorted(maps.Keys(c.Sockets))
+	paths := map[string]string{} // whose is a path
+	for _, name := range names {
+		p.origins(toml.Key{"socket", name, "origins"}, c.Sockets[name].Origins)
+		path := anyParam.ReplaceAllString(c.Sockets[name].Path, ":")
+		if other, taken := paths[path]; taken {
+			p.problem(toml.Key{"socket", name, "path"}, "matches the same as the path of [socket.%s]; expected another one", other)
+		}
+		paths[path] = name
+	}
+}
+
+// anyParam finds what the paths of two mounts may differ in and still match the same.
+var anyParam = regexp.MustCompile(`:[^/]+`)
+
+func (p *parser) origins(path toml.Key, list []string) {
+	if slices.Contains(list, "*") && len(list) > 1 {
+		p.problem(path, `has "*" beside other entries; expected "*" alone, which is any origin`)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,9 @@ import (
 
 // maxTopic is the length in bytes of the longest topic pattern.
 const maxTopic = 255
+
+// maxPath is the length in bytes of the longest path of a mount.
+const maxPath = 255
 
 // checks are the rules that a check tag names. The error says what is wrong and what was expected.
 var checks = map[string]func(string) error{
@@ -32,13 +36,32 @@ var checks = map[string]func(string) error{
 		_, err := ParseOrigin(s)
 		return err
 	},
-	"plugin": func(name string) error {
-		if name == "" || strings.ContainsAny(name, "/\\ ") {
-			return fmt.Errorf(`has %.80q; expected the name of a plugin such as "accounts"`, name)
+	"plugin": checkPlugin,
+	"plugin?": func(name string) error {
+		if name == "" {
+			return nil
 		}
-		return nil
+		return checkPlugin(name)
 	},
+	"path":  checkPath,
 	"proxy": func(s string) error { _, err := ParseProxy(s); return err },
+}
+
+func checkPlugin(name string) error {
+	if name == "" || strings.ContainsAny(name, "/\\ ") {
+		return fmt.Errorf(`has %.80q; expected the name of a plugin such as "accounts"`, name)
+	}
+	return nil
+}
+
+// socketPath is one or more parts, each plain text, or a colon and a name. A single slash is none.
+var socketPath = regexp.MustCompile(`^(/|(/([A-Za-z0-9._~-]+|:[A-Za-z_][A-Za-z0-9_]*))+)$`)
+
+func checkPath(path string) error {
+	if len(path) > maxPath || !socketPath.MatchString(path) || strings.Contains(path+"/", "/:vsn/") {
+		return fmt.Errorf(`is %.80q; expected a path such as "/socket" or "/tenant/:id/socket", at most %d bytes`, path, maxPath)
+	}
+	return nil
 }
 
 func checkListen(address string) error {
@@ -156,7 +179,7 @@ func suggest(path []string, key string, fields []reflect.StructField) string {
 	for _, table := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
 		name, of := "["+keyOf(table)+"]", table.Type
 		if of.Kind() == reflect.Map {
-			name, of = "[plugin.NAME]", of.Elem()
+			name, of = "["+keyOf(table)+".NAME]", of.Elem()
 		}
 		for _, field := range reflect.VisibleFields(of) {
 			if keyOf(field) == key {

@@ -11,16 +11,16 @@ import (
 
 // Info is what a plugin's connect gets to know of a client; package abi has its contract.
 type Info struct {
-	Params map[string]any
-	Offer  Offer
-	Client Proxies // who tells the peer's address, and what it asked for
+	Params  map[string]any
+	Offer   Offer
+	Proxies Proxies // who may say what the client's address is, and what it asked for
 }
 
 // JSON writes the payload of the event connect for a request. Bytes of headers and URL that are
 // no UTF-8 become replacement characters: it is valid whatever the client sent.
 func (i Info) JSON(r *http.Request) []byte {
-	peer := i.Client.Client(r)
-	scheme, host := i.Client.Scheme(r), i.Client.Host(r)
+	peer := i.Proxies.Client(r)
+	scheme, host := i.Proxies.Scheme(r), i.Proxies.Host(r)
 	_, said, _ := net.SplitHostPort(host) // without a port it fails, and said is empty
 	number, _ := strconv.Atoi(port(said, scheme))
 	type object map[string]any
@@ -29,9 +29,9 @@ func (i Info) JSON(r *http.Request) []byte {
 		"peer":                  object{"address": peer.Addr().String(), "port": peer.Port()},
 		"uri":                   object{"scheme": scheme, "host": hostname(host), "port": number, "path": r.URL.EscapedPath(), "query": r.URL.RawQuery},
 		"user_agent":            nil,
-		"x_headers":             headers(r.Header, "x-"),
-		"sec_websocket_headers": headers(r.Header, "sec-websocket-"),
-		"trace_context_headers": headers(r.Header, "traceparent", "tracestate"),
+		"x_headers":             headers(r.Header, func(name string) bool { return strings.HasPrefix(name, "x-") }),
+		"sec_websocket_headers": headers(r.Header, func(name string) bool { return strings.HasPrefix(name, "sec-websocket-") }),
+		"trace_context_headers": headers(r.Header, func(name string) bool { return name == "traceparent" || name == "tracestate" }),
 		"auth_token":            i.Offer.Token,
 	}
 	if agent := r.Header.Values("User-Agent"); len(agent) > 0 {
@@ -54,15 +54,12 @@ func (i Info) JSON(r *http.Request) []byte {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
-// headers returns those whose names, in lower case, begin with one of some prefixes.
-func headers(h http.Header, prefixes ...string) map[string]string {
+// headers returns those whose names, in lower case, match.
+func headers(h http.Header, match func(name string) bool) map[string]string {
 	found := map[string]string{}
 	for name, values := range h {
-		name = strings.ToLower(name)
-		for _, prefix := range prefixes {
-			if strings.HasPrefix(name, prefix) {
-				found[name] = strings.Join(values, ", ")
-			}
+		if name = strings.ToLower(name); match(name) {
+			found[name] = strings.Join(values, ", ")
 		}
 	}
 	return found

@@ -42,8 +42,7 @@ func ParseOffer(h http.Header) (Offer, error) {
 		}
 	}
 	if len(tokens) == 1 {
-		token, err := base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(tokens[0], "="))
-		// Decoders of base64 skip line breaks, which no header has.
+		token, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(tokens[0], "="))
 		if err != nil || !utf8.Valid(token) {
 			return Offer{}, ErrToken
 		}

@@ -158,5 +158,11 @@ func unescape(s string) string {
 
 // digit returns the value of a hexadecimal digit, or -1.
 func digit(c byte) int {
-	return strings.IndexByte("0123456789abcdef", c|0x20)
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return int(c|0x20-'a') + 10
+	}
+	return -1
 }

@@ -150,7 +150,7 @@ func (h *Host) JoinWithAssigns(topic, payload, member, assigns string) string {
 }
 
 func (h *Host) MessageToAnswer(event, payload, token string) string {
-	return h.Event(record{eventMessage, 1<<1, event, []byte(payload), "", token})
+	return h.Event(record{eventMessage, 1 << 1, event, []byte(payload), "", token})
 }
 
 func (h *Host) BinaryMessage(event, payload string) string {
