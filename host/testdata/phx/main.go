@@ -73,19 +73,24 @@ func reply(s *rtd.Socket, status string, payload []byte) {
 // Interceptor gets the broadcasts of some events before its client does.
 type Interceptor struct{ Room }
 
-func (*Interceptor) Intercepts() []string { return []string{"secret", "news", "fatal"} }
+func (*Interceptor) Intercepts() []string { return []string{"intercepted", "secret", "fatal"} }
 
 func (*Interceptor) HandleOut(s *rtd.Socket, event string, payload []byte) error {
 	switch {
 	case event == "secret":
-		return nil // for nobody
+		return nil // nobody gets it
 	case event == "fatal":
 		return errors.New("told to fail in HandleOut")
 	case rtd.IsBinary():
 		s.PushBinary(event, append([]byte("out:"), payload...))
-	default:
-		s.Push(event, toJSON(map[string]any{"out": json.RawMessage(payload), "assigns": assignsOf(s)}))
+		return nil
 	}
+	message := map[string]json.RawMessage{}
+	if err := json.Unmarshal(payload, &message); err != nil {
+		return err
+	}
+	message["out"] = assignsOf(s)
+	s.Push(event, toJSON(message))
 	return nil
 }
 

@@ -211,22 +211,29 @@ func answer(s *rtd.Socket, err error) error {
 	return nil
 }
 
-// binary sends the payload's bytes, or those of the text in its data.
+// binary sends the payload's bytes, or of text as many as it says: 0, 1, 2 …
 func (r *Room) binary(s *rtd.Socket, order string, payload []byte) error {
+	event := "bytes"
 	if !rtd.IsBinary() {
-		var p struct{ Data string }
+		var p struct {
+			Event string
+			Size  int
+		}
 		if err := json.Unmarshal(payload, &p); err != nil {
 			return errors.New(order + ": " + err.Error())
 		}
-		payload = []byte(p.Data)
+		event, payload = cmp.Or(p.Event, event), make([]byte, p.Size)
+		for i := range payload {
+			payload[i] = byte(i)
+		}
 	}
 	switch order {
 	case "push_binary":
-		s.PushBinary("bytes", payload)
+		s.PushBinary(event, payload)
 	case "broadcast_binary":
-		s.BroadcastBinary("bytes", payload)
+		s.BroadcastBinary(event, payload)
 	case "broadcast_from_binary":
-		s.BroadcastFromBinary("bytes", payload)
+		s.BroadcastFromBinary(event, payload)
 	case "reply_binary":
 		s.ReplyBinary("ok", payload)
 		return nil
@@ -248,6 +255,7 @@ func (r *Room) HandleInfo(timer []byte) error {
 		return err
 	}
 	r.later[n]()
+	r.later[n] = nil
 	return nil
 }
 
