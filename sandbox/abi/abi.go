@@ -95,6 +95,12 @@ const (
 	OpInfo       Kind = 0x217 // what the host knows of a process
 	OpChildren   Kind = 0x218 // the processes under a dynamic supervisor
 	OpStopChild  Kind = 0x219 // end one of them for good
+
+	OpTrack         Kind = 0x21A // be present in a topic under a key
+	OpUpdate        Kind = 0x21B // with other meta data
+	OpUntrack       Kind = 0x21C // no longer
+	OpPresences     Kind = 0x21D // who is present in a topic
+	OpPresenceCount Kind = 0x21E // how many are
 )
 
 var kindNames = map[Kind]string{
@@ -158,6 +164,11 @@ var kindNames = map[Kind]string{
 	OpInfo:              "process_info",
 	OpChildren:          "children",
 	OpStopChild:         "stop_child",
+	OpTrack:             "track",
+	OpUpdate:            "update",
+	OpUntrack:           "untrack",
+	OpPresences:         "presences",
+	OpPresenceCount:     "presence_count",
 }
 
 // String returns the kind's name as in the package's table, or its number.

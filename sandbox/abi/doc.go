@@ -119,6 +119,11 @@
 //	0x217   process_info    process, self                                               JSON
 //	0x218   children        supervisor                                                  pids (2)
 //	0x219   stop_child      pid
+//	0x21A   track           key             meta (JSON)     topic (10)                  phx_ref
+//	0x21B   update          key             meta (JSON)     topic (10)                  phx_ref
+//	0x21C   untrack         key                             topic (10)
+//	0x21D   presences       topic (10)                                                  JSON
+//	0x21E   presence_count  topic (10)                                                  keys, metas (2)
 //
 // (1) With the flag Request, extra is the token of the first question, which is
 // the arguments. (2) A list of fields: length, bytes, length, bytes …; of members
@@ -127,7 +132,7 @@
 // connect, in start. (6) Extra is the assigns that connect gave. (7) With WantsReply, extra is a
 // token with which the message may be answered later. (8) See Connecting. (9) Empty
 // in the event that is answered, else the token of an earlier message; in a reply
-// to connect the socket id.
+// to connect the socket id. (10) Empty for the handler's own.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. What its memory and
@@ -190,6 +195,14 @@
 // response is the socket's assigns, which every join gets, its token the socket's id. Any
 // other status refuses: with HTTP status 403, or the number that the status is, from
 // 400 to 599. No reply accepts, without assigns.
+//
+// # Presence
+//
+// A process tracks itself in a topic under a key, such as a user's id, with meta data: a JSON object. The
+// members of the topic get the differences as broadcasts presence_diff; presences
+// is what presence_state has to be. The host untracks a process when it ends, for whatever reason, and a
+// channel handler that is restarted in place stays present if it tracks itself again when its
+// join is replayed.
 //
 // # Broadcasts
 //
