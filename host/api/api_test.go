@@ -1,0 +1,161 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"rtd/host/api"
+)
+
+type backend struct {
+	published []string
+	unready   bool
+}
+
+func (b *backend) Publish(topic, event string, payload []byte, _ bool) {
+	b.published = append(b.published, fmt.Sprintf("%s %s %s", topic, event, payload))
+}
+
+func (b *backend) Topics(prefix, after string, limit int) []api.Topic {
+	return []api.Topic{{Topic: fmt.Sprintf("%s after %s", prefix, after), Members: limit}}
+}
+func (b *backend) Presences(topic string) []byte { return []byte(`{"` + topic + `":{"metas":[]}}`) }
+func (b *backend) Disconnect(id string) int      { return len(id) }
+func (b *backend) Ready() bool                   { return !b.unready }
+
+// cases are requests and what they are answered. Those with a status that
+// openapi.json lists hold it to the truth.
+var cases = []struct {
+	method, path, body string
+	status             int
+	answer             string
+}{
+	{"POST", "/api/broadcast", `{"topic":"room:1","event":"e","payload":{"n":12345678901234567890}}`, 200, `{"sent":1}`},
+	{"POST", "/api/broadcast", `{"topic":"room:1","event":"e"}`, 200, `{"sent":1}`},
+	{"POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"b","event":"f"}]}`, 200, `{"sent":2}`},
+	{"POST", "/api/broadcast", `{"messages":[]}`, 200, `{"sent":0}`},
+	{"POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"","event":"f"}]}`, 422, "message 1: topic"},
+	{"POST", "/api/broadcast", `{"topic":"a","event":"e","messages":[]}`, 422, "not both"},
+	{"POST", "/api/broadcast", `{"topic":"a"}`, 422, "event"},
+	{"POST", "/api/broadcast", `{"topic":"a","event":"e","payload":[1]}`, 422, "no JSON object"},
+	{"POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"a","event":"e"},{"topic":"a","event":"e"}]}`, 413, "at most 2"},
+	{"POST", "/api/broadcast", `{"topic":"a","event":"` + strings.Repeat("x", 1000) + `"}`, 413, "1000 bytes"},
+	{"POST", "/api/broadcast", `{"topic":`, 400, "unexpected EOF"},
+	{"POST", "/api/broadcast", `{"tpic":"a"}`, 400, "unknown field"},
+	{"POST", "/api/broadcast", `{"topic":"a","event":"e"} {}`, 400, "more than one"},
+	{"GET", "/api/topics?prefix=room:&after=room:1&limit=7", "", 200, `{"topics":[{"topic":"room: after room:1","members":7}]}`},
+	{"GET", "/api/topics", "", 200, `"members":100`},
+	{"GET", "/api/topics?limit=0", "", 422, "want 1 to 1000"},
+	{"GET", "/api/presence?topic=room:1", "", 200, `{"presences":{"room:1":{"metas":[]}}}`},
+	{"GET", "/api/presence", "", 422, "topic is missing"},
+	{"POST", "/api/disconnect", `{"id":"users:7"}`, 200, `{"disconnected":7}`},
+	{"POST", "/api/disconnect", `{}`, 422, "id is missing"},
+	{"POST", "/api/disconnect", `nonsense`, 400, "invalid character"},
+	{"POST", "/api/disconnect", `{"id":"` + strings.Repeat("x", 1000) + `"}`, 413, "1000 bytes"},
+	{"GET", "/api/health", "", 200, `{"ready":true}`},
+	{"GET", "/api/openapi.json", "", 200, `"openapi"`},
+	{"GET", "/api/broadcast", "", 405, ""},
+	{"GET", "/api/nothing", "", 404, ""},
+}
+
+func request(b *backend, key, method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	if key != "" {
+		r.Header.Set("Authorization", key)
+	}
+	w := httptest.NewRecorder()
+	api.New(b, api.Options{Keys: []string{"old", "secret"}, MaxBody: 1000, MaxBatch: 2}).ServeHTTP(w, r)
+	return w
+}
+
+func TestAnswers(t *testing.T) {
+	for _, c := range cases {
+		w := request(&backend{}, "Bearer secret", c.method, c.path, c.body)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.answer) {
+			t.Errorf("%s %s %.60s: %d %s, want %d %s", c.method, c.path, c.body, w.Code, w.Body, c.status, c.answer)
+		}
+	}
+}
+
+func TestPayloadsAreNotReencoded(t *testing.T) {
+	b := &backend{}
+	request(b, "bearer old", "POST", "/api/broadcast", `{"topic":"t","event":"e","payload":{"n":12345678901234567890, "a":1e1}}`)
+	if want := `t e {"n":12345678901234567890, "a":1e1}`; len(b.published) != 1 || b.published[0] != want {
+		t.Errorf("published %q, want %q", b.published, want)
+	}
+}
+
+// A batch with a bad message is not sent at all.
+func TestBatchesAreWhole(t *testing.T) {
+	b := &backend{}
+	request(b, "Bearer secret", "POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"b"}]}`)
+	if b.published != nil {
+		t.Errorf("published %q", b.published)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	for key, status := range map[string]int{
+		"Bearer secret": 200, "bearer  old": 200, "Bearer wrong": 401, "Bearer ": 401, "Bearer": 401, "": 401, "Basic secret": 401, "secret": 401,
+	} {
+		for _, path := range []string{"/api/health", "/api/nothing"} {
+			if path == "/api/nothing" && status == 200 {
+				continue
+			}
+			if w := request(&backend{}, key, "GET", path, ""); w.Code != status {
+				t.Errorf("%s with %q: %d, want %d", path, key, w.Code, status)
+			}
+		}
+	}
+	if w := request(&backend{unready: true}, "Bearer secret", "GET", "/api/health", ""); w.Code != 503 {
+		t.Errorf("health of a server that is not ready: %d", w.Code)
+	}
+}
+
+// The description lists what there is and nothing else: each operation answers all
+// statuses that it lists, and the cases above get no other.
+func TestDescription(t *testing.T) {
+	var spec struct {
+		Paths map[string]map[string]struct{ Responses map[string]any }
+	}
+	if err := json.Unmarshal(api.Spec, &spec); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]map[string]bool{}
+	for _, c := range cases {
+		path, _, _ := strings.Cut(c.path, "?")
+		if c.status == http.StatusNotFound || c.status == http.StatusMethodNotAllowed {
+			continue
+		}
+		operation := path + " " + strings.ToLower(c.method)
+		if seen[operation] == nil {
+			seen[operation] = map[string]bool{"401": true} // TestKeys
+		}
+		seen[operation][fmt.Sprint(c.status)] = true
+	}
+	seen["/api/health get"]["503"] = true // TestKeys
+	listed := map[string]map[string]bool{}
+	for path, operations := range spec.Paths {
+		for method, o := range operations {
+			statuses := map[string]bool{}
+			for status := range o.Responses {
+				statuses[status] = true
+			}
+			listed[path+" "+method] = statuses
+		}
+	}
+	for _, operation := range slices.Sorted(maps.Keys(listed)) {
+		if !maps.Equal(listed[operation], seen[operation]) {
+			t.Errorf("%s: openapi.json lists %v, the cases have %v", operation, listed[operation], seen[operation])
+		}
+	}
+	if len(listed) != len(seen) {
+		t.Errorf("openapi.json has %d operations, the cases %d", len(listed), len(seen))
+	}
+}
