@@ -86,16 +86,17 @@ func benchSocket(b *testing.B) (benchClient, signal) {
 		return &echo{}, nil
 	}})
 	got := make(signal, 10)
-	socket := s.NewSocket(channels.V2, got)
+	socket := s.NewSocket(channels.SocketOptions{Codec: channels.V2, Out: got})
 	b.Cleanup(func() { socket.Close(); s.stop(); s.rt.Wait() })
 	return benchClient{socket, s}, got
 }
 
 // shareAll has one handler for all members of a topic.
 func (c benchClient) shareAll() {
-	v := *c.plugin.Current()
-	v.Scope = func(string) channels.Scope { return channels.PerTopic }
-	c.plugin.current.Store(&v)
+	now := c.plugin.Current()
+	c.plugin.current.Store(&channels.Version{
+		ID: now.ID, New: now.New, Scope: func(string) channels.Scope { return channels.PerTopic },
+	})
 }
 
 func BenchmarkPushReply(b *testing.B) {
@@ -118,7 +119,7 @@ func BenchmarkSharedPushReply(b *testing.B) {
 			socket, got := benchSocket(b)
 			socket.shareAll()
 			for range members - 1 {
-				other := socket.NewSocket(channels.V2, nowhere{})
+				other := socket.NewSocket(channels.SocketOptions{Codec: channels.V2, Out: nowhere{}})
 				other.Receive([]byte(`["1","1","room:a","phx_join",{}]`), false)
 				b.Cleanup(other.Close)
 			}
@@ -151,7 +152,7 @@ func BenchmarkCrashRestart(b *testing.B) {
 	s := newServer(b, options{tree: supervisor.DynamicConfig{Intensity: supervisor.Intensity{Max: 1 << 30}}})
 	s.Crashed = nil
 	got := make(signal, 10)
-	socket := s.NewSocket(channels.V2, got)
+	socket := s.NewSocket(channels.SocketOptions{Codec: channels.V2, Out: got})
 	b.Cleanup(func() { socket.Close(); s.stop(); s.rt.Wait() })
 	socket.Receive([]byte(`["1","1","room:a","phx_join",{}]`), false)
 	<-got

@@ -20,13 +20,18 @@ type Channel struct {
 }
 
 func newChannel(p Plugin, m *member) *Channel {
-	return &Channel{lives: newLives(m.socket.endpoint, p, m.Topic, PerJoin), member: m}
+	c := &Channel{lives: newLives(m.socket.endpoint, p, m.Topic, PerJoin), member: m}
+	c.sole = m
+	return c
 }
 
 func (c *Channel) stop(_ *member, reason error) { c.tree.Stop(c, reason) }
 
 // only is how a Channel finds the member that a guest names: there is one.
 func (c *Channel) only(string) *member { return c.member }
+
+// all yields the members of a Channel.
+func (c *Channel) all(yield func(*member) bool) { yield(c.member) }
 
 // Init begins a life: the client's join, or its replay.
 func (c *Channel) Init(p *supervisor.Process) error {
@@ -41,6 +46,8 @@ func (c *Channel) Handle(p *supervisor.Process, msg any) error {
 		return c.handleIn(p, msg)
 	case leaveMessage:
 		return c.handleLeave(p, msg)
+	case *outMessage:
+		return c.handleOut(p, msg, c.only, c.all)
 	case renewMessage:
 		if c.outdated() {
 			return c.enter(p)
@@ -67,7 +74,7 @@ func (c *Channel) enter(p *supervisor.Process) error {
 	if !c.take(p, eventJoin) {
 		return nil
 	}
-	event := abi.Event{Kind: abi.EventJoin, Name: c.topic, Payload: c.member.params}
+	event := c.member.joinEvent("")
 	if c.member.joined {
 		event.Flags |= abi.Replay
 	}
@@ -75,47 +82,60 @@ func (c *Channel) enter(p *supervisor.Process) error {
 	var next opening
 	reason := reasonRenewed
 	defer func() { next.close(reason) }()
-	err := c.open(p, &event, &next)
+	err := c.open(p, event, &next)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	status, response := joinReply(next.effects)
+	reply := joinReply(next.effects)
 	switch {
 	case c.process != p || errors.Is(err, errInterrupted):
 		reason = cmp.Or(err, supervisor.Killed)
 		return nil
-	case err != nil || status != statusOK:
+	case err != nil || reply.status != statusOK:
 		c.version = next.version
-		reason = c.notEntered(status, response, err)
+		reason = c.notEntered(reply, err)
 		return reason
 	}
 	c.version = next.version
 	c.guest, next.guest = next.guest, c.guest
-	if !c.member.joined {
+	c.declare(next.effects, true)
+	if c.member.joined {
+		c.endpoint.Hub.setInterceptor(&c.member.Subscription, c.interceptor())
+	} else {
 		c.member.joined = true
-		c.member.answer(status, response)
+		c.member.before = c.interceptor()
+		c.member.answer(reply)
 	}
 	stop := c.apply(next.effects, c.member, nil, c.only)
 	c.member.socket.accepted(c.member)
 	return c.finish(stop)
 }
 
+// interceptor is what stands before the member's subscription: nothing, for the
+// most of them.
+func (c *Channel) interceptor() interceptor {
+	if c.wanted.Load() == nil {
+		return nil
+	}
+	return c
+}
+
 // notEntered says why there is no guest: it refused, or err. Callers hold mu.
-func (c *Channel) notEntered(status string, response []byte, err error) error {
+func (c *Channel) notEntered(reply answer, err error) error {
 	c.final = true
 	switch {
 	case c.member.joined && err != nil:
 		return fmt.Errorf("replay join: %w", err)
 	case c.member.joined:
-		return fmt.Errorf("replay join: answered %.20q with %.200q", status, response)
+		return fmt.Errorf("replay join: answered %.20q with %.200q", reply.status, reply.response)
 	case errors.Is(err, ErrTooLarge):
-		c.member.refuse(statusError, reasonTooLarge)
+		c.member.refuse(refusal(reasonTooLarge))
 		return supervisor.Normal
 	case err != nil:
 		c.member.unserved(true)
 		return fmt.Errorf("join: %w", err)
 	}
-	c.member.refuse(status, response)
+	c.member.refuse(reply)
 	return supervisor.Normal
 }
 
@@ -131,7 +151,7 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 	c.mu.Unlock()
 	c.member.socket.pending.Add(-m.size)
 
-	effects, err := c.ask(p, m.toGuest(""))
+	effects, err := c.ask(p, c.messageEvent(m, ""), m)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +160,9 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 		return nil
 	case errors.Is(err, errInterrupted):
 		c.handling = nil
-		c.member.replyCrashed(m)
+		if !errors.Is(p.StopReason(), reasonDuplicate) { // then it is lost, as in Phoenix
+			c.member.replyCrashed(m)
+		}
 		return nil
 	case errors.Is(err, ErrTooLarge):
 		m.replyTooLarge()
@@ -148,7 +170,7 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 		return err // Exited answers m
 	}
 	stop := c.apply(effects, c.member, m, c.only)
-	if !endsUnanswered(stop, effects) {
+	if !c.endsUnanswered(stop, effects, m) {
 		c.handling = nil
 	}
 	return c.finish(stop)
@@ -186,7 +208,9 @@ func (c *Channel) Exited(reason error, decision supervisor.Decision) {
 		case *Message:
 			msg.member.socket.pending.Add(-msg.size)
 		case leaveMessage:
-			c.member.leave(&msg.Message)
+			if !failed || c.version.Restart != supervisor.Temporary {
+				c.member.leave(&msg.Message)
+			}
 		default:
 			drop(msg)
 		}

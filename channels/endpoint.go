@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"sync"
-	"sync/atomic"
 
 	"rtd/supervisor"
 )
@@ -22,6 +21,7 @@ type Endpoint struct {
 	Crashed func(Crash)
 
 	counts counts
+	names  names
 
 	mu     sync.Mutex // taken after a Socket's
 	shared map[sharedKey]*SharedChannel
@@ -48,6 +48,10 @@ type Limits struct {
 	// mailboxes of its channels. Those beyond are answered "overloaded".
 	// Default 8 MiB.
 	Pending int
+	// Rate is how many frames a socket may send per second; its connection ends
+	// after one more. After a quiet second as many may come at once. Default:
+	// no limit.
+	Rate int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -55,6 +59,7 @@ func (l Limits) withDefaults() Limits {
 		Joins:   limit(l.Joins, 100),
 		Held:    limit(l.Held, 1000),
 		Pending: limit(l.Pending, 8<<20),
+		Rate:    limit(l.Rate, math.MaxInt),
 	}
 }
 
@@ -124,52 +129,4 @@ type Crash struct {
 	Reason   error
 	Decision supervisor.Decision
 	Restarts int // of this handler before this crash
-}
-
-// Stats are an endpoint's gauges, and its counters since its start.
-type Stats struct {
-	Sockets        int64  // connected now
-	Channels       int64  // joins of topics, those being decided included
-	Shared         int    // topics with one handler for all members
-	MessagesIn     uint64 // well-formed frames of clients
-	RepliesPushes  uint64 // frames sent that are no broadcast
-	Broadcasts     uint64 // asked for by guests
-	Deliveries     uint64 // of broadcasts, one for each member
-	JoinsAccepted  uint64
-	JoinsRefused   uint64 // by the handler
-	JoinsCrashed   uint64
-	JoinsUnmatched uint64 // no plugin, an unavailable one, or too many joins
-	Overloaded     uint64 // messages that found no room
-	Stale          uint64 // messages with an old join_ref, dropped
-	Malformed      uint64 // frames that end their connection
-}
-
-type counts struct {
-	sockets, channels                                                       atomic.Int64
-	in, direct, broadcasts                                                  atomic.Uint64
-	accepted, refused, joinCrashed, unmatched, overloaded, stale, malformed atomic.Uint64
-}
-
-// Stats returns the figures of this moment.
-func (e *Endpoint) Stats() Stats {
-	e.mu.Lock()
-	shared := len(e.shared)
-	e.mu.Unlock()
-	c := &e.counts
-	return Stats{
-		Sockets:        c.sockets.Load(),
-		Channels:       c.channels.Load(),
-		Shared:         shared,
-		MessagesIn:     c.in.Load(),
-		RepliesPushes:  c.direct.Load(),
-		Broadcasts:     c.broadcasts.Load(),
-		Deliveries:     e.Hub.deliveries.Load(),
-		JoinsAccepted:  c.accepted.Load(),
-		JoinsRefused:   c.refused.Load(),
-		JoinsCrashed:   c.joinCrashed.Load(),
-		JoinsUnmatched: c.unmatched.Load(),
-		Overloaded:     c.overloaded.Load(),
-		Stale:          c.stale.Load(),
-		Malformed:      c.malformed.Load(),
-	}
 }

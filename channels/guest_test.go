@@ -37,11 +37,22 @@ func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
 		return r.members(e)
 	case abi.EventTerminate:
 		return r.terminate(e)
+	case abi.EventOut:
+		return r.out(e)
 	}
 	r.count++
 	switch e.Name {
 	case "echo":
-		return reply("ok", string(e.Payload)), nil
+		return binary(e, reply("ok", string(e.Payload))), nil
+	case "save": // the answer comes with "answer"
+		r.plugin.saveToken(e.Extra)
+		return nil, nil
+	case "answer": // the payload is the response
+		return []abi.Effect{{Kind: abi.EffectReply, Flags: e.Flags & abi.Binary, Name: "ok", Payload: e.Payload, Detail: r.plugin.savedToken()}}, nil
+	case "answer itself":
+		return []abi.Effect{{Kind: abi.EffectReply, Name: "ok", Detail: e.Extra}}, nil
+	case "answer and stop":
+		return []abi.Effect{{Kind: abi.EffectReply, Name: "ok", Detail: e.Extra}, {Kind: abi.EffectStop, Name: "because"}}, nil
 	case "fail":
 		return reply("error", `{"reason":"no"}`), nil
 	case "flags":
@@ -49,19 +60,27 @@ func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
 	case "count":
 		return reply("ok", fmt.Sprint(r.count)), nil
 	case "push":
-		return effects(abi.EffectPush, "pushed", string(e.Payload)), nil
+		return binary(e, effects(abi.EffectPush, "pushed", string(e.Payload))), nil
 	case "say":
-		return effects(abi.EffectBroadcast, "said", string(e.Payload)), nil
+		return binary(e, effects(abi.EffectBroadcast, "said", string(e.Payload))), nil
 	case "shout":
-		return effects(abi.EffectBroadcastFrom, "shouted", string(e.Payload)), nil
+		return binary(e, effects(abi.EffectBroadcastFrom, "shouted", string(e.Payload))), nil
 	case "say and echo":
 		return append(effects(abi.EffectBroadcast, "said", string(e.Payload)), reply("ok", string(e.Payload))...), nil
 	case "raw": // the payload is a JSON string that holds what to say
 		return append(reply("ok", ""), effects(abi.EffectBroadcast, "said", unquoted(e.Payload))...), nil
 	case "raw reply":
 		return append(effects(abi.EffectPush, "pushed", ""), reply("ok", unquoted(e.Payload))...), nil
+	case "long":
+		return []abi.Effect{{Kind: abi.EffectBroadcast, Flags: abi.Binary, Name: strings.Repeat("x", 256)}}, nil
+	case "misnamed":
+		return effects(abi.EffectPush, "\xff", ""), nil
 	case "binary":
-		return []abi.Effect{{Kind: abi.EffectBroadcast, Flags: abi.Binary, Name: "said", Payload: []byte{0}}}, nil
+		return []abi.Effect{{Kind: abi.EffectReply, Flags: abi.Binary, Name: "ok", Payload: []byte{0, 1}}}, nil
+	case "push binary":
+		return []abi.Effect{{Kind: abi.EffectPush, Flags: abi.Binary, Name: "pushed", Payload: []byte{0, 1}}}, nil
+	case "say binary":
+		return []abi.Effect{{Kind: abi.EffectBroadcast, Flags: abi.Binary, Name: "said", Payload: []byte{0, 1}}}, nil
 	case "wait":
 		<-r.plugin.gate
 		return reply("ok", string(e.Payload)), nil
@@ -118,6 +137,28 @@ func (r *room) Apply(e *abi.Effect) {
 
 func (r *room) Wants(k abi.Kind) bool { return k == abi.EventTerminate && r.wants }
 
+// out pushes what the room intercepts, shared ones to the first member.
+func (r *room) out(e *abi.Event) ([]abi.Effect, error) {
+	note := fmt.Sprintf("out %s %s", e.Name, e.Payload)
+	if e.Detail != "" {
+		note += " but for " + e.Detail
+	}
+	r.plugin.note(note, false)
+	switch string(e.Payload) {
+	case `{"drop":true}`:
+		return nil, nil
+	case `{"crash":true}`:
+		return nil, errTrap
+	case `{"wait":true}`:
+		<-r.plugin.gate
+	}
+	push := abi.Effect{Kind: abi.EffectPush, Flags: e.Flags & abi.Binary, Name: e.Name + " out", Payload: e.Payload}
+	if r.plugin.shared.Load() {
+		push.Detail = "1"
+	}
+	return []abi.Effect{push}, nil
+}
+
 func (r *room) leave(e *abi.Event) ([]abi.Effect, error) {
 	r.plugin.note(fmt.Sprintf("%s %s", e.Detail, e.Payload), false)
 	if r.plugin.trapsLeave.Load() {
@@ -130,6 +171,9 @@ func (r *room) members(e *abi.Event) ([]abi.Effect, error) {
 	var list []string
 	for field := range abi.Fields(e.Payload) {
 		list = append(list, string(field))
+	}
+	for field := range abi.Fields([]byte(e.Extra)) {
+		list = append(list, "with", string(field))
 	}
 	r.plugin.note("members "+strings.Join(list, " "), false)
 	if r.plugin.trapsMembers.Load() {
@@ -154,6 +198,12 @@ func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
 	payload := string(e.Payload)
 	if e.Detail != "" {
 		payload += " as " + e.Detail
+	}
+	if e.Flags&abi.Binary != 0 {
+		payload += " in binary"
+	}
+	if e.Extra != "" {
+		payload += " with " + e.Extra
 	}
 	r.plugin.note(payload, replay)
 	switch string(e.Payload) {
@@ -187,6 +237,18 @@ func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
 		return append(hello, reply("ok", `{"you":"are in"}`)...), nil
 	case `"not json"`:
 		return reply("ok", `{`), nil
+	case `"binary"`:
+		return []abi.Effect{{Kind: abi.EffectReply, Flags: abi.Binary, Name: "ok", Payload: []byte{0, 1}}}, nil
+	case `"refuse in binary"`:
+		return []abi.Effect{{Kind: abi.EffectReply, Flags: abi.Binary, Name: "error", Payload: []byte{0, 1}}}, nil
+	case `"intercept"`:
+		return effects(abi.EffectIntercept, "said", ""), nil
+	case `"intercept and say"`:
+		return append(effects(abi.EffectIntercept, "said", ""), effects(abi.EffectBroadcast, "said", "")...), nil
+	case `"intercept once"`: // but not again
+		if !replay {
+			return effects(abi.EffectIntercept, "said", ""), nil
+		}
 	case `"wants"`:
 		return effects(abi.EffectWants, "terminate", ""), nil
 	case `"stop"`:
@@ -214,6 +276,14 @@ func reply(status, response string) []abi.Effect { return effects(abi.EffectRepl
 
 func effects(k abi.Kind, name, payload string) []abi.Effect {
 	return []abi.Effect{{Kind: k, Name: name, Payload: []byte(payload)}}
+}
+
+// binary makes effects binary if the event is.
+func binary(e *abi.Event, effects []abi.Effect) []abi.Effect {
+	for i := range effects {
+		effects[i].Flags |= e.Flags & abi.Binary
+	}
+	return effects
 }
 
 // quoted is s as a JSON string, or an object with s under a key.
@@ -249,9 +319,22 @@ type plugin struct {
 	interrupts     atomic.Bool // one join, if it is for that
 
 	mu      sync.Mutex
+	token   string              // of the message to answer later
 	joins   []string            // payloads, replays marked; and other events
 	ends    []string            // reasons of Close
 	process *supervisor.Process // of the latest guest
+}
+
+func (p *plugin) saveToken(token string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.token = token
+}
+
+func (p *plugin) savedToken() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.token
 }
 
 func (p *plugin) noteEnd(reason error) {

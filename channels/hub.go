@@ -1,7 +1,9 @@
 package channels
 
 import (
+	"bytes"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -9,14 +11,14 @@ import (
 // Hub knows who is subscribed to which topic and delivers broadcasts. Its
 // methods may be called from any goroutine.
 //
-// A broadcast never enters a guest: it is encoded once for each codec and handed
-// to the outboxes of the members, as by Phoenix's fastlane. Broadcasts of one
-// caller reach every member in their order; those of different callers may reach
-// different members in different order.
+// A broadcast enters no guest but those that intercept it or listen to it: it is
+// encoded once for each codec and handed to the outboxes of the members, as by
+// Phoenix's fastlane. Broadcasts of one caller reach every member in their order;
+// those of different callers may reach different members in different order.
 type Hub struct {
-	seed       maphash.Seed
-	shards     [hubShards]hubShard
-	deliveries atomic.Uint64
+	seed                    maphash.Seed
+	shards                  [hubShards]hubShard
+	deliveries, undelivered atomic.Uint64
 }
 
 const hubShards = 64
@@ -26,16 +28,50 @@ type hubShard struct {
 	topics map[string]*members
 }
 
-type members struct{ list []*Subscription }
+// members are who gets the broadcasts of a topic.
+type members struct {
+	list      []*Subscription
+	listeners []*listener
+}
 
-// Subscription is one member's place in a topic. Its fields do not change once
-// it is subscribed.
+// Subscription is one member's place in a topic. Its exported fields do not
+// change once it is subscribed.
 type Subscription struct {
 	Topic string
 	Codec Codec
 	Out   Outbox
 
-	place int // in the list of members, or -1; guarded by the shard's mu
+	// Guarded by the shard's mu once it is subscribed.
+	place  int         // in the list of members, or -1
+	before interceptor // gets broadcasts in place of Out, if it wants them; nil for none
+}
+
+// interceptor takes broadcasts that are meant for members. It is called with
+// the lock of a shard held.
+type interceptor interface {
+	// intercepts reports whether it takes the broadcasts of an event.
+	intercepts(event string) bool
+	// intercept takes one.
+	intercept(b *outMessage)
+	// forAll reports whether it takes a broadcast once for all members of the topic
+	// that it stands before.
+	forAll() bool
+}
+
+// Broadcasted is a broadcast as processes get it. Its payload must not be
+// changed.
+type Broadcasted struct {
+	Topic   string
+	Event   string
+	Payload []byte // JSON text, never empty; or anything if Binary
+	Binary  bool
+}
+
+// listener is a place in a topic that is no member's.
+type listener struct {
+	topic string
+	hear  func(Broadcasted)
+	place int // in the list of listeners, or -1; guarded by the shard's mu
 }
 
 // Outbox takes frames for a client. Send may be called from any goroutine, keeps
@@ -62,11 +98,7 @@ func (h *Hub) Subscribe(s *Subscription, first ...Frame) {
 	for _, f := range first {
 		s.Out.Send(f)
 	}
-	m := shard.topics[s.Topic]
-	if m == nil {
-		m = &members{}
-		shard.topics[s.Topic] = m
-	}
+	m := shard.members(s.Topic)
 	s.place = len(m.list)
 	m.list = append(m.list, s)
 }
@@ -87,19 +119,53 @@ func (h *Hub) Unsubscribe(s *Subscription) {
 	m.list[last] = nil
 	m.list = m.list[:last]
 	s.place = -1
-	switch {
-	case last == 0:
-		delete(shard.topics, s.Topic)
-	case cap(m.list) > 64 && last < cap(m.list)/4: // most of a crowd has left
+	if cap(m.list) > 64 && last < cap(m.list)/4 { // most of a crowd has left
 		m.list = append(make([]*Subscription, 0, 2*last), m.list...)
 	}
+	shard.dropIfEmpty(s.Topic, m)
+}
+
+// setInterceptor puts i, or nobody, before a subscription.
+func (h *Hub) setInterceptor(s *Subscription, i interceptor) {
+	shard := h.shard(s.Topic)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	s.before = i
+}
+
+// listen has hear called for every broadcast of a topic from now on, until the
+// returned function is called.
+func (h *Hub) listen(topic string, hear func(Broadcasted)) (cancel func()) {
+	shard := h.shard(topic)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	m := shard.members(topic)
+	l := &listener{topic: topic, hear: hear, place: len(m.listeners)}
+	m.listeners = append(m.listeners, l)
+	return func() { h.unlisten(l) }
+}
+
+func (h *Hub) unlisten(l *listener) {
+	shard := h.shard(l.topic)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if l.place < 0 {
+		return
+	}
+	m := shard.topics[l.topic]
+	last := len(m.listeners) - 1
+	m.listeners[l.place] = m.listeners[last]
+	m.listeners[l.place].place = l.place
+	m.listeners[last] = nil
+	m.listeners = m.listeners[:last]
+	l.place = -1
+	shard.dropIfEmpty(l.topic, m)
 }
 
 // Broadcast sends a message to all members of a topic but the one excepted,
-// which may be nil. Encoding is all that can fail; members for whose codec it
-// does are left out.
+// which may be nil, and to its listeners. Encoding is all that can fail; members
+// for whose codec it does are left out.
 func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
-	var encodings encodings
 	shard := h.shard(o.Topic)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
@@ -107,22 +173,27 @@ func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	if m == nil {
 		return nil
 	}
-	sent := 0
-	var failed error
+	b := broadcast{Outgoing: o}
+	var sent, undelivered uint64
 	for _, s := range m.list {
-		if s == except {
-			continue
+		switch {
+		case s == except:
+		case s.before != nil && s.before.intercepts(o.Name):
+			b.give(s.before)
+		case b.send(s):
+			sent++
+		default:
+			undelivered++
 		}
-		e := encodings.of(s.Codec, o)
-		if e.err != nil {
-			failed = e.err
-			continue
-		}
-		s.Out.Send(e.frame)
-		sent++
 	}
-	h.deliveries.Add(uint64(sent))
-	return failed
+	for _, l := range m.listeners {
+		l.hear(b.message().Broadcasted)
+	}
+	h.deliveries.Add(sent)
+	if undelivered > 0 {
+		h.undelivered.Add(undelivered)
+	}
+	return b.failed
 }
 
 // Members is the number of subscriptions to a topic.
@@ -140,22 +211,82 @@ func (h *Hub) shard(topic string) *hubShard {
 	return &h.shards[maphash.String(h.seed, topic)%hubShards]
 }
 
-// encodings is one message as the codecs asked for so far write it.
-type encodings []encoding
+// members returns those of a topic, which is made if there is none yet.
+func (shard *hubShard) members(topic string) *members {
+	m := shard.topics[topic]
+	if m == nil {
+		m = &members{}
+		shard.topics[topic] = m
+	}
+	return m
+}
 
+func (shard *hubShard) dropIfEmpty(topic string, m *members) {
+	if len(m.list) == 0 && len(m.listeners) == 0 {
+		delete(shard.topics, topic)
+	}
+}
+
+// broadcast is a message on its way to many: it is encoded, and copied, at most
+// once for all who get it in the same form.
+type broadcast struct {
+	*Outgoing
+	encodings []encoding
+	copied    *outMessage
+	told      []interceptor // of those that take it for all members
+	failed    error
+}
+
+// encoding is the message as one codec writes it.
 type encoding struct {
 	codec Codec
 	frame Frame
 	err   error
 }
 
-func (es *encodings) of(c Codec, o *Outgoing) *encoding {
-	for i := range *es {
-		if e := &(*es)[i]; e.codec == c {
+// send sends the message to a member, if its codec can write it.
+func (b *broadcast) send(s *Subscription) bool {
+	e := b.encoding(s.Codec)
+	if e.err != nil {
+		b.failed = e.err
+		return false
+	}
+	s.Out.Send(e.frame)
+	return true
+}
+
+// give gives the message to an interceptor.
+func (b *broadcast) give(i interceptor) {
+	if i.forAll() {
+		if slices.Contains(b.told, i) {
+			return
+		}
+		b.told = append(b.told, i)
+	}
+	i.intercept(b.message())
+}
+
+// message is a copy that outlives the guest's effects.
+func (b *broadcast) message() *outMessage {
+	if b.copied == nil {
+		b.copied = &outMessage{
+			Broadcasted: Broadcasted{Topic: b.Topic, Event: b.Name, Payload: bytes.Clone(b.Payload), Binary: b.Binary},
+			except:      b.except,
+		}
+		if len(b.Payload) == 0 && !b.Binary {
+			b.copied.Payload = []byte(`{}`)
+		}
+	}
+	return b.copied
+}
+
+func (b *broadcast) encoding(c Codec) *encoding {
+	for i := range b.encodings {
+		if e := &b.encodings[i]; e.codec == c {
 			return e
 		}
 	}
-	f, err := c.Encode(o)
-	*es = append(*es, encoding{c, f, err})
-	return &(*es)[len(*es)-1]
+	f, err := c.Encode(b.Outgoing)
+	b.encodings = append(b.encodings, encoding{c, f, err})
+	return &b.encodings[len(b.encodings)-1]
 }

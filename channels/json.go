@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -170,16 +171,89 @@ func isObject(text []byte) bool {
 	return len(text) > 0 && text[0] == '{'
 }
 
-// appendString appends s as a JSON string.
-func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			quoted, _ := json.Marshal(s) // a string always marshals
-			return append(b, quoted...)
+// openObject returns what stands behind the brace that a valid JSON text begins
+// with, if it is an object.
+func openObject(text []byte) (rest []byte, ok bool) {
+	text = bytes.TrimLeft(text, jsonSpace)
+	if text[0] != '{' {
+		return nil, false
+	}
+	return text[1:], true
+}
+
+// cutMember takes the next member off what is left of a valid JSON object; more
+// is false if there is none.
+func cutMember(text []byte) (key, value, rest []byte, more bool) {
+	text = bytes.TrimLeft(text, jsonSpace+",")
+	if text[0] == '}' {
+		return nil, nil, nil, false
+	}
+	n := stringLen(text)
+	key, text = text[:n], text[n:]
+	text = bytes.TrimLeft(text, jsonSpace+":")
+	n = valueLen(text)
+	return key, text[:n], text[n:], true
+}
+
+// valueLen is the length of the JSON value that a text begins with, behind which
+// a valid one goes on.
+func valueLen(text []byte) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i += stringLen(text[i:]) - 1
+			if depth == 0 {
+				return i + 1
+			}
+		case '[', '{':
+			depth++
+		case ']', '}':
+			if depth == 0 { // of what the value stands in
+				return i
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i
+			}
 		}
 	}
-	b = append(append(b, '"'), s...)
-	return append(b, '"')
+	return len(text)
+}
+
+// escaped reports whether a text is a JSON string with escapes.
+func escaped(text []byte) bool {
+	return text[0] == '"' && bytes.IndexByte(text, '\\') >= 0
+}
+
+// appendString appends s as a JSON string, escaping as little as it can.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\ufffd")
+	}
+	b = append(b, '"')
+	from := 0
+	for i := range len(s) {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[from:i]...)
+		from = i + 1
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c == '\n':
+			b = append(b, '\\', 'n')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(append(b, s[from:]...), '"')
 }
 
 const jsonSpace = " \t\r\n"

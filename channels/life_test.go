@@ -95,15 +95,36 @@ func TestTemporaryCrashEndsAsInPhoenix(t *testing.T) {
 	})
 }
 
-func TestLeaveBehindCrashIsAnswered(t *testing.T) {
-	run(t, options{restart: supervisor.Temporary}, func(t *testing.T, s *server) {
-		c := s.connect().joined("room:a")
-		c.send(`["1","2","room:a","wait and crash",{}]`, `["1","3","room:a","phx_leave",{}]`, `["1","4","room:a","echo",{}]`)
-		settle()
-		s.plugin.gate <- struct{}{}
-		// phx_error would make the client rejoin what it has left.
-		c.want(ok("1", "3", "room:a"), closed, fmt.Sprintf(unmatched, "4"))
-	})
+func TestLeaveBehindCrash(t *testing.T) {
+	test := func(want ...string) func(t *testing.T, s *server) {
+		return func(t *testing.T, s *server) {
+			c := s.connect()
+			c.send(`["1","1","room:a","phx_join","crash in replay"]`)
+			c.want(ok("1", "1", "room:a"))
+			c.send(`["1","2","room:a","wait and crash",{}]`, `["1","3","room:a","phx_leave",{}]`, `["1","4","room:a","echo",{}]`)
+			settle()
+			s.plugin.gate <- struct{}{}
+			c.want(append(want, fmt.Sprintf(unmatched, "4"))...)
+		}
+	}
+	// phx_error would make the client rejoin what it has left.
+	run(t, options{}, test(fmt.Sprintf(crashedReply, "2"), ok("1", "3", "room:a"), closed))
+	// In Phoenix the leave is lost with all that waits.
+	run(t, options{restart: supervisor.Temporary}, test(crashed))
+}
+
+// TestDuplicateJoinInterrupts has a join replace a channel whose guest waits: its
+// message gets no reply, as in Phoenix.
+func TestDuplicateJoinInterrupts(t *testing.T) {
+	for _, restart := range []supervisor.Restart{supervisor.Transient, supervisor.Temporary} {
+		run(t, options{restart: restart}, func(t *testing.T, s *server) {
+			c := s.connect().joined("room:a")
+			c.send(`["1","2","room:a","interrupted",{}]`, `["1","3","room:a","echo",{}]`)
+			settle()
+			c.send(`["4","4","room:a","phx_join",{}]`, `["4","5","room:a","echo",{}]`)
+			c.want(ok("4", "4", "room:a"), closed, ok("4", "5", "room:a"))
+		})
+	}
 }
 
 func TestIntensityIsCountedPerChannel(t *testing.T) {
@@ -381,7 +402,9 @@ func TestEffectsAreHeldToTheProtocol(t *testing.T) {
 		{"raw", `"{'a':1e999}"`, `broadcast "said": payload: half of a surrogate pair, or a number beyond a double: "{\"a\":1e999}"`},
 		{"raw", `"invalid UTF-8"`, `broadcast "said": payload: invalid UTF-8: "{\"a\":\"\xff\"}"`},
 		{"raw reply", `"nope"`, `reply "ok": payload: not JSON, or nested too deep: "nope"`},
-		{"binary", `{}`, `broadcast "said": binary payloads are not supported yet`},
+		{"long", `{}`, `broadcast "` + strings.Repeat("x", 100) + `": encode "` + strings.Repeat("x", 100) + `" of topic "room:a": ` +
+			`a name of 256 bytes, more than 255, beside a binary payload: "` + strings.Repeat("x", 40) + `"…`},
+		{"misnamed", `{}`, `push "\xff": name: invalid UTF-8: "\xff" of topic "room:a"`},
 	} {
 		t.Run(tc.event+" "+tc.payload, func(t *testing.T) {
 			run(t, options{}, func(t *testing.T, s *server) {

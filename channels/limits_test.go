@@ -148,7 +148,7 @@ func TestMalformedFrames(t *testing.T) {
 		if err := c.Receive([]byte(`{}`), false); err == nil {
 			t.Error("an object was accepted")
 		}
-		if err := c.Receive([]byte{0, 0, 0, 0, 0}, true); err == nil {
+		if err := c.Receive([]byte{0, 0, 0, 0, 1}, true); err == nil {
 			t.Error("a binary frame was accepted")
 		}
 		c.want() // no answer; it is for the connection to end

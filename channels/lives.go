@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
@@ -17,7 +18,11 @@ type lives struct {
 	tree     *supervisor.Dynamic // that supervises it
 	topic    string
 	scope    Scope
+	serial   uint64  // unique among the handlers of the endpoint
+	sole     *member // of a Channel
 	box      *supervisor.Mailbox
+
+	wanted atomic.Pointer[[]string] // events that it intercepts; nil for none
 
 	guest Guest // nil if there is none, or it is dead; only its process touches it
 
@@ -42,6 +47,7 @@ func newLives(e *Endpoint, p Plugin, topic string, scope Scope) lives {
 		tree:     p.Supervisor(),
 		topic:    topic,
 		scope:    scope,
+		serial:   e.counts.handlers.Add(1),
 		box:      supervisor.NewMailbox(limit(p.Current().Mailbox, 1000)),
 		event:    eventJoin,
 	}
@@ -72,6 +78,9 @@ func (l *lives) take(p *supervisor.Process, event string) bool {
 	l.event = event
 	return true
 }
+
+// current is the version that the next life begins with.
+func (l *lives) current() *Version { return l.plugin.Current() }
 
 // putBack keeps for the next life what the last one took and could not handle,
 // because it was killed just then.
@@ -116,7 +125,7 @@ func (l *lives) open(p *supervisor.Process, first *abi.Event, o *opening) error 
 	if err == nil {
 		o.guest = guest
 		if first != nil {
-			o.effects, err = handle(guest, first)
+			o.effects, err = l.handle(guest, first, nil)
 		}
 	}
 	if err != nil && interrupted(p, err) {
@@ -133,10 +142,11 @@ func (o *opening) close(reason error) {
 	}
 }
 
-// ask gives an event to the guest, and closes it if it fails. The error is a
-// crash, errInterrupted, or wraps [ErrTooLarge].
-func (l *lives) ask(p *supervisor.Process, e *abi.Event) ([]abi.Effect, error) {
-	effects, err := handle(l.guest, e)
+// ask gives an event to the guest, and closes it if it fails; m is the message
+// that it is, if it is one. The error is a crash, errInterrupted, or wraps
+// [ErrTooLarge].
+func (l *lives) ask(p *supervisor.Process, e *abi.Event, m *Message) ([]abi.Effect, error) {
+	effects, err := l.handle(l.guest, e, m)
 	if err == nil || errors.Is(err, ErrTooLarge) {
 		return effects, err
 	}
@@ -184,16 +194,7 @@ func (l *lives) handleOther(p *supervisor.Process, msg any, named func(id string
 	if !ok || !l.take(p, e.Kind.String()) {
 		return nil
 	}
-	effects, err := l.ask(p, &e)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.process != p || errors.Is(err, errInterrupted):
-		return nil
-	case err != nil && !errors.Is(err, ErrTooLarge):
-		return err
-	}
-	return l.finish(l.apply(effects, nil, nil, named))
+	return l.tell(p, &e, named)
 }
 
 // terminate drops the guest and its memory. If it wants to know of its end, and
@@ -214,7 +215,7 @@ func (l *lives) terminate(p *supervisor.Process, reason error, named func(id str
 	if errors.Is(reason, supervisor.Normal) {
 		kind = "normal"
 	}
-	effects, err := handle(g, &abi.Event{Kind: abi.EventTerminate, Name: kind, Payload: []byte(detail)})
+	effects, err := l.handle(g, &abi.Event{Kind: abi.EventTerminate, Name: kind, Payload: []byte(detail)}, nil)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -3,6 +3,7 @@ package channels
 import (
 	"sync/atomic"
 
+	"rtd/sandbox/abi"
 	"rtd/supervisor"
 )
 
@@ -11,6 +12,8 @@ import (
 type handler interface {
 	// Mailbox takes a member's *Message, and its leaveMessage.
 	Mailbox() *supervisor.Mailbox
+	// current is the version that its next life begins with.
+	current() *Version
 	// stop ends a membership after the message at hand: what else of it waits
 	// is dropped. Callers hold the lock of the member's socket.
 	stop(m *member, reason error)
@@ -25,6 +28,7 @@ type member struct {
 	joinRef []byte  // as the client sent it; what its later messages must carry
 	ref     []byte  // of the join
 	params  []byte  // payload of the join
+	binary  bool    // what params are
 	stopped atomic.Bool
 
 	// Guarded by the handler's lock.
@@ -41,11 +45,12 @@ type leaveMessage struct{ Message }
 
 func newMember(s *Socket, m Message, old *member) *member {
 	return &member{
-		Subscription: Subscription{Topic: m.Topic, Codec: s.codec, Out: s.out},
+		Subscription: Subscription{Topic: m.Topic, Codec: s.options.Codec, Out: s.options.Out},
 		socket:       s,
 		joinRef:      m.JoinRef,
 		ref:          m.Ref,
 		params:       m.Payload,
+		binary:       m.Binary,
 		old:          old,
 	}
 }
@@ -58,13 +63,29 @@ func (m *member) outRef() []byte {
 	return m.joinRef
 }
 
+// joinEvent is the join as an event; id is the member's, if there are several.
+func (m *member) joinEvent(id string) *abi.Event {
+	return &abi.Event{
+		Kind: abi.EventJoin, Flags: binaryFlag(m.binary), Name: m.Topic, Payload: m.params,
+		Detail: id, Extra: m.socket.assigns,
+	}
+}
+
+// joinReply is the reply to the join.
+func (m *member) joinReply(a answer) *Outgoing {
+	return &Outgoing{
+		Kind: Reply, JoinRef: m.joinRef, Ref: m.ref, Topic: m.Topic, Name: a.status, Payload: a.response, Binary: a.binary,
+	}
+}
+
+// checkAnswer says why the client cannot be sent an answer to its join.
+func (m *member) checkAnswer(a answer) error { return m.Codec.Check(m.joinReply(a)) }
+
 // answer sends the reply to the join and, behind it, the end of the member that
 // it replaced. If the join was accepted, the topic's broadcasts follow.
-func (m *member) answer(status string, response []byte) {
+func (m *member) answer(a answer) {
 	m.answered = true
-	first := []Frame{m.socket.encode(&Outgoing{
-		Kind: Reply, JoinRef: m.joinRef, Ref: m.ref, Topic: m.Topic, Name: status, Payload: response,
-	})}
+	first := []Frame{m.socket.encode(m.joinReply(a))}
 	if m.old != nil {
 		first = append(first, m.old.closeFrame())
 		m.old = nil
@@ -80,9 +101,9 @@ func (m *member) answer(status string, response []byte) {
 }
 
 // refuse answers a join that the handler does not accept.
-func (m *member) refuse(status string, response []byte) {
+func (m *member) refuse(a answer) {
 	m.socket.endpoint.counts.refused.Add(1)
-	m.answer(status, response)
+	m.answer(a)
 }
 
 // unserved answers a join that the handler did not decide: it crashed, or there
@@ -95,31 +116,46 @@ func (m *member) unserved(crashed bool) {
 	} else {
 		counts.unmatched.Add(1)
 	}
-	m.answer(statusError, response)
+	m.answer(refusal(response))
 }
 
-func (m *member) reply(ref []byte, status string, response []byte) {
-	m.socket.reply(m.outRef(), ref, m.Topic, status, response)
+// reply answers a message. A client that cannot be sent the answer gets the one to
+// a crash; only those of a shared handler get that far.
+func (m *member) reply(ref []byte, a answer) {
+	o := Outgoing{
+		Kind: Reply, JoinRef: m.outRef(), Ref: ref, Topic: m.Topic, Name: a.status, Payload: a.response, Binary: a.binary,
+	}
+	if m.Codec.Check(&o) != nil {
+		m.socket.endpoint.Hub.undelivered.Add(1)
+		o.Name, o.Payload, o.Binary = statusError, reasonCrashed, false
+	}
+	m.socket.send(m.socket.encode(&o))
 }
 
 // replyCrashed answers the message at which the handler crashed.
 func (m *member) replyCrashed(msg *Message) {
 	if msg.Ref != nil {
-		m.reply(msg.Ref, statusError, reasonCrashed)
+		m.reply(msg.Ref, refusal(reasonCrashed))
 	}
 }
 
-func (m *member) push(event string, payload []byte) {
-	m.socket.send(m.socket.encode(&Outgoing{
-		Kind: Push, JoinRef: m.outRef(), Topic: m.Topic, Name: event, Payload: payload,
-	}))
+// push sends what a guest pushes, if the client can be sent it.
+func (m *member) push(e *abi.Effect) {
+	o := Outgoing{
+		Kind: Push, JoinRef: m.outRef(), Topic: m.Topic, Name: e.Name, Payload: e.Payload, Binary: e.Flags&abi.Binary != 0,
+	}
+	if m.Codec.Check(&o) != nil {
+		m.socket.endpoint.Hub.undelivered.Add(1)
+		return
+	}
+	m.socket.send(m.socket.encode(&o))
 }
 
 // leave answers the client's leave. Broadcasts do not reach it any more.
 func (m *member) leave(msg *Message) {
 	m.left = true
 	m.socket.endpoint.Hub.Unsubscribe(&m.Subscription)
-	m.reply(msg.Ref, statusOK, nil)
+	m.reply(msg.Ref, answer{status: statusOK})
 }
 
 // end is the end of the membership, with the last frame that the client is owed.
@@ -132,6 +168,10 @@ func (m *member) end(last *Frame) {
 // endJoined ends a membership that the handler ended, in order or not. A client
 // that leaves has what it wants: a crash must not make it rejoin.
 func (m *member) endJoined(failed bool) {
+	if m.stopped.Load() { // the socket knows what the client is to be told
+		m.end(nil)
+		return
+	}
 	last := m.closeFrame()
 	if failed && !m.left {
 		last = m.lastFrame(eventError, reasonCrash)
@@ -153,5 +193,6 @@ func (m *member) lastFrame(event string, payload []byte) Frame {
 var (
 	reasonLeft      = supervisor.ShutdownBecause("left")
 	reasonClosed    = supervisor.ShutdownBecause("closed")
+	reasonUnsent    = supervisor.ShutdownBecause("join reply could not be sent")
 	reasonDuplicate = supervisor.ShutdownBecause("duplicate_join")
 )

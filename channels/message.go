@@ -1,10 +1,8 @@
 package channels
 
-import "errors"
-
 // Message is what a client sent: the five fields of the Phoenix protocol. Its
-// slices alias the frame that it was decoded from. Refs are opaque: they are
-// compared, and sent back, as the bytes that the client wrote.
+// slices alias the frame that it was decoded from, or a copy. Refs are opaque:
+// they are sent back as the bytes that the client wrote.
 type Message struct {
 	JoinRef []byte // a JSON value; nil is null
 	Ref     []byte // a JSON value; nil is null: a handler's reply to it goes nowhere
@@ -27,6 +25,8 @@ type Outgoing struct {
 	Name    string // reply: its status; else the event
 	Payload []byte // valid JSON text, empty for {}; or anything if Binary
 	Binary  bool
+
+	except string // of a broadcast by a SharedChannel: the member left out
 }
 
 // OutgoingKind tells the three forms apart that codecs write differently.
@@ -38,31 +38,15 @@ const (
 	Broadcast                     // to all members of a topic
 )
 
-// Frame is an encoded message. It is immutable: one broadcast's frame lies in
-// many outboxes.
-type Frame struct {
-	Data   []byte
-	Binary bool // which kind of WebSocket message carries it
+// answer is what a reply says.
+type answer struct {
+	status   string
+	response []byte
+	binary   bool
 }
 
-// Codec translates between messages and frames. It keeps no state. Codecs are
-// comparable; a broadcast is encoded once for each that its members use.
-type Codec interface {
-	// Decode reads a client's frame, which the message then aliases. The error
-	// wraps [ErrDecode]; the connection that sent such a frame ends.
-	Decode(frame []byte, binary bool) (Message, error)
-	// Encode writes a frame that aliases nothing of o.
-	Encode(o *Outgoing) (Frame, error)
-}
-
-var (
-	// ErrDecode is wrapped by the errors for frames that are not of the codec's
-	// protocol. The close code for them is 1011.
-	ErrDecode = errors.New("malformed frame")
-	// ErrUTF8 is wrapped beside [ErrDecode] for text that is not UTF-8.
-	// WebSocket has a close code of its own for it, 1007.
-	ErrUTF8 = errors.New("invalid UTF-8")
-)
+// refusal is an answer that the host gives by itself.
+func refusal(reason []byte) answer { return answer{status: statusError, response: reason} }
 
 // The protocol's own topic and events.
 const (

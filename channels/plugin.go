@@ -32,6 +32,11 @@ type Version struct {
 	// answered "overloaded". A handler keeps the bound that it began with.
 	// Default 1,000.
 	Mailbox int
+	// Rate is how many messages of clients the plugin's handlers take per second,
+	// all together; those beyond are answered "overloaded". After a quiet second
+	// as many may come at once. It is counted anew for each version. Zero or
+	// less: no limit.
+	Rate int
 	// Scope says whether each join of a topic has a handler of its own, or all
 	// have one. It must not block. Nil means each its own.
 	Scope func(topic string) Scope
@@ -43,6 +48,8 @@ type Version struct {
 	// it at once. A process that moves to another version has several guests,
 	// one after the other.
 	New func(p *supervisor.Process, topic string) (Guest, error)
+
+	taken bucket
 }
 
 // Scope is whom a handler serves.
@@ -60,11 +67,14 @@ func (v *Version) scope(topic string) Scope {
 	return v.Scope(topic)
 }
 
+// admits reports whether one more message may come now.
+func (v *Version) admits() bool { return v.Rate <= 0 || v.taken.take(v.Rate) }
+
 // Guest is the code behind one life of a handler. It is used by one goroutine
 // at a time.
 type Guest interface {
 	// Handle takes one event and returns the effects, among them at most one
-	// reply. They are valid until Release, Close or the next Handle. An error
+	// reply to that event. They are valid until Release, Close or the next Handle. An error
 	// that wraps [ErrTooLarge] leaves the guest as it was; after any other it is
 	// dead, and its effects do not count.
 	//
@@ -75,9 +85,10 @@ type Guest interface {
 	// another process, a timer, a [supervisor.Down] or [supervisor.Exit]. ok is
 	// false if there is nothing for the guest to know.
 	Message(msg any) (e abi.Event, ok bool)
-	// Apply carries out an effect that this package does not know, such as
-	// answer. Effects are applied in order. Callers hold locks: it must not
-	// block, nor call back into this package.
+	// Apply carries out an effect that is not this package's, such as answer or
+	// publish. Effects are applied in order. Callers hold locks: it must not
+	// block, nor call back into this package but for [Endpoint.Publish],
+	// [Endpoint.Listen] with its cancel, and [Endpoint.Disconnect].
 	Apply(e *abi.Effect)
 	// Wants reports whether the guest has asked for events of a kind that is
 	// sent on request only: terminate.

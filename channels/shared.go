@@ -60,6 +60,9 @@ func (c *SharedChannel) named(id string) *member {
 	return c.members[n]
 }
 
+// all yields those who have joined. Callers hold mu.
+func (c *SharedChannel) all(yield func(*member) bool) { maps.Values(c.members)(yield) }
+
 func (m *member) name() string { return strconv.FormatUint(m.id, 10) }
 
 // Init begins a life. There may be members of former ones.
@@ -79,6 +82,8 @@ func (c *SharedChannel) Handle(p *supervisor.Process, msg any) (err error) {
 		err = c.handleLeave(p, msg.member, msg, reasonLeft)
 	case stopMessage:
 		err = c.handleLeave(p, msg.member, msg, msg.reason)
+	case *outMessage:
+		err = c.handleOut(p, msg, c.named, c.all)
 	case renewMessage:
 		if c.outdated() {
 			err = c.enter(p)
@@ -133,7 +138,8 @@ func (c *SharedChannel) enter(p *supervisor.Process) error {
 	}
 	var first *abi.Event
 	if c.entered {
-		first = &abi.Event{Kind: abi.EventMembers, Name: c.topic, Payload: c.listMembers()}
+		first = &abi.Event{Kind: abi.EventMembers, Name: c.topic}
+		first.Payload, first.Extra = c.listMembers()
 		c.event = first.Kind.String()
 	}
 	c.mu.Unlock()
@@ -161,23 +167,30 @@ func (c *SharedChannel) enter(p *supervisor.Process) error {
 	}
 	c.version = next.version
 	c.guest, next.guest = next.guest, c.guest
+	c.declare(next.effects, true)
 	return c.finish(c.apply(next.effects, nil, nil, c.named))
 }
 
 // listMembers writes the members and their join payloads as fields, in the order
-// of joins. Callers hold mu.
-func (c *SharedChannel) listMembers() []byte {
-	size := 0
+// of joins, and likewise the assigns of each, unless nobody has any. Callers
+// hold mu.
+func (c *SharedChannel) listMembers() (list []byte, assigns string) {
+	size, assigned := 0, 0
 	for _, m := range c.members {
 		size += 2*4 + 20 + len(m.params)
+		assigned += len(m.socket.assigns)
 	}
-	list := make([]byte, 0, size)
+	list = make([]byte, 0, size)
+	var all []byte
 	for _, id := range slices.Sorted(maps.Keys(c.members)) {
 		m := c.members[id]
 		list = abi.AppendField(list, m.name())
 		list = abi.AppendField(list, m.params)
+		if assigned > 0 {
+			all = abi.AppendField(all, m.socket.assigns)
+		}
 	}
-	return list
+	return list, string(all)
 }
 
 // handleJoin lets the guest decide on a join.
@@ -202,14 +215,14 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 	c.event, c.joining = eventJoin, m
 	c.mu.Unlock()
 
-	effects, err := c.ask(p, &abi.Event{Kind: abi.EventJoin, Name: c.topic, Payload: m.params, Detail: m.name()})
+	effects, err := c.ask(p, m.joinEvent(m.name()), nil)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.process != p {
 		return nil
 	}
-	status, response := joinReply(effects)
+	reply := joinReply(effects)
 	switch {
 	case errors.Is(err, errInterrupted):
 		c.joining = nil
@@ -217,22 +230,42 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 		c.box.Post(msg) // for the next life
 		return nil
 	case errors.Is(err, ErrTooLarge):
-		status, response = statusError, reasonTooLarge
+		reply = refusal(reasonTooLarge)
 	case err != nil:
 		return fmt.Errorf("join: %w", err) // Exited answers it
 	}
 	c.joining = nil
-	if status != statusOK {
-		m.refuse(status, response)
+	c.declare(effects, false)
+	if m.checkAnswer(reply) != nil {
+		if reply.status == statusOK {
+			return c.turnAway(m, effects)
+		}
+		reply = refusal(reasonJoinCrash)
+	}
+	if reply.status != statusOK {
+		m.refuse(reply)
 		stop := c.apply(effects, nil, nil, c.named)
 		m.end(nil)
 		return c.finish(stop)
 	}
 	m.joined, c.entered = true, true
 	c.members[m.id] = m
-	m.answer(status, response)
+	m.before = c
+	m.answer(reply)
 	stop := c.apply(effects, m, nil, c.named)
 	m.socket.accepted(m)
+	return c.finish(stop)
+}
+
+// turnAway ends a join that the guest accepted with a response that the client
+// cannot be sent. For a Channel that is a crash; here the others have no
+// part in it, and the guest is told that the member leaves. Callers hold mu.
+func (c *SharedChannel) turnAway(m *member, effects []abi.Effect) error {
+	m.unserved(true)
+	stop := c.apply(effects, nil, nil, c.named)
+	m.joined, c.entered = true, true
+	c.members[m.id] = m
+	c.stop(m, reasonUnsent)
 	return c.finish(stop)
 }
 
@@ -253,7 +286,7 @@ func (c *SharedChannel) handleIn(p *supervisor.Process, msg *Message) error {
 	c.event, c.handling = msg.Event, msg
 	c.mu.Unlock()
 
-	effects, err := c.ask(p, msg.toGuest(m.name()))
+	effects, err := c.ask(p, c.messageEvent(msg, m.name()), msg)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -270,7 +303,7 @@ func (c *SharedChannel) handleIn(p *supervisor.Process, msg *Message) error {
 		return err // Exited answers it
 	}
 	stop := c.apply(effects, m, msg, c.named)
-	if !endsUnanswered(stop, effects) {
+	if !c.endsUnanswered(stop, effects, msg) {
 		c.handling = nil
 	}
 	return c.finish(stop)
@@ -303,19 +336,9 @@ func (c *SharedChannel) handleLeave(p *supervisor.Process, m *member, msg any, r
 	c.event = eventLeave
 	c.mu.Unlock()
 
-	effects, err := c.ask(p, &abi.Event{
+	return c.tell(p, &abi.Event{
 		Kind: abi.EventLeave, Name: c.topic, Payload: []byte(supervisor.Detail(reason)), Detail: m.name(),
-	})
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.process != p || errors.Is(err, errInterrupted):
-		return nil
-	case err != nil && !errors.Is(err, ErrTooLarge):
-		return err
-	}
-	return c.finish(c.apply(effects, nil, nil, c.named))
+	}, c.named)
 }
 
 // Exited tells the members what they have to know, and after the last life takes

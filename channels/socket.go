@@ -1,8 +1,8 @@
 package channels
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -18,13 +18,36 @@ import (
 // delays no other topic; Phoenix would let it delay the whole connection.
 type Socket struct {
 	endpoint *Endpoint
-	codec    Codec
-	out      Outbox
+	options  SocketOptions
+	assigns  string       // options.Assigns
 	pending  atomic.Int64 // bytes of frames that wait, held or in mailboxes
+	taken    bucket
+
+	next, prev *Socket // with the same ID; guarded by the endpoint's names
 
 	mu     sync.Mutex // taken after a handler's; Outbox, Hub and mailboxes come later
 	topics map[string]*joined
 	closed bool
+}
+
+// SocketOptions say who is connected.
+type SocketOptions struct {
+	Codec Codec // of the client's frames
+	Out   Outbox
+	// ID is a name by which [Endpoint.Disconnect] finds the socket. Several may
+	// have the same. Default: none.
+	ID string
+	// Assigns is what is known of the client since it connected. Every join's
+	// event has it as its extra, also when it is replayed.
+	Assigns []byte
+	// Serves says whether a plugin serves this socket; to join a topic of one that does
+	// not fails as "unmatched topic". Callers hold locks: it must not block,
+	// nor call back into this package. Default: all do.
+	Serves func(Plugin) bool
+	// Disconnect is called by [Endpoint.Disconnect], from any goroutine: the
+	// connection is to be closed, after which somebody calls Close. Callers hold
+	// locks: it must not block, nor call back into this package.
+	Disconnect func()
 }
 
 // joined is a topic's place in a socket, from the client's join to its end.
@@ -43,17 +66,25 @@ const (
 	replacing                  // it ends for a new join, which is the first frame held
 )
 
-// NewSocket connects a client whose frames are in the given codec.
-func (e *Endpoint) NewSocket(c Codec, out Outbox) *Socket {
+// NewSocket connects a client.
+func (e *Endpoint) NewSocket(o SocketOptions) *Socket {
 	e.counts.sockets.Add(1)
-	return &Socket{endpoint: e, codec: c, out: out, topics: map[string]*joined{}}
+	s := &Socket{endpoint: e, options: o, assigns: string(o.Assigns), topics: map[string]*joined{}}
+	s.options.Assigns = nil // once is enough
+	e.names.add(s)
+	return s
 }
 
 // Receive takes one frame, which from then on belongs to the socket. It does not
-// wait for handlers. An error wraps [ErrDecode]: the frame is malformed and the
-// connection has to end. After Close, frames are ignored.
+// wait for handlers. After an error the connection has to end: the frame is
+// malformed, which wraps [ErrDecode], or one too many, which wraps [ErrRate].
+// After Close, frames are ignored.
 func (s *Socket) Receive(frame []byte, binary bool) error {
-	m, err := s.codec.Decode(frame, binary)
+	if rate := s.endpoint.Limits.Rate; !s.taken.take(rate) {
+		s.endpoint.counts.overRate.Add(1)
+		return fmt.Errorf("%w: more than %d", ErrRate, rate)
+	}
+	m, err := s.options.Codec.Decode(frame, binary)
 	if err != nil {
 		s.endpoint.counts.malformed.Add(1)
 		return err
@@ -82,6 +113,7 @@ func (s *Socket) Close() {
 	}
 	s.closed = true
 	s.endpoint.counts.sockets.Add(-1)
+	s.endpoint.names.remove(s)
 	for _, j := range s.topics {
 		j.held = nil
 		j.member.handler.stop(j.member, reasonClosed)
@@ -116,7 +148,7 @@ func (s *Socket) dispatch(m Message) {
 	case j == nil:
 		s.reply(nil, m.Ref, m.Topic, statusError, reasonUnmatched)
 
-	case m.JoinRef != nil && !bytes.Equal(m.JoinRef, j.member.joinRef):
+	case m.JoinRef != nil && !sameRef(m.JoinRef, j.member.joinRef):
 		// Meant for a channel that is gone. Dropped without a reply.
 		s.endpoint.counts.stale.Add(1)
 
@@ -144,7 +176,7 @@ func (s *Socket) join(m Message, old *member) {
 		}
 	}
 	plugin := s.endpoint.Router.Match(m.Topic)
-	if plugin == nil {
+	if plugin == nil || s.options.Serves != nil && !s.options.Serves(plugin) {
 		refuse(reasonUnmatched)
 		return
 	}
@@ -163,7 +195,7 @@ func (s *Socket) join(m Message, old *member) {
 
 // deliver puts a message into the handler's mailbox. Callers hold mu.
 func (s *Socket) deliver(j *joined, m Message) {
-	if !s.reserve(&m) {
+	if !j.member.handler.current().admits() || !s.reserve(&m) {
 		s.overloaded(m)
 		return
 	}
@@ -246,7 +278,9 @@ func (s *Socket) joinAgain(m *member) {
 	if s.closed {
 		return
 	}
-	s.join(Message{JoinRef: m.joinRef, Ref: m.ref, Topic: m.Topic, Event: eventJoin, Payload: m.params}, m.old)
+	s.join(Message{
+		JoinRef: m.joinRef, Ref: m.ref, Topic: m.Topic, Event: eventJoin, Payload: m.params, Binary: m.binary,
+	}, m.old)
 	s.release(j)
 }
 
@@ -273,15 +307,15 @@ func (s *Socket) reply(joinRef, ref []byte, topic, status string, response []byt
 	s.send(s.encode(&Outgoing{Kind: Reply, JoinRef: joinRef, Ref: ref, Topic: topic, Name: status, Payload: response}))
 }
 
-// encode writes a message of text, which every codec can.
+// encode writes a message that the codec can: text, or what was checked.
 func (s *Socket) encode(o *Outgoing) Frame {
-	f, _ := s.codec.Encode(o)
+	f, _ := s.options.Codec.Encode(o)
 	return f
 }
 
 func (s *Socket) send(frames ...Frame) {
 	s.endpoint.counts.direct.Add(uint64(len(frames)))
 	for _, f := range frames {
-		s.out.Send(f)
+		s.options.Out.Send(f)
 	}
 }

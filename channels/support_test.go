@@ -31,6 +31,7 @@ type options struct {
 	limits  channels.Limits
 	restart supervisor.Restart // default transient
 	mailbox int
+	rate    int
 	shared  bool                     // one handler for all members of a topic
 	stays   bool                     // also without members
 	sibling bool                     // the plugin has another process, on which its channels depend
@@ -51,7 +52,7 @@ func newServer(t testing.TB, o options) *server {
 	}
 	s.plugin.shared.Store(o.shared)
 	v := s.plugin.version("v1", o.restart)
-	v.Mailbox = o.mailbox
+	v.Mailbox, v.Rate = o.mailbox, o.rate
 	s.plugin.current.Store(v)
 	if o.sibling {
 		s.process = s.rt.Spawn(supervisor.Spec{Actor: s.root()})
@@ -155,9 +156,16 @@ func runBoth(t *testing.T, o options, test func(*testing.T, *server)) {
 	}
 }
 
-func (s *server) connect() *client {
+func (s *server) connect() *client { return s.connectWith(channels.SocketOptions{}) }
+
+// connectWith connects a client; the codec is V2 unless o says another.
+func (s *server) connectWith(o channels.SocketOptions) *client {
 	box := &outbox{}
-	c := &client{Socket: s.NewSocket(channels.V2, box), outbox: box, t: s.t}
+	o.Out = box
+	if o.Codec == nil {
+		o.Codec = channels.V2
+	}
+	c := &client{Socket: s.NewSocket(o), outbox: box, t: s.t}
 	s.clients = append(s.clients, c)
 	return c
 }
@@ -203,6 +211,16 @@ func (c *client) send(frames ...string) {
 	}
 }
 
+// sendBinary gives binary frames to the socket.
+func (c *client) sendBinary(frames ...string) {
+	c.t.Helper()
+	for _, f := range frames {
+		if err := c.Receive([]byte(f), true); err != nil {
+			c.t.Fatalf("receive %q: %v", f, err)
+		}
+	}
+}
+
 // want waits until all is quiet and checks what the client got since the last
 // time.
 func (c *client) want(frames ...string) {
@@ -242,7 +260,11 @@ type outbox struct {
 func (o *outbox) Send(f channels.Frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.frames = append(o.frames, string(f.Data))
+	text := string(f.Data)
+	if f.Binary {
+		text = "binary " + text
+	}
+	o.frames = append(o.frames, text)
 }
 
 func (o *outbox) take() []string {

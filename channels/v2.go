@@ -1,18 +1,30 @@
 package channels
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
 
-// V2 is version 2.0.0 of the Phoenix protocol as JSON text: the array
-// [join_ref, ref, topic, event, payload], both ways.
+// V2 is version 2.0.0 of the Phoenix protocol. JSON text is the array
+// [join_ref, ref, topic, event, payload], both ways. A binary payload has a
+// binary frame: sizes of one byte, then the names, then the payload.
+//
+//	push, from a client  0  join_ref  ref    topic   event    payload
+//	push                 0  join_ref  topic  event            payload
+//	reply                1  join_ref  ref    topic   status   payload
+//	broadcast            2  topic     event                   payload
+//
+// A name longer than 255 bytes cannot be written so.
 var V2 Codec = v2{}
 
 type v2 struct{}
 
-// Decode checks the whole frame and then cuts it at its commas. Only topic and
-// event are looked into. Further elements are ignored.
+// Decode checks the whole frame and then cuts it. Of text, only topic and event
+// are looked into, and further elements are ignored.
 func (v2) Decode(frame []byte, binary bool) (Message, error) {
 	if binary {
-		return Message{}, fmt.Errorf("%w: binary frames are not supported yet", ErrDecode)
+		return decodeBinary(frame)
 	}
 	if err := checkJSON(frame); err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrDecode, err)
@@ -21,58 +33,122 @@ func (v2) Decode(frame []byte, binary bool) (Message, error) {
 	if n := cutArray(frame, elements[:]); n < len(elements) {
 		return Message{}, fmt.Errorf("%w: not an array of 5 elements", ErrDecode)
 	}
-	topic, ok := unquote(elements[2])
-	if !ok {
-		return Message{}, fmt.Errorf("%w: topic is no string", ErrDecode)
+	return newMessage(elements[0], elements[1], elements[2], elements[3], elements[4])
+}
+
+// Check holds the names of binary frames to their length.
+func (v2) Check(o *Outgoing) error {
+	if !o.Binary {
+		return nil
 	}
-	event, ok := unquote(elements[3])
-	if !ok {
-		return Message{}, fmt.Errorf("%w: event is no string", ErrDecode)
-	}
-	return Message{
-		JoinRef: nullable(elements[0]),
-		Ref:     nullable(elements[1]),
-		Topic:   topic,
-		Event:   event,
-		Payload: elements[4],
-	}, nil
+	_, _, err := o.binaryNames()
+	return err
 }
 
 // Encode copies refs and payload into the frame as they are.
 func (v2) Encode(o *Outgoing) (Frame, error) {
 	if o.Binary {
-		return Frame{}, fmt.Errorf("encode %q of topic %q: binary payloads are not supported yet", o.Name, o.Topic)
+		return encodeBinary(o)
 	}
-	payload := o.Payload
-	if len(payload) == 0 {
-		payload = []byte(`{}`)
-	}
-	b := make([]byte, 0, 64+len(o.JoinRef)+len(o.Ref)+len(o.Topic)+len(o.Name)+len(payload))
-	b = append(b, '[')
-	b = append(appendValue(b, o.JoinRef), ',')
+	b := make([]byte, 0, 64+len(o.JoinRef)+len(o.Ref)+len(o.Topic)+len(o.Name)+len(o.Payload))
+	b = append(appendValue(append(b, '['), o.JoinRef), ',')
 	b = append(appendValue(b, o.Ref), ',')
 	b = append(appendString(b, o.Topic), ',')
-	if o.Kind == Reply {
-		b = append(appendString(b, eventReply), `,{"status":`...)
-		b = append(appendString(b, o.Name), `,"response":`...)
-		b = append(append(b, payload...), '}')
-	} else {
-		b = append(appendString(b, o.Name), ',')
-		b = append(b, payload...)
-	}
-	return Frame{Data: append(b, ']')}, nil
+	b = append(appendString(b, o.event()), ',')
+	return Frame{Data: append(o.appendPayload(b), ']')}, nil
 }
 
-func nullable(text []byte) []byte {
-	if string(text) == "null" {
-		return nil
+// The kinds of binary frames.
+const (
+	binaryPush      = 0
+	binaryReply     = 1
+	binaryBroadcast = 2
+)
+
+// decodeBinary reads a client's binary frame. Refs become the JSON strings that
+// they are in text frames. An empty one is the empty string, not null, as in
+// Phoenix.
+func decodeBinary(frame []byte) (Message, error) {
+	const names = 4
+	if len(frame) < 1+names {
+		return Message{}, fmt.Errorf("%w: %d bytes are no binary header", ErrDecode, len(frame))
 	}
-	return text
+	if frame[0] != binaryPush {
+		return Message{}, fmt.Errorf("%w: a binary frame of kind %d", ErrDecode, frame[0])
+	}
+	sizes, rest := frame[1:1+names], frame[1+names:]
+	var name [names]string
+	for i, size := range sizes {
+		if len(rest) < int(size) {
+			return Message{}, fmt.Errorf("%w: the binary header announces more than there is", ErrDecode)
+		}
+		if !utf8.Valid(rest[:size]) {
+			return Message{}, fmt.Errorf("%w: a name in a binary frame is not UTF-8", ErrDecode)
+		}
+		name[i], rest = string(rest[:size]), rest[size:]
+	}
+	refs := make([]byte, 0, 2*len(`""`)+len(name[0])+len(name[1]))
+	refs = appendString(refs, name[0])
+	n := len(refs)
+	refs = appendString(refs, name[1])
+	return Message{JoinRef: refs[:n:n], Ref: refs[n:], Topic: name[2], Event: name[3], Payload: rest, Binary: true}, nil
 }
 
-func appendValue(b, value []byte) []byte {
-	if value == nil {
-		return append(b, "null"...)
+func encodeBinary(o *Outgoing) (Frame, error) {
+	kind, names, err := o.binaryNames()
+	if err != nil {
+		return Frame{}, err
 	}
-	return append(b, value...)
+	size := 1 + len(names) + len(o.Payload)
+	for _, name := range names {
+		size += len(name)
+	}
+	b := append(make([]byte, 0, size), kind)
+	for _, name := range names {
+		b = append(b, byte(len(name)))
+	}
+	for _, name := range names {
+		b = append(b, name...)
+	}
+	return Frame{Data: append(b, o.Payload...), Binary: true}, nil
+}
+
+// binaryNames is what stands before the payload of a binary frame, in order, or
+// why it cannot.
+func (o *Outgoing) binaryNames() (kind byte, names []string, err error) {
+	joinRef, errJoinRef := refName(o.JoinRef)
+	ref, errRef := refName(o.Ref)
+	switch o.Kind {
+	case Reply:
+		kind, names, err = binaryReply, []string{joinRef, ref, o.Topic, o.Name}, errors.Join(errJoinRef, errRef)
+	case Push:
+		kind, names, err = binaryPush, []string{joinRef, o.Topic, o.Name}, errJoinRef
+	default:
+		kind, names = binaryBroadcast, []string{o.Topic, o.Name}
+	}
+	for _, name := range names {
+		if err == nil && len(name) > 255 {
+			err = fmt.Errorf("a name of %d bytes, more than 255, beside a binary payload: %.40q…", len(name), name)
+		}
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("encode %.100q of topic %.100q: %w", o.Name, o.Topic, err)
+	}
+	return kind, names, nil
+}
+
+// refName is a ref as binary frames have it: the content of a string, or the text
+// of a number. Null is empty.
+func refName(ref []byte) (string, error) {
+	if len(ref) == 0 {
+		return "", nil
+	}
+	switch ref[0] {
+	case '"':
+		name, _ := unquote(ref)
+		return name, nil
+	case '{', '[':
+		return "", fmt.Errorf("ref %.100s cannot be sent beside a binary payload; use a string", ref)
+	}
+	return string(ref), nil
 }

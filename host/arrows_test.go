@@ -25,8 +25,10 @@ var arrows = map[string][]string{
 	"host/config":     {"github.com/BurntSushi/toml"},
 	"host/folder":     {"github.com/fsnotify/fsnotify"},
 	"host/web":        {},
+	"host/handshake":  {"host/config"},
+	"host/longpoll":   {"channels"},
 	"host/plugin":     {"channels", "sandbox", "sandbox/abi", "supervisor"},
-	"host": {"channels", "sandbox", "supervisor", "host/config", "host/folder", "host/plugin", "host/web",
+	"host": {"channels", "sandbox", "supervisor", "host/config", "host/folder", "host/handshake", "host/plugin", "host/web",
 		"github.com/coder/websocket", "github.com/prometheus/client_golang"},
 	"cmd/rtd": {"host", "host/config", "github.com/spf13/cobra"},
 

@@ -133,7 +133,7 @@ func TestSlowConsumer(t *testing.T) {
 	eventually(t, "the lazy client's join", func() bool { return s.metric(t, "rtd_channels") == 2 })
 	big := `{"x":"` + strings.Repeat("x", 50_000) + `"}`
 	begin, slowest := time.Now(), time.Duration(0)
-	for sent := 0; s.metric(t, "rtd_connections_slow_total") == 0; sent++ {
+	for sent := 0; s.metric(t, "rtd_connections_closed_total", `code="4001"`) == 0; sent++ {
 		one := time.Now()
 		c.wantReply(t, "nasty:a", "say", big, "ok")
 		slowest = max(slowest, time.Since(one))
@@ -183,7 +183,7 @@ func TestFlood(t *testing.T) {
 	}()
 	eventually(t, "a slow consumer", func() bool {
 		other.wantReply(t, "echo:b", "x", "{}", "ok")
-		return s.metric(t, "rtd_connections_slow_total") == 1
+		return s.metric(t, "rtd_connections_closed_total", `code="4001"`) == 1
 	})
 	must(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	if n, err := io.Copy(io.Discard, reader); n == 0 {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -41,14 +42,16 @@ var (
 	mQueued      = gauge("processes_ready", "Processes that wait for a scheduler.")
 	mHandovers   = counter("scheduler_handovers_total", "Times that a process outlived its slice while others waited.")
 	mAccepted    = counter("connections_accepted_total", "Connections accepted.")
-	mRefused     = counter("connections_refused_total", "Connections refused before the upgrade.")
-	mSlow        = counter("connections_slow_total", "Connections closed as slow consumers.")
+	mRefused     = counter("connections_refused_total", "Connections refused before the upgrade, by cause.", "cause")
+	mClosed      = counter("connections_closed_total", "Connections that rtd closed, by close code and cause.", "code", "cause")
 	mMalformed   = counter("malformed_frames_total", "Frames that ended their connection.")
 	mIn          = counter("messages_in_total", "Messages from clients.")
 	mOut         = counter("messages_out_total", "Messages written to clients.")
 	mDirect      = counter("replies_and_pushes_total", "Replies and pushes sent.")
 	mBroadcasts  = counter("broadcasts_total", "Broadcasts.")
 	mDeliveries  = counter("deliveries_total", "Broadcasts times members that they went to.")
+	mIntercepted = counter("intercepted_total", "Broadcasts that handlers took in place of their clients.")
+	mUndelivered = counter("undelivered_total", "Messages that a client's version of the protocol cannot carry.")
 	mOverloaded  = counter("overloaded_total", "Messages answered with overloaded.")
 	mStale       = counter("stale_messages_total", "Messages for a channel that is gone, dropped.")
 	mJoins       = counter("joins_total", "Joins by their result.", "result")
@@ -80,8 +83,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	s := c.server
 	put(mConnections, float64(s.conns.len()))
 	put(mAccepted, float64(s.counts.accepted.Load()))
-	put(mRefused, float64(s.counts.refused.Load()))
-	put(mSlow, float64(s.counts.slow.Load()))
+	for cause, n := range s.counts.refused.all() {
+		put(mRefused, float64(n), cause)
+	}
+	for f, n := range s.counts.closed.all() {
+		put(mClosed, float64(n), strconv.Itoa(int(f.code)), f.reason)
+	}
 	put(mOut, float64(s.counts.framesOut.Load()))
 	put(mDeploys, float64(s.counts.deploys.Load()))
 	put(mDeployErrs, float64(s.counts.deployErrors.Load()))
@@ -101,6 +108,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	put(mDirect, float64(e.RepliesPushes))
 	put(mBroadcasts, float64(e.Broadcasts))
 	put(mDeliveries, float64(e.Deliveries))
+	put(mIntercepted, float64(e.Intercepted))
+	put(mUndelivered, float64(e.Undelivered))
 	put(mOverloaded, float64(e.Overloaded))
 	put(mStale, float64(e.Stale))
 	put(mJoins, float64(e.JoinsAccepted), "ok")

@@ -142,8 +142,8 @@ func (s *Server) Reload(ctx context.Context) {
 		s.log.Error("config not reloaded, the old one stays", "cause", err)
 	default:
 		next = read
+		defer s.log.Info("config reloaded", "file", s.options.ConfigFile) // in force
 		s.counts.reloads.Add(1)
-		s.log.Info("config reloaded", "file", s.options.ConfigFile)
 		if keys := s.config.NeedsRestart(next); len(keys) > 0 {
 			s.log.Warn("needs restart", "keys", keys)
 		}

@@ -59,7 +59,7 @@ func TestSwapsUnderTraffic(t *testing.T) {
 	if n := s.metric(t, "rtd_deploys_total"); n != float64(swaps+1) {
 		t.Errorf("deploys = %v, want %d", n, swaps+1)
 	}
-	for _, name := range []string{"rtd_deploy_errors_total", "rtd_crashes_total", "rtd_overloaded_total", "rtd_connections_slow_total"} {
+	for _, name := range []string{"rtd_deploy_errors_total", "rtd_crashes_total", "rtd_overloaded_total", "rtd_connections_closed_total"} {
 		if n := s.metric(t, name); n != 0 {
 			t.Errorf("%s = %v", name, n)
 		}

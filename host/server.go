@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"rtd/channels"
 	"rtd/host/config"
 	"rtd/host/folder"
+	"rtd/host/handshake"
 	"rtd/host/plugin"
 	"rtd/host/web"
 	"rtd/sandbox"
@@ -37,15 +39,15 @@ type Server struct {
 	engine   *sandbox.Engine
 	endpoint *channels.Endpoint
 	plugins  *plugin.Set
-	origins  origins
-	proxies  proxies
+	mounts   mounts
+	proxies  handshake.Proxies
 	metrics  http.Handler
 
 	changing sync.Mutex         // held through a change of the folder or the config
 	refused  map[string]refusal // what could not be deployed, by plugin name
 
 	listener net.Listener
-	conns    connSet
+	conns    *connSet
 	running  sync.WaitGroup // writers, and goroutines of Serve
 	writers  writers
 	ready    atomic.Bool // the plugins that were there have been loaded
@@ -67,8 +69,32 @@ type Options struct {
 
 // counts are what the host counts by itself.
 type counts struct {
-	accepted, refused, framesOut, slow atomic.Uint64
-	deploys, deployErrors, reloads     atomic.Uint64
+	accepted, framesOut            atomic.Uint64
+	deploys, deployErrors, reloads atomic.Uint64
+	refused                        tally[string]     // connections, by cause
+	closed                         tally[closeFrame] // connections, by how rtd closed them
+}
+
+// tally counts rare things by what they are; the zero value has counted nothing.
+type tally[K comparable] struct {
+	mu sync.Mutex
+	of map[K]uint64
+}
+
+func (t *tally[K]) add(what K) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of = map[K]uint64{}
+	}
+	t.of[what]++
+}
+
+// all returns a copy.
+func (t *tally[K]) all() map[K]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.of)
 }
 
 // New prepares a server. Nothing runs yet; Serve ends what New has begun.
@@ -83,20 +109,31 @@ func New(o Options) (*Server, error) {
 	s.tables.Store(o.Config)
 	s.writers = newWriters(&s.running)
 	var err error
-	if s.origins, err = newOrigins(s.config.Server.Origins); err != nil {
-		return nil, fmt.Errorf("read server.origins: %w", err)
+	if s.mounts, err = newMounts(s.config); err != nil {
+		return nil, err
 	}
-	if s.proxies, err = newProxies(s.config.Server.TrustedProxies); err != nil {
+	if s.proxies, err = handshake.NewProxies(s.config.Server.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("read server.trusted_proxies: %w", err)
 	}
 	if s.engine, err = sandbox.NewEngine(sandbox.Options{CacheDir: s.cacheDir()}); err != nil {
 		return nil, err
 	}
-	s.endpoint = channels.NewEndpoint(channels.Limits{Joins: s.config.Server.MaxJoins})
+	s.conns = newConnSet(s.config.Server.MaxConnections, s.config.Server.MaxPerAddress)
+	s.endpoint = channels.NewEndpoint(s.limits())
 	s.plugins = plugin.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.metrics = newMetrics(s)
 	return s, nil
 }
+
+// limits are those of the protocol. Whatever may arrive must find room to wait.
+func (s *Server) limits() channels.Limits {
+	c := &s.config.Server
+	return channels.Limits{Joins: c.MaxJoins, Rate: c.MaxRate, Pending: max(8<<20, framesThatFit*c.MaxFrame)}
+}
+
+// framesThatFit is how many frames of the largest size have room, wherever frames wait: also if
+// what is configured for the place is less.
+const framesThatFit = 2
 
 // cacheDir is where compiled code is kept; "" keeps it in memory.
 func (s *Server) cacheDir() string {
@@ -149,7 +186,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.running.Go(func() { s.watchConfig(watch) })
 	s.running.Go(func() { s.closeIdle(watch) })
 
-	web := s.newHTTPServer()
+	web := s.newHTTPServer(ctx)
 	served := make(chan error, 1)
 	go func() { served <- s.serveHTTP(web) }()
 	select {
@@ -161,18 +198,25 @@ func (s *Server) Serve(ctx context.Context) error {
 	return errors.Join(err, plugins.Close(), s.drain(web))
 }
 
-func (s *Server) newHTTPServer() *http.Server {
+// newHTTPServer returns the server of all that is HTTP. Requests that have not been answered when ctx ends are told.
+func (s *Server) newHTTPServer(ctx context.Context) *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/socket/websocket", s.upgrade)
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", s.metrics)
 	mux.Handle("/", web.Handler())
 	return &http.Server{
-		Handler:           mux,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if m, path := s.mounts.find(r.URL); m != nil {
+				s.upgrade(w, r, m, path)
+				return
+			}
+			mux.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, rawConn{}, c) },
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -209,73 +253,6 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// drain ends all within the grace period.
-func (s *Server) drain(web *http.Server) error {
-	start := time.Now()
-	s.takeNothing()
-	s.log.Info("draining", "connections", s.conns.len(), "grace", s.config.Server.Grace)
-	ctx, cancel := context.WithTimeout(context.Background(), s.config.Server.Grace)
-	defer cancel()
-
-	// Sockets take nothing more from now on. What they have taken is handled
-	// and answered before the first of them closes: otherwise one
-	// member could have a message acknowledged that another never gets.
-	s.settle(ctx)
-	s.conns.close(closeDrain)
-	s.conns.wait(ctx)
-	s.conns.kill()
-	err := web.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = web.Close()
-	}
-	err = errors.Join(err, s.release(ctx))
-	s.log.Info("stopped", "after", time.Since(start).Round(time.Millisecond))
-	return err
-}
-
-// takeNothing makes connections take no further frame. When it returns, what they
-// have taken is in a mailbox, so that settle waits for it.
-func (s *Server) takeNothing() {
-	s.draining.Store(true)
-	s.conns.each(func(c *conn) {
-		c.taking.Lock() // taking waits for no handler
-		c.taking.Unlock()
-	})
-}
-
-// settle waits until no process has anything to do, for a second at the most.
-func (s *Server) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, min(time.Second, s.config.Server.Grace/2))
-	defer cancel()
-	quiet := make(chan struct{})
-	go func() { s.runtime.Wait(); close(quiet) }() // release waits for the same
-	select {
-	case <-quiet:
-	case <-ctx.Done():
-	}
-}
-
-// release ends what New and Serve have begun. Guests that are still at work when ctx
-// ends are left to their deadlines: nobody waits for what they do.
-func (s *Server) release(ctx context.Context) error {
-	released := make(chan error, 1)
-	go func() {
-		s.plugins.Close()
-		s.runtime.Wait()
-		s.running.Wait()
-		released <- s.engine.Close(context.Background())
-	}()
-	select {
-	case err := <-released:
-		if err != nil {
-			return fmt.Errorf("close sandbox: %w", err)
-		}
-	case <-ctx.Done():
-		s.log.Warn("guests are still at work; leaving them, the grace period is over")
-	}
-	return nil
-}
-
 // closeIdle closes connections from which nothing has come for too long.
 func (s *Server) closeIdle(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
@@ -287,82 +264,10 @@ func (s *Server) closeIdle(ctx context.Context) {
 		case now := <-tick.C:
 			oldest := now.Add(-s.config.Server.IdleTimeout).Unix()
 			s.conns.each(func(c *conn) {
-				if c.lastRead.Load() < oldest {
+				if last := c.lastRead.Load(); last != 0 && last < oldest {
 					c.close(closeIdle)
 				}
 			})
 		}
 	}
-}
-
-// connSet is the connections there are.
-type connSet struct {
-	mu     sync.Mutex
-	all    map[*conn]struct{}
-	closed bool          // no more are taken
-	empty  chan struct{} // closed when closed and the last one is gone
-}
-
-// add reports false once close was called.
-func (cs *connSet) add(c *conn) bool {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if cs.closed {
-		return false
-	}
-	if cs.all == nil {
-		cs.all = map[*conn]struct{}{}
-	}
-	cs.all[c] = struct{}{}
-	return true
-}
-
-func (cs *connSet) remove(c *conn) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	delete(cs.all, c)
-	if cs.closed && len(cs.all) == 0 {
-		close(cs.empty)
-	}
-}
-
-func (cs *connSet) len() int {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	return len(cs.all)
-}
-
-// each calls f, which must not block, for every connection.
-func (cs *connSet) each(f func(*conn)) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	for c := range cs.all {
-		f(c)
-	}
-}
-
-// close takes no more connections and closes those there are.
-func (cs *connSet) close(f closeFrame) {
-	cs.mu.Lock()
-	cs.closed = true
-	cs.empty = make(chan struct{})
-	if len(cs.all) == 0 {
-		close(cs.empty)
-	}
-	cs.mu.Unlock()
-	cs.each(func(c *conn) { c.close(f) })
-}
-
-// wait returns when all connections are gone, or with ctx.
-func (cs *connSet) wait(ctx context.Context) {
-	select {
-	case <-cs.empty:
-	case <-ctx.Done():
-	}
-}
-
-// kill cuts the connections that are left, and waits for their end.
-func (cs *connSet) kill() {
-	cs.each(func(c *conn) { c.raw.Close() })
-	<-cs.empty
 }

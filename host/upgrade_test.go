@@ -1,6 +1,8 @@
 package host_test
 
 import (
+	"bufio"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,42 +11,82 @@ import (
 func TestVersions(t *testing.T) {
 	s := start(t, setup{})
 	for query, want := range map[string]int{
-		"":                       403, // means 1.0.0
+		"":                       101, // means 1.0.0
+		"?vsn":                   403,
 		"?vsn=":                  403,
 		"?vsn=2":                 403,
-		"?vsn=1.0.0":             403, // not yet
+		"?vsn=1.0.0":             101,
+		"?vsn=1.0.7":             101,
+		"?vsn=1.1.0":             403,
 		"?vsn=2.1.0":             403,
-		"?vsn=2.0.0&vsn=2.0.0":   403,
+		"?vsn=9.9.9":             403,
+		"?vsn=2.0.0&vsn=1":       403, // the last one counts
+		"?vsn=1&vsn=2.0.0":       101,
 		"?vsn[]=2.0.0":           403,
+		"?vsn[a]=2.0.0":          403,
 		"?vsn=2.0.0-rc.1":        403,
 		"?vsn=2.0.00":            403,
 		"?vsn=2.0.0":             101,
 		"?vsn=2.0.5":             101,
 		"?vsn=2.0.0&user[name]=": 101,
+		"?vsn=%322.0.0":          403,
+		"?vsn=%32.0.0":           101,
 	} {
 		if got := s.refusal(t, query, nil); got != want {
 			t.Errorf("%q: status %d, want %d", query, got, want)
 		}
 	}
-	if n := s.metric(t, "rtd_connections_refused_total"); n != 9 {
-		t.Errorf("refused = %v, want 9", n)
+	if n := s.metric(t, "rtd_connections_refused_total", `cause="vsn"`); n != 12 {
+		t.Errorf("refused = %v, want 12", n)
 	}
 }
 
-// Requests that are no upgrade get 400, as from Phoenix, other mounts 404.
+// Requests that are no upgrade get 400 with an empty body, as from Phoenix, other mounts 404.
 func TestNoUpgrade(t *testing.T) {
 	s := start(t, setup{})
-	if status, _ := s.get(t, "/socket/websocket?vsn=2.0.0"); status != http.StatusBadRequest {
-		t.Errorf("GET: status %d, want 400", status)
-	}
-	response, err := web.Post(s.url+"/socket/websocket?vsn=2.0.0", "text/plain", strings.NewReader("hi"))
-	must(t, err)
-	response.Body.Close()
-	if response.StatusCode != http.StatusBadRequest {
-		t.Errorf("POST: status %d, want 400", response.StatusCode)
-	}
-	if status, _ := s.get(t, "/other/websocket?vsn=2.0.0"); status != http.StatusNotFound {
-		t.Errorf("unknown mount: status %d, want 404", status)
+	const (
+		upgrade = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+		version = "Sec-WebSocket-Version: 13\r\n"
+		key     = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	)
+	for _, test := range []struct {
+		name, line, headers string
+		status              int
+	}{
+		{"all of it", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", upgrade + version + key, 101},
+		{"none of it", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", "", 400},
+		{"no Upgrade", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", "Connection: Upgrade\r\n" + version + key, 400},
+		{"no Connection", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", "Upgrade: websocket\r\n" + version + key, 400},
+		{"no key", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", upgrade + version, 400},
+		{"short key", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", upgrade + version + "Sec-WebSocket-Key: AAAA\r\n", 400},
+		{"two keys", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", upgrade + version + key + key, 400},
+		{"no version", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", upgrade + key, 400},
+		{"old version", "GET /socket/websocket?vsn=2.0.0 HTTP/1.1", upgrade + key + "Sec-WebSocket-Version: 8\r\n", 400},
+		{"old HTTP", "GET /socket/websocket?vsn=2.0.0 HTTP/1.0", upgrade + version + key, 400},
+		{"POST", "POST /socket/websocket?vsn=2.0.0 HTTP/1.1", upgrade + version + key + "Content-Length: 0\r\n", 400},
+		{"PUT", "PUT /socket/websocket HTTP/1.1", "Content-Length: 0\r\n", 400},
+		{"OPTIONS", "OPTIONS /socket/websocket HTTP/1.1", "", 400},
+		{"no upgrade, bad vsn", "GET /socket/websocket?vsn=9 HTTP/1.1", "", 403},
+		{"no UTF-8", "GET /socket/websocket?vsn=2.0.0&x=%ff HTTP/1.1", upgrade + version + key, 400},
+		{"too deep", "GET /socket/websocket?vsn=2.0.0&x" + strings.Repeat("[a]", 40) + "=1 HTTP/1.1", upgrade + version + key, 400},
+		{"too many params", "GET /socket/websocket?vsn=2.0.0" + strings.Repeat("&x[]=", 1001) + " HTTP/1.1", upgrade + version + key, 400},
+		{"other mount", "GET /other/websocket?vsn=2.0.0 HTTP/1.1", upgrade + version + key, 404},
+		{"other transport", "GET /socket/carrierpigeon?vsn=2.0.0 HTTP/1.1", upgrade + version + key, 404},
+		{"no transport", "GET /socket HTTP/1.1", upgrade + version + key, 404},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			conn := s.rawDial(t)
+			io.WriteString(conn, test.line+"\r\nHost: x\r\n"+test.headers+"\r\n")
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			must(t, err)
+			if response.StatusCode != test.status {
+				t.Errorf("status %d, want %d", response.StatusCode, test.status)
+			}
+			if body := response.ContentLength; body != 0 && test.status != 404 && test.status != 101 {
+				t.Errorf("body of %d bytes", body)
+			}
+			conn.Close()
+		})
 	}
 	if status, page := s.get(t, "/"); status != http.StatusOK || !strings.Contains(page, "<html") {
 		t.Errorf("page: status %d, %d bytes", status, len(page))

@@ -49,7 +49,7 @@ func checkImports(m wazero.CompiledModule) (wrong []string) {
 		}
 		want, ok := offered(module, name)
 		if !ok {
-			unknown = append(unknown, printable([]byte(module+"."+name), maxName))
+			unknown = append(unknown, printable([]byte(module+"."+name), maxShown))
 		} else if !slices.Equal(f.ParamTypes(), want.paramTypes()) || !slices.Equal(f.ResultTypes(), want.resultTypes()) {
 			wrong = append(wrong, fmt.Sprintf("imports %s.%s as %s, it is %s", module, name,
 				signature(f.ParamTypes(), f.ResultTypes()), signature(want.paramTypes(), want.resultTypes())))

@@ -11,11 +11,9 @@ import (
 )
 
 const (
-	// maxName bounds event names, statuses and patterns, in bytes. It is what
-	// Phoenix's binary protocol can carry.
-	maxName = 255
-	// maxDetail bounds what a child's specification may be, in bytes.
-	maxDetail = 4 << 10
+	// maxText bounds the texts of a record beside its payload, in bytes: event names,
+	// statuses, topics, what a child is.
+	maxText = 4 << 10
 	// maxTopics bounds the patterns that a plugin may declare.
 	maxTopics = 100
 	// keepArena is how large an arena may be and still be kept for the next
@@ -194,8 +192,7 @@ func textsFit(record []byte) bool {
 		case uint64(n) > uint64(len(b)-length):
 			return true // the parser will say so
 		case i == 1: // the payload
-		case i == 2 && n <= maxDetail:
-		case n > maxName:
+		case n > maxText:
 			return false
 		}
 		b = b[length+n:]

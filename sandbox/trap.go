@@ -70,12 +70,15 @@ func (t *Trap) Unwrap() error { return t.reason }
 func (t *Trap) Error() string {
 	event := t.Event.String()
 	if t.Event != abi.EventStart {
-		event += " " + printable([]byte(t.Name), maxName)
+		event += " " + printable([]byte(t.Name), maxShown)
 	}
 	return fmt.Sprintf("plugin %s %s: %s in %s: %s", t.Plugin, t.Version, t.Kind, event, t.Cause)
 }
 
-const maxCause = 300
+const (
+	maxCause = 300
+	maxShown = 255 // of a name that a guest gave, in bytes
+)
 
 // These errors unwind a guest. Their texts quote nothing from it, because
 // wazero puts them into the text that stackOf parses.
@@ -185,7 +188,7 @@ func stackOf(err error, module string) []string {
 			if strings.Contains(name, ".__") {
 				name = goMethod.ReplaceAllString(name, ".(*$1).")
 			}
-			stack = append(stack, printable([]byte(name), maxName))
+			stack = append(stack, printable([]byte(name), maxShown))
 		}
 	}
 	return stack

@@ -119,6 +119,10 @@ func (p *Process) Parent() *Process { return p.parent }
 // Group returns the group whose turns it has.
 func (p *Process) Group() *Group { return p.group }
 
+// Actor returns the code of the process. It is for telling processes apart by what they
+// are: its methods are the runtime's to call.
+func (p *Process) Actor() Actor { return p.actor }
+
 // Runtime returns the runtime that runs it.
 func (p *Process) Runtime() *Runtime { return p.group.rt }
 

@@ -53,12 +53,13 @@ describe("crashes of a temporary handler", { concurrency: true }, () => {
     });
   }
 
-  for (const how of ["raise", "trap", "exit", "loop", "no_such_event"]) {
-    temporary.test(`by ${how}`, async (t) => {
+  for (const way of ["raise", "panic", "trap", "exit", "loop", "recurse", "memory", "bad_json", "no_such_event"]) {
+    temporary.test(`${way}: what the handler asked for before is not done`, async (t) => {
       const { socket, channel } = await member(t, temporary, newTopic(), newest);
-      channel.push(how, {});
+      const ghosts = collect(channel, "ghost");
+      channel.push(way, {}).receive("ok", () => ghosts.push("reply"));
       await until(() => channel.joins === 2, "the second join");
-      assert.deepEqual([channel.errors, socket.opened], [1, 1]);
+      assert.deepEqual([channel.errors, socket.opened, ghosts], [1, 1, []]);
     });
   }
 });

@@ -253,6 +253,7 @@ func TestSessionsEnd(t *testing.T) {
 		synctest.Wait()
 		c.end() // as disconnect does
 		polls.Wait()
+		synctest.Wait()
 		if c.closed != 1 {
 			t.Errorf("closed %d times", c.closed)
 		}

@@ -68,10 +68,10 @@
 //	0x00B   exit            pid             reason
 //	0x00C   terminate       kind of reason  reason
 //	0x00D   leave           topic           reason          member
-//	0x00E   members         topic           members (2)
+//	0x00E   members         topic           members (2)                     (11)
 //	0x00F   stop            plugin          config (JSON)   version
-//	0x010   connect         mount           JSON (8)
-//	0x011   out             event           payload                         Binary
+//	0x010   connect         socket mount    JSON (8)
+//	0x011   out             event           payload         member          Binary
 //	0x012   broadcast       event           payload         topic           Binary
 //
 //	kind    effect          field 0         field 1         detail          flags
@@ -133,6 +133,7 @@
 // token with which the message may be answered later. (8) See Connecting. (9) Empty
 // in the event that is answered, else the token of an earlier message; in a reply
 // to connect the socket id. (10) Empty for the handler's own.
+// (11) Extra is a list of fields: the assigns of each member.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. What its memory and
@@ -210,7 +211,8 @@
 // plugin serves or that its config grants; so does subscribe, after which the
 // process gets that topic's broadcasts, until it ends. A handler that in join
 // intercepts an event gets its own topic's broadcasts of it as out: its client does not, unless the handler pushes
-// it.
+// it. In out, detail is the member that a broadcast_from leaves out, if the
+// handler serves several.
 //
 // # Children
 //

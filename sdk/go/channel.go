@@ -29,14 +29,16 @@ type TopicChannel interface {
 }
 
 // OutHandler is a [Channel] that intercepts broadcasts of its topic: they go to HandleOut instead
-// of to the client. For a [TopicChannel] the Socket is not a member's, but one that stands for the
-// topic: broadcasts are of use there, or pushes to the Sockets of its members.
+// of to the client, or, of a [TopicChannel], to all of its members.
 type OutHandler interface {
 	// Intercepts lists the events. It is asked once, before Join.
 	Intercepts() []string
 
 	// HandleOut takes a broadcast of one of these events. The client gets what
 	// is pushed here; what BroadcastFrom keeps from the client does not come here.
+	//
+	// A TopicChannel gets each broadcast once, and pushes to the Sockets of its members. Here s is
+	// the one that BroadcastFrom leaves out, or one that is no member's.
 	HandleOut(s *Socket, event string, payload []byte) error
 }
 
@@ -137,10 +139,15 @@ func (c *channel) handle(e record) error {
 	case eventMembers:
 		return c.rejoin(e)
 	case eventOut:
-		if o, ok := c.Channel.(OutHandler); ok {
-			return o.HandleOut(c.socket(e.detail), e.name, e.payload)
+		o, ok := c.Channel.(OutHandler)
+		if !ok {
+			return nil
 		}
-		return nil
+		s := c.socket(e.detail)
+		if s == nil {
+			s = &c.only // who was to be left out has left
+		}
+		return o.HandleOut(s, e.name, e.payload)
 	}
 	return handle(c.Channel, e)
 }
@@ -165,17 +172,24 @@ func (c *channel) socket(member string) *Socket {
 }
 
 // rejoin lets all members join who had joined before a crash. Its payload is a list of
-// each with the payload of the join.
+// each with the payload of the join, its extra one of their assigns, if there are any.
 func (c *channel) rejoin(e record) error {
 	replaying = true
 	defer func() { replaying = false }()
-	member, known := "", false
+	var assigns [][]byte
+	for field := range fields([]byte(e.extra)) {
+		assigns = append(assigns, field)
+	}
+	s, known := Socket{topic: e.name, replay: true}, false
 	for field := range fields(e.payload) {
 		if known = !known; known {
-			member = string(field)
+			s.member = string(field)
 			continue
 		}
-		if err := c.join(Socket{topic: e.name, member: member, replay: true}, field); err != nil {
+		if len(assigns) > 0 {
+			s.assigns, assigns = string(assigns[0]), assigns[1:]
+		}
+		if err := c.join(s, field); err != nil {
 			return err
 		}
 	}

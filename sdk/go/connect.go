@@ -7,8 +7,8 @@ import (
 
 // OnConnect registers a function that decides about each client that connects, before
 // anything else of it is looked at. nil accepts the client; the error of [RefuseStatus] or
-// [Refuse] refuses it; any other is a crash, as a panic is, and the client gets
-// in no more than after a refusal. Call it from init, once.
+// [Refuse] refuses it; any other is a crash, as a panic is, and the client gets status 500.
+// Call it from init, once.
 //
 //	rtd.OnConnect(func(c *rtd.Conn) error {
 //		user, err := userOf(c.AuthToken())
@@ -46,7 +46,8 @@ type Conn struct {
 	info  []byte
 }
 
-// Mount is the path of the socket that the client connects to: "/socket".
+// Mount is the socket that the client connects to, by its name in the server's config:
+// "socket" if that names none.
 func (c *Conn) Mount() string { return c.mount }
 
 // Info is all that is known of the client, as a JSON object, valid until the function
@@ -93,7 +94,11 @@ func (c *Conn) Peer() (address string, port int) {
 // URI is what the client asked for: "ws://example.com:4000/socket/websocket?vsn=2.0.0".
 func (c *Conn) URI() string {
 	part := func(name string) string { return unquote(find(c.info, "uri", name)) }
-	uri := part("scheme") + "://" + part("host")
+	host := part("host")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // IPv6
+	}
+	uri := part("scheme") + "://" + host
 	if port := find(c.info, "uri", "port"); port != nil {
 		uri += ":" + string(port)
 	}

@@ -28,8 +28,8 @@ func TestConnect(t *testing.T) {
 	})
 	h.Start("{}")
 	h.Want("wants|connect")
-	h.Connect("/socket", client)
-	h.Want(`log|info|/socket "Jö \"7\"" "deep" "" 203.0.113.7 50123 wss://example.com:443/socket/websocket?vsn=2.0.0`+
+	h.Connect("socket", client)
+	h.Want(`log|info|socket "Jö \"7\"" "deep" "" 203.0.113.7 50123 wss://example.com:443/socket/websocket?vsn=2.0.0`+
 		` test/1 r1 13 00-1 a+b/c`, `reply|ok|{"user":7}|users:7`)
 	defer func() {
 		if recover() == nil {
@@ -41,7 +41,7 @@ func TestConnect(t *testing.T) {
 
 func TestConnectRefuses(t *testing.T) {
 	h := rtd.NewHost(t)
-	if cause := h.Connect("/socket", "{}"); cause == "" {
+	if cause := h.Connect("socket", "{}"); cause == "" {
 		t.Error("a client was accepted by nobody")
 	}
 	var err error
@@ -62,7 +62,7 @@ func TestConnectRefuses(t *testing.T) {
 		{errors.New("out of order"), "out of order", "abort||out of order"},
 	} {
 		err = test.err
-		if cause := h.Connect("/socket", `{"user_agent":null,"auth_token":null}`); cause != test.crash {
+		if cause := h.Connect("socket", `{"user_agent":null,"auth_token":null}`); cause != test.crash {
 			t.Errorf("%v: crashed with %q", test.err, cause)
 		}
 		h.Want(test.want)

@@ -43,6 +43,27 @@
 // microseconds. What OnStart has touched costs an idle process nothing, so a
 // handler that uses encoding/json may well use it once there.
 //
+// # Clients
+//
+// What Phoenix.Socket and Phoenix.Channel let one do is all here:
+//
+//	connect/3, id/1                 OnConnect: refuse, or set the Conn's ID and Assigns
+//	join/3                          Channel.Join: Reply, Refuse, Push
+//	handle_in/3                     Channel.HandleIn; IsBinary
+//	{:reply, …}                     Socket.Reply, with any status
+//	socket_ref/1, reply/2           Socket.Ref, SocketRef.Reply: later, from any event
+//	{:stop, …}                      Stop, with or without a Reply before
+//	push, broadcast, broadcast_from Socket.Push, Broadcast, BroadcastFrom; with Binary, any bytes
+//	intercept, handle_out/3         OutHandler
+//	handle_info/2, send_after       InfoHandler, Send, SendAfter
+//	terminate/2                     Terminator
+//	Endpoint.broadcast              Publish: to any topic that the plugin serves or was granted
+//	Endpoint.subscribe              Subscribe and BroadcastHandler
+//	broadcast "disconnect" to an id Disconnect
+//	Presence.track/3, list/1        Socket.Presence, Presence
+//
+// A [TopicChannel] has no counterpart there: one process for all who join a topic.
+//
 // # Processes
 //
 // A plugin is an application: beside the channel handlers it can have processes of
@@ -81,6 +102,10 @@
 // parse it, and a Go guest without encoding/json is a third smaller. Decode with
 // what you like. The same holds for what processes say to each other.
 //
+// Why are there PushBinary and its like, and no type for payloads? A []byte goes in and
+// out of every encoder without a conversion. The other way of marking bytes would be
+// written at each of the many calls that send JSON.
+//
 // How long is a payload valid? Until the method returns. Copy what you keep. What
 // Call, Await and the like return is yours.
 //
@@ -91,7 +116,7 @@
 // Why do Reply and its like return no error? They fail only when a handler
 // asks for more than one event may (see rtd/sandbox/abi), which is a
 // bug: the process crashes with that as its cause. What depends on another process, which
-// can fail any time, returns an error.
+// can fail any time, or on the server's config, as Publish does, returns an error.
 //
 // Why are functions and processes registered by name? Nothing but bytes goes from
 // one memory to another. But every process has the whole program, so a name

@@ -102,6 +102,8 @@ var kindNames = map[kind]string{
 	opDemonitor: "demonitor", opLink: "link", opUnlink: "unlink", opTrapExit: "trap_exit", opRegister: "register",
 	opUnregister: "unregister", opWhereis: "whereis", opExit: "exit", opInfo: "process_info",
 	opChildren: "children", opStopChild: "stop_child",
+	opTrack: "track", opUpdate: "update", opUntrack: "untrack", opPresences: "presences",
+	opPresenceCount: "presence_count",
 }
 
 func (k kind) name() string { return kindNames[k] }

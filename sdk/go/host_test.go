@@ -157,8 +157,8 @@ func (h *Host) BinaryMessage(event, payload string) string {
 	return h.Event(record{kind: eventMessage, flags: flagBinary, name: event, payload: []byte(payload)})
 }
 
-func (h *Host) Out(event, payload string) string {
-	return h.Event(record{kind: eventOut, name: event, payload: []byte(payload)})
+func (h *Host) Out(event, payload, leftOut string) string {
+	return h.Event(record{kind: eventOut, name: event, payload: []byte(payload), detail: leftOut})
 }
 
 func (h *Host) BroadcastOf(topic, event, payload string) string {
@@ -171,11 +171,11 @@ func (h *Host) Connect(mount, info string) string {
 }
 
 func (h *Host) Members(topic string, list ...string) string {
-	var fields []byte
-	for _, field := range list {
-		fields = appendField(fields, field)
-	}
-	return h.Event(record{kind: eventMembers, name: topic, payload: fields})
+	return h.Event(record{kind: eventMembers, name: topic, payload: []byte(Fields(list...))})
+}
+
+func (h *Host) MembersWithAssigns(topic, list, assigns string) string {
+	return h.Event(record{eventMembers, 0, topic, []byte(list), "", assigns})
 }
 
 func (h *Host) Leave(member, reason string) string {

@@ -181,8 +181,13 @@ func do(r record) error {
 
 // doRef does an operation whose answer is a reference.
 func doRef(r record) (Ref, error) {
+	ref, err := doText(r)
+	return Ref(ref), err
+}
+
+func doText(r record) (string, error) {
 	answer, err := operate(r)
-	return Ref(answer), err
+	return string(answer), err
 }
 
 // clone copies an answer out of the buffer.

@@ -73,6 +73,12 @@ const (
 	opInfo       kind = 0x217
 	opChildren   kind = 0x218
 	opStopChild  kind = 0x219
+
+	opTrack         kind = 0x21A
+	opUpdate        kind = 0x21B
+	opUntrack       kind = 0x21C
+	opPresences     kind = 0x21D
+	opPresenceCount kind = 0x21E
 )
 
 const (

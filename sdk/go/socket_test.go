@@ -94,7 +94,7 @@ func TestReplyLater(t *testing.T) {
 
 func TestIntercept(t *testing.T) {
 	h := joinMirror(t)
-	h.Out("joke", "funny")
+	h.Out("joke", "funny", "")
 	h.Want("push|joke|not funny")
 }
 
@@ -126,14 +126,19 @@ func TestSubscribe(t *testing.T) {
 	}
 }
 
-// board is a TopicChannel that intercepts: its Socket stands for the topic.
+// board is a TopicChannel that intercepts, for all its members.
 type board struct{ doc }
 
 func (b *board) Intercepts() []string { return []string{"news"} }
 
 func (b *board) HandleOut(s *rtd.Socket, event string, payload []byte) error {
-	for _, member := range b.members {
-		b.sockets[member].PushBinary(event, []byte(s.Topic()+string(b.sockets[member].Assigns())))
+	for _, name := range b.members {
+		if member := b.sockets[name]; member != s {
+			member.PushBinary(event, append(payload, member.Assigns()...))
+		}
+	}
+	if s.Topic() != "doc:1" {
+		return errors.New("a socket of nothing")
 	}
 	return nil
 }
@@ -144,6 +149,18 @@ func TestTopicChannelIntercepts(t *testing.T) {
 	h.JoinWithAssigns("doc:1", "{}", "a", "A")
 	h.JoinWithAssigns("doc:1", "{}", "b", "B")
 	h.Asked = nil
-	h.Out("news", "{}")
-	h.Want("push+binary|news|doc:1A|a", "push+binary|news|doc:1B|b")
+	both := []string{"push+binary|news|1A|a", "push+binary|news|1B|b"}
+	h.Out("news", "1", "")
+	h.Want(both...)
+	h.Out("news", "1", "a") // a's own BroadcastFrom
+	h.Want(both[1])
+	h.Out("news", "1", "x") // who has left meanwhile
+	h.Want(both...)
+
+	// After a crash the same holds.
+	h.NewProcess()
+	h.MembersWithAssigns("doc:1", rtd.Fields("a", "{}", "b", "{}"), rtd.Fields("A", "B"))
+	h.Want("wants|terminate", "intercept|news")
+	h.Out("news", "1", "")
+	h.Want(both...)
 }

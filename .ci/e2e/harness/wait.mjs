@@ -5,8 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const PATIENCE = 10_000;
 
-/** Waits until condition() is true. what says what it means. */
-export async function until(condition, what, ms = PATIENCE) {
+/** Waits until condition() is true. what says what that means. */
+export async function until(condition, what = String(condition), ms = PATIENCE) {
   const deadline = Date.now() + ms;
   while (!condition()) {
     if (Date.now() > deadline) assert.fail(`waited ${ms} ms in vain for ${what}`);

@@ -15,7 +15,7 @@ func main() {}
 
 func init() {
 	rtd.OnConnect(connect)
-	for _, pattern := range []string{"room:*", "private:*", "crash:*", "slow:*", "terminated:*"} {
+	for _, pattern := range []string{"room:*", "private:*", "crash:*", "slow:*", "terminated:*", "realtime:*"} {
 		rtd.Handle(pattern, func() rtd.Channel { return new(Room) })
 	}
 	rtd.Handle("echo:*", func() rtd.Channel { return Echo{} })
@@ -44,7 +44,9 @@ func connect(c *rtd.Conn) error {
 	if user != "" {
 		c.ID = "users:" + user
 	}
-	c.Assigns = toJSON(map[string]any{"user": user, "mount": c.Mount(), "info": json.RawMessage(c.Info())})
+	c.Assigns = toJSON(map[string]any{
+		"user": user, "auth_token": c.AuthToken(), "mount": c.Mount(), "info": json.RawMessage(c.Info()),
+	})
 	return nil
 }
 
@@ -73,9 +75,16 @@ func reply(s *rtd.Socket, status string, payload []byte) {
 // Interceptor gets the broadcasts of some events before its client does.
 type Interceptor struct{ Room }
 
-func (*Interceptor) Intercepts() []string { return []string{"intercepted", "secret", "fatal"} }
+func (*Interceptor) Intercepts() []string { return intercepted }
 
 func (*Interceptor) HandleOut(s *rtd.Socket, event string, payload []byte) error {
+	return out(s, event, payload)
+}
+
+var intercepted = []string{"intercepted", "secret", "fatal"}
+
+// out gives a client a broadcast that was intercepted, with a mark.
+func out(s *rtd.Socket, event string, payload []byte) error {
 	switch {
 	case event == "secret":
 		return nil // nobody gets it

@@ -63,7 +63,7 @@ func (r *Room) Join(s *rtd.Socket, payload []byte) error {
 		}
 	}
 	switch {
-	case kind == "private" && o.Token != "secret":
+	case kind == "private" && o.Token != "secret", kind == "realtime" && strings.HasPrefix(rest, "refuse:"):
 		return rtd.Refuse(`{"reason":"unauthorized"}`)
 	case kind == "crash":
 		o.Crash = cmp.Or(o.Crash, rest)
@@ -132,12 +132,14 @@ type order struct {
 	Times   int // default 1
 	MS      int
 	Topic   string
-	Status  string
 	Reason  string
 	ID      string
 	To      string // member
 	As      string
 	Reply   json.RawMessage
+
+	Status   string
+	Response json.RawMessage
 }
 
 func (r *Room) obey(s *rtd.Socket, event string, payload []byte) error {
@@ -148,7 +150,7 @@ func (r *Room) obey(s *rtd.Socket, event string, payload []byte) error {
 	o.Event, o.Times = cmp.Or(o.Event, event), cmp.Or(o.Times, 1)
 	switch event {
 	case "reply_status":
-		s.Reply(o.Status, o.Payload)
+		s.Reply(o.Status, o.Response)
 		return nil
 	case "late":
 		return r.after(o.MS, unsaid{s.Ref(), bytes.Clone(payload), false}.say)

@@ -52,6 +52,21 @@ func (h *Shared) HandleIn(s *rtd.Socket, event string, payload []byte) error {
 	return nil
 }
 
+func (*Shared) Intercepts() []string { return intercepted }
+
+// HandleOut passes a broadcast on to each member but the one that is left out.
+func (h *Shared) HandleOut(leftOut *rtd.Socket, event string, payload []byte) error {
+	for _, m := range h.members {
+		if m == leftOut {
+			continue
+		}
+		if err := out(m, event, payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Leave tells the others.
 func (h *Shared) Leave(s *rtd.Socket, reason string) error {
 	h.members = slices.DeleteFunc(h.members, func(m *rtd.Socket) bool { return m == s })

@@ -1,14 +1,14 @@
-// Checks the chat page's own client, host/web/static/phoenix.js, against a running rtd: the same file that browsers
-// load, under Node with the WebSocket of ws. RTD_URL as in phoenix.test.mjs.
+// The chat page's own client, host/web/static/phoenix.js: the same file that browsers load, under Node with the
+// WebSocket of ws.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import WebSocket from "ws";
+import { chat } from "./harness/plugins.mjs";
+import { until } from "./harness/wait.mjs";
 
-const URL = process.env.RTD_URL ?? "ws://127.0.0.1:4000/socket";
+const rtd = await chat();
 
 let current; // the newest connection, so that a test can break it
 globalThis.WebSocket = class extends WebSocket {
@@ -18,11 +18,11 @@ globalThis.WebSocket = class extends WebSocket {
   }
 };
 // By its text: Node would take a .js file outside this package for CommonJS.
-const source = await readFile(new globalThis.URL("../../host/web/static/phoenix.js", import.meta.url), "utf8");
+const source = await readFile(new URL("../../host/web/static/phoenix.js", import.meta.url), "utf8");
 const { Socket } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
 function member(t, room, params = () => ({ token: "demo", user: "Ada" })) {
-  const socket = new Socket(URL);
+  const socket = new Socket(rtd.url());
   t.after(() => socket.disconnect());
   const channel = socket.channel(room, params);
   const heard = [];
@@ -34,9 +34,9 @@ function member(t, room, params = () => ({ token: "demo", user: "Ada" })) {
   return { socket, channel, heard, states };
 }
 
-const newRoom = () => `room:e2e-${randomUUID()}`;
+const newRoom = () => `room:${randomUUID()}`;
 
-test("joins, speaks, hears, and measures the round trip", async (t) => {
+rtd.test("joins, speaks, hears, and measures the round trip", async (t) => {
   const { socket, channel, heard } = member(t, newRoom());
   await until(() => channel.state === "joined");
   await channel.push("new_message", { body: "hello" });
@@ -47,7 +47,7 @@ test("joins, speaks, hears, and measures the round trip", async (t) => {
   assert.deepEqual(await channel.push("echo", { n: 1 }), { n: 1 });
 });
 
-test("comes back after the connection broke, and fails what was unanswered", async (t) => {
+rtd.test("comes back after the connection broke, and fails what was unanswered", async (t) => {
   const { socket, channel, heard } = member(t, newRoom());
   await until(() => channel.state === "joined");
   const pushed = channel.push("echo", {});
@@ -61,7 +61,7 @@ test("comes back after the connection broke, and fails what was unanswered", asy
   await until(() => heard.length === 1);
 });
 
-test("a refused join says why, and is tried again", async (t) => {
+rtd.test("a refused join says why, and is tried again", async (t) => {
   let token = "wrong";
   const { channel, states } = member(t, newRoom(), () => ({ token, user: "Ada" }));
   await until(() => channel.state === "refused");
@@ -72,7 +72,7 @@ test("a refused join says why, and is tried again", async (t) => {
   assert.deepEqual(states, ["joining", "refused", "joining", "joined"]);
 });
 
-test("a crash is an error for its push only", async (t) => {
+rtd.test("a crash is an error for its push only", async (t) => {
   const { channel, states } = member(t, newRoom());
   await until(() => channel.state === "joined");
   await assert.rejects(channel.push("crash", {}), { reason: "crashed" });
@@ -80,7 +80,7 @@ test("a crash is an error for its push only", async (t) => {
   assert.deepEqual(states, ["joining", "joined"]);
 });
 
-test("rejoin takes the new params, leave ends it", async (t) => {
+rtd.test("rejoin takes the new params, leave ends it", async (t) => {
   let user = "Ada";
   const { socket, channel, heard } = member(t, newRoom(), () => ({ token: "demo", user }));
   await until(() => channel.state === "joined");
@@ -94,11 +94,3 @@ test("rejoin takes the new params, leave ends it", async (t) => {
   await assert.rejects(channel.push("echo", {}), { reason: "not joined" });
   assert.equal(socket.state, "open");
 });
-
-async function until(condition, ms = 10_000) {
-  const deadline = Date.now() + ms;
-  while (!condition()) {
-    if (Date.now() > deadline) assert.fail(`waited ${ms} ms in vain for ${condition}`);
-    await sleep(2);
-  }
-}

@@ -1,0 +1,175 @@
+// The chat page in a real browser, headless, with two tabs.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, describe } from "node:test";
+import { chromium } from "playwright-core";
+import { chat } from "./harness/plugins.mjs";
+
+const rtd = await chat();
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  chromiumSandbox: false, // it needs more rights than containers have
+});
+after(() => browser.close());
+
+const newRoom = () => randomUUID().slice(0, 8);
+
+describe("the chat page", () => {
+  rtd.test("what one tab says, the other sees", async (t) => {
+    const { ada, bob } = await twoTabs(t);
+    await ada.say("hello");
+    await bob.sees("Ada", "hello");
+    await ada.sees("Ada", "hello");
+    await bob.say("<b>hi</b> 🎉 zażółć");
+    await ada.sees("Bob", "<b>hi</b> 🎉 zażółć");
+  });
+
+  rtd.test("a crash is survived, and seen only by who caused it", async (t) => {
+    const { ada, bob } = await twoTabs(t);
+    for (const crashes of ["1", "2"]) {
+      await ada.say("/crash");
+      await ada.shows("#crashes", crashes);
+    }
+    await ada.shows("#log", /crashed and was restarted/);
+    await converse(ada, bob);
+    assert.doesNotMatch(await bob.page.locator("#log").innerText(), /crashed/);
+    assert.equal(await ada.state(), "joined");
+  });
+
+  rtd.test("a restart of the server is survived; what was written meanwhile is sent", async (t) => {
+    const { ada, bob } = await twoTabs(t);
+    await ada.say("before");
+    await bob.sees("Ada", "before");
+    await rtd.stop();
+    await Promise.all([ada.is("reconnecting"), bob.is("reconnecting")]);
+    await ada.say("meanwhile");
+    await rtd.start();
+    await Promise.all([ada.is("joined"), bob.is("joined")]);
+    await ada.shows("#pending", "");
+    await ada.sees("Ada", "meanwhile"); // Bob may have come back after it
+    await converse(ada, bob);
+  });
+
+  rtd.test("the address bar names the room", async (t) => {
+    const { ada, bob, room } = await twoTabs(t);
+    await converse(ada, bob);
+    const other = newRoom();
+    await bob.enter(other);
+    await bob.shows("#title", other);
+    await ada.say("still here");
+    await ada.sees("Ada", "still here");
+    assert.doesNotMatch(await bob.page.locator("#log").innerText(), /still here/);
+
+    await ada.say(`/room ${other}`);
+    await ada.shows("#title", other);
+    assert.equal(new URL(ada.page.url()).searchParams.get("room"), other);
+    await converse(ada, bob);
+
+    await ada.page.goBack();
+    await ada.shows("#title", room);
+    await ada.is("joined");
+    await ada.page.goForward();
+    await ada.shows("#title", other);
+    await ada.is("joined");
+    await converse(ada, bob);
+  });
+
+  rtd.test("a name is taken from the field, and changed in place", async (t) => {
+    const { ada, bob } = await twoTabs(t);
+    await ada.rename("Augusta");
+    await ada.say("renamed");
+    await bob.sees("Augusta", "renamed");
+  });
+});
+
+// converse lets each say something that the other sees.
+async function converse(...tabs) {
+  for (const speaker of tabs) {
+    const text = randomUUID();
+    await speaker.say(text);
+    for (const tab of tabs) await tab.sees(speaker.name, text);
+  }
+}
+
+async function twoTabs(t) {
+  const context = await browser.newContext();
+  const room = newRoom();
+  const tabs = [];
+  for (const name of ["Ada", "Bob"]) {
+    const tab = new Tab(await context.newPage(), name);
+    await tab.enter(room);
+    await tab.rename(name);
+    tabs.push(tab);
+  }
+  t.after(async () => {
+    await context.close();
+    for (const { name, errors } of tabs) assert.deepEqual(errors, [], `errors in ${name}'s tab`);
+  });
+  return { ada: tabs[0], bob: tabs[1], room };
+}
+
+class Tab {
+  errors = []; // uncaught ones of the page's scripts
+
+  constructor(page, name) {
+    this.page = page;
+    this.name = name;
+    page.setDefaultTimeout(10_000);
+    page.on("pageerror", (error) => this.errors.push(error.message));
+  }
+
+  async enter(room) {
+    await this.page.goto(`http://${rtd.address}/?room=${room}`);
+    await this.is("joined");
+  }
+
+  /** Changes the name; the page joins again under it. */
+  async rename(name) {
+    await this.page.locator("#name").fill(name);
+    await this.page.locator("#name").press("Enter");
+    await this.shows("#log", new RegExp(`You are in \\S+ as ${name}\\.`));
+    await this.is("joined");
+    this.name = name;
+  }
+
+  async say(text) {
+    await this.page.locator("#composer").fill(text);
+    await this.page.locator("#composer").press("Enter");
+  }
+
+  /** Waits until the log shows that user said text. */
+  sees(user, text) {
+    const message = this.page.locator(`#log .message[data-user="${user}"] .body`, { hasText: text });
+    return this.#told(message.first().waitFor(), `${user}'s “${text}”`);
+  }
+
+  /** Waits for the connection's state, as the page shows it. */
+  is(state) {
+    return this.#told(this.page.locator(`#status[data-state="${state}"]`).waitFor(), `the state ${state}`);
+  }
+
+  state() {
+    return this.page.locator("#status").getAttribute("data-state");
+  }
+
+  /** Waits until an element has this text, or one that matches. */
+  shows(selector, text) {
+    const holds = ({ selector, exactly, pattern }) => {
+      const shown = document.querySelector(selector).innerText.trim();
+      return pattern === undefined ? shown === exactly : new RegExp(pattern).test(shown);
+    };
+    const wanted = text instanceof RegExp ? { selector, pattern: text.source } : { selector, exactly: text };
+    return this.#told(this.page.waitForFunction(holds, wanted), `${text || "nothing"} in ${selector}`);
+  }
+
+  // told adds to a time-out what the page shows instead.
+  async #told(waiting, what) {
+    try {
+      await waiting;
+    } catch (error) {
+      const shown = await this.page.locator("body").innerText().catch(() => "nothing any more");
+      throw new Error(`${this.name}'s tab did not come to show ${what}. It shows:\n${shown}`, { cause: error });
+    }
+  }
+}

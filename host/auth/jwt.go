@@ -1,0 +1,221 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// jwtVerifier checks JSON Web Tokens (RFC 7519, with the advice of RFC 8725).
+type jwtVerifier struct {
+	parser     *jwt.Parser
+	algorithms []string
+	keys       keySet // of the config
+	sources    []*source
+}
+
+func newJWTVerifier(c Config, sources []*source) (*jwtVerifier, error) {
+	for _, a := range c.Algorithms {
+		if !slices.Contains([]string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"}, a) {
+			return nil, fmt.Errorf("algorithm %q is not supported; expected HS, RS or ES with 256, 384 or 512", a)
+		}
+	}
+	v := &jwtVerifier{algorithms: c.Algorithms, sources: sources}
+	for i, k := range c.Keys {
+		parsed, err := k.parse()
+		if err != nil {
+			return nil, fmt.Errorf("key %d (id %q): %w", i+1, k.ID, err)
+		}
+		if !slices.ContainsFunc(parsed.algorithms, func(a string) bool { return slices.Contains(c.Algorithms, a) }) {
+			return nil, fmt.Errorf("key %d (id %q): it is for %s, and allowed are %s; change algorithms or the key",
+				i+1, k.ID, strings.Join(parsed.algorithms, ", "), strings.Join(c.Algorithms, ", "))
+		}
+		v.keys = append(v.keys, parsed)
+	}
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods(c.Algorithms), jwt.WithStrictDecoding(), jwt.WithLeeway(c.Leeway), jwt.WithIssuedAt(),
+	}
+	if c.Issuer != "" {
+		options = append(options, jwt.WithIssuer(c.Issuer))
+	}
+	if c.Audience != "" {
+		options = append(options, jwt.WithAudience(c.Audience))
+	}
+	if c.RequireExpiry {
+		options = append(options, jwt.WithExpirationRequired())
+	}
+	v.parser = jwt.NewParser(options...)
+	return v, nil
+}
+
+func (v *jwtVerifier) verify(ctx context.Context, token string) (Claims, error) {
+	var set claimsSet
+	_, err := v.parser.ParseWithClaims(token, &set, func(t *jwt.Token) (any, error) {
+		if err := checkHeader(t.Header); err != nil {
+			return nil, err
+		}
+		kid, _ := t.Header["kid"].(string)
+		return v.find(ctx, t.Method.Alg(), kid)
+	})
+	if err != nil {
+		return Claims{}, refusal(err)
+	}
+	return set.claims()
+}
+
+// checkHeader refuses what a token says about itself and is not understood here.
+func checkHeader(header map[string]any) error {
+	if _, ok := header["crit"]; ok {
+		return invalid("it has critical extensions, of which none is supported")
+	}
+	if kid, ok := header["kid"]; ok {
+		if text, ok := kid.(string); !ok || len(text) > maxKeyID {
+			return invalid("its kid is no string of at most %d bytes", maxKeyID)
+		}
+	}
+	if typ, ok := header["typ"]; ok {
+		text, _ := typ.(string)
+		// Other kinds of JWT, such as that of a logout, may be signed with the same key.
+		switch strings.TrimPrefix(strings.ToLower(text), "application/") {
+		case "jwt", "at+jwt":
+		default:
+			return invalid("its typ is neither JWT nor at+jwt")
+		}
+	}
+	return nil
+}
+
+// find returns the keys that a token may be signed with: those that it names, or those
+// without an id, or what turns up when the JWKS are loaded again.
+func (v *jwtVerifier) find(ctx context.Context, alg, kid string) (jwt.VerificationKeySet, error) {
+	keys, fresh := v.look(alg, kid)
+	if len(keys.Keys) > 0 {
+		return keys, nil
+	}
+	loaded := false
+	if !strings.HasPrefix(alg, "HS") { // a JWKS has no secrets
+		for _, s := range v.sources {
+			loaded = s.again(ctx) || loaded
+		}
+	}
+	if loaded {
+		keys, fresh = v.look(alg, kid)
+	}
+	switch {
+	case len(keys.Keys) > 0:
+		return keys, nil
+	case ctx.Err() != nil:
+		return keys, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
+	case !fresh && !strings.HasPrefix(alg, "HS"):
+		return keys, fmt.Errorf("%w: a JWKS was never loaded or is too old", ErrUnavailable)
+	}
+	return keys, invalid("there is no key of that algorithm and id")
+}
+
+// look searches what is loaded. It also says whether all of that is fresh.
+func (v *jwtVerifier) look(alg, kid string) (found jwt.VerificationKeySet, fresh bool) {
+	named, others := v.keys.find(alg, kid)
+	fresh = true
+	for _, s := range v.sources {
+		keys, ok := s.current()
+		n, o := keys.find(alg, kid)
+		named, others, fresh = append(named, n...), append(others, o...), fresh && ok
+	}
+	if len(named) == 0 {
+		named = others
+	}
+	for _, k := range named {
+		found.Keys = append(found.Keys, k.material)
+	}
+	return found, fresh
+}
+
+// refusal turns the parser's error, whose text may quote the token, into one of ours.
+// What will never be valid comes before what has to do with time.
+func refusal(err error) error {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrInvalid) {
+		return ours(err)
+	}
+	for _, r := range []struct{ is, becomes error }{
+		{jwt.ErrTokenMalformed, invalid("it is malformed")},
+		{jwt.ErrTokenUnverifiable, invalid("its algorithm is not allowed")},
+		{jwt.ErrTokenSignatureInvalid, invalid("its algorithm is not allowed, or its signature does not match")},
+		{jwt.ErrTokenRequiredClaimMissing, invalid("one of exp, iss and aud is required and missing")},
+		{jwt.ErrTokenInvalidIssuer, invalid("its iss is another")},
+		{jwt.ErrTokenInvalidAudience, invalid("its aud is another")},
+		{jwt.ErrTokenNotValidYet, fmt.Errorf("%w: its nbf is in the future", ErrNotYet)},
+		{jwt.ErrTokenUsedBeforeIssued, fmt.Errorf("%w: its iat is in the future", ErrNotYet)},
+		{jwt.ErrTokenExpired, ErrExpired},
+	} {
+		if errors.Is(err, r.is) {
+			return r.becomes
+		}
+	}
+	return invalid("it is refused for another reason")
+}
+
+// ours digs out the error of this package from those that the parser wraps around it.
+func ours(err error) error {
+	for {
+		switch outer := err.(type) {
+		case *refused:
+			return outer
+		}
+		return err
+	}
+}
+
+// claimsSet is the payload of a JWT. It implements the interfaces of the parser, so
+// that only members of the exact names count, each once.
+type claimsSet struct {
+	members map[string]json.RawMessage
+}
+
+// UnmarshalJSON takes the payload apart. The signature is not checked yet.
+func (c *claimsSet) UnmarshalJSON(data []byte) error {
+	if !utf8.Valid(data) {
+		return errors.New("claims are not UTF-8")
+	}
+	return json.Unmarshal(data, &c.members)
+}
+
+// claims returns what the rest of rtd needs to know. The signature is checked.
+func (c *claimsSet) claims() (Claims, error) {
+	var claims Claims
+	var err error
+	if claims.Subject, err = c.text("sub"); err != nil {
+		return Claims{}, err
+	}
+	if claims.Issuer, err = c.text("iss"); err != nil {
+		return Claims{}, err
+	}
+	if expires, err := c.time("exp"); err != nil {
+		return Claims{}, err
+	} else if expires != nil {
+		claims.Expires = expires.Time
+	}
+	// Written anew, as other decoders could see another of two members of one name.
+	if claims.JSON, err = encodeJSON(c.members); err != nil {
+		return Claims{}, invalid("its claims are malformed")
+	}
+	return claims, nil
+}
+
+func encodeJSON(value any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}

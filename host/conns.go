@@ -1,0 +1,102 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"sync"
+)
+
+// connSet is the connections there are, those about to connect included.
+type connSet struct {
+	limit      int // connections in all
+	perAddress int // and from one address
+
+	mu        sync.Mutex
+	all       map[*conn]struct{}
+	addresses map[netip.Addr]int // how many of them come from an address
+	closed    bool               // no more are taken
+	empty     chan struct{}      // closed when closed and the last one is gone
+}
+
+func newConnSet(limit, perAddress int) *connSet {
+	return &connSet{
+		limit: limit, perAddress: perAddress,
+		all: map[*conn]struct{}{}, addresses: map[netip.Addr]int{}, empty: make(chan struct{}),
+	}
+}
+
+// add takes a connection in, unless there are too many or close was called. The error says with
+// which status it is refused.
+func (cs *connSet) add(c *conn) error {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	switch {
+	case cs.closed:
+		return refuse(http.StatusServiceUnavailable, "draining", errors.New("rtd drains"))
+	case len(cs.all) >= cs.limit:
+		return refuse(http.StatusServiceUnavailable, "max_connections", errors.New("too many connections; see max_connections in config.toml"))
+	case cs.addresses[c.address] >= cs.perAddress:
+		return refuse(http.StatusTooManyRequests, "max_per_address", errors.New("too many connections from this address; see max_per_address in config.toml"))
+	}
+	cs.all[c] = struct{}{}
+	cs.addresses[c.address]++
+	return nil
+}
+
+func (cs *connSet) remove(c *conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.all, c)
+	if cs.addresses[c.address]--; cs.addresses[c.address] == 0 {
+		delete(cs.addresses, c.address)
+	}
+	if cs.closed && len(cs.all) == 0 {
+		close(cs.empty)
+	}
+}
+
+func (cs *connSet) len() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.all)
+}
+
+// each calls f, which must not block, for every connection.
+func (cs *connSet) each(f func(*conn)) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for c := range cs.all {
+		f(c)
+	}
+}
+
+// close takes no more connections and returns those there are. It is called once.
+func (cs *connSet) close() []*conn {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.closed = true
+	if len(cs.all) == 0 {
+		close(cs.empty)
+	}
+	all := make([]*conn, 0, len(cs.all))
+	for c := range cs.all {
+		all = append(all, c)
+	}
+	return all
+}
+
+// wait returns when all connections are gone, or with ctx.
+func (cs *connSet) wait(ctx context.Context) {
+	select {
+	case <-cs.empty:
+	case <-ctx.Done():
+	}
+}
+
+// kill cuts the connections that are left, and waits for their end.
+func (cs *connSet) kill() {
+	cs.each(func(c *conn) { c.raw.Close() })
+	<-cs.empty
+}

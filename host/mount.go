@@ -1,0 +1,161 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"rtd/channels"
+	"rtd/host/config"
+	"rtd/host/handshake"
+	"rtd/host/plugin"
+	"rtd/supervisor"
+)
+
+// mount is a path where clients connect, with its own plugins, origins and connect.
+type mount struct {
+	name       string
+	config     config.Socket
+	parts      []string // of the path, the last one of which is the transport
+	origins    handshake.Origins
+	connecting chan struct{} // holds an entry for each client that waits for connect
+	unsure     atomic.Bool   // several plugins want connect, which has been logged
+}
+
+// mounts are those of a server, in the order in which they are tried: what a path says literally comes before what
+// it leaves open.
+type mounts []*mount
+
+func newMounts(c *config.Config) (mounts, error) {
+	var all mounts
+	for _, name := range slices.Sorted(maps.Keys(c.Sockets)) {
+		socket := c.Sockets[name]
+		m := &mount{name: name, config: socket, connecting: make(chan struct{}, socket.MaxConnecting)}
+		m.parts = strings.Split(strings.Trim(socket.Path+"/websocket", "/"), "/")
+		entries, table := socket.Origins, "socket."+name
+		if len(entries) == 0 {
+			entries, table = c.Server.Origins, "server"
+		}
+		var err error
+		if m.origins, err = handshake.NewOrigins(entries); err != nil {
+			return nil, fmt.Errorf("read %s.origins: %w", table, err)
+		}
+		all = append(all, m)
+	}
+	slices.SortStableFunc(all, func(a, b *mount) int {
+		return slices.CompareFunc(a.parts, b.parts, func(p, q string) int { return cmp.Compare(openness(p), openness(q)) })
+	})
+	return all, nil
+}
+
+func openness(part string) int {
+	if strings.HasPrefix(part, ":") {
+		return 1
+	}
+	return 0
+}
+
+// find returns the mount of a URL, or nil, and what the URL has in place of the params of the path.
+func (ms mounts) find(u *url.URL) (*mount, map[string]string) {
+	path, ok := strings.CutPrefix(u.EscapedPath(), "/")
+	if !ok || !strings.HasSuffix(path, "websocket") { // as all paths of mounts do
+		return nil, nil
+	}
+	parts := strings.Split(path, "/")
+	for i := range parts {
+		var err error
+		if parts[i], err = url.PathUnescape(parts[i]); err != nil {
+			return nil, nil
+		}
+	}
+	for _, m := range ms {
+		if params, ok := m.match(parts); ok {
+			return m, params
+		}
+	}
+	return nil, nil
+}
+
+func (m *mount) match(parts []string) (params map[string]string, ok bool) {
+	if len(parts) != len(m.parts) {
+		return nil, false
+	}
+	for i, part := range m.parts {
+		name, open := strings.CutPrefix(part, ":")
+		switch {
+		case open && parts[i] != "":
+			if params == nil {
+				params = map[string]string{}
+			}
+			params[name] = parts[i]
+		case part != parts[i]:
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+// serves returns which plugins' topics can be joined through the mount; nil stands for all.
+func (m *mount) serves() func(channels.Plugin) bool {
+	if len(m.config.Plugins) == 0 {
+		return nil
+	}
+	return func(p channels.Plugin) bool { return slices.Contains(m.config.Plugins, p.Name()) }
+}
+
+// connect asks the mount's plugin about a client, if there is one that wants to be asked. It
+// ends early with ctx. Clients that wait for a slow plugin hold up no others, but for
+// the bound on their number.
+func (s *Server) connect(ctx context.Context, m *mount, info func() []byte) (plugin.Connection, error) {
+	name, err := s.connector(m)
+	if err != nil || name == "" {
+		return plugin.Connection{}, err
+	}
+	select {
+	case m.connecting <- struct{}{}:
+		defer func() { <-m.connecting }()
+	default:
+		return plugin.Connection{}, refuse(http.StatusServiceUnavailable, "connecting", errors.New("too many clients wait for connect; see max_connecting in config.toml"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.config.ConnectTimeout)
+	defer cancel()
+	connection, err := s.plugins.Connect(ctx, name, m.name, info())
+	if err == nil {
+		return connection, nil
+	}
+	err = fmt.Errorf("ask plugin %s: %w", name, err)
+	if refused, ok := errors.AsType[*plugin.RefusedError](err); ok {
+		return connection, refuse(refused.Status, "connect", err)
+	}
+	if supervisor.IsCrash(err) && ctx.Err() == nil && !errors.Is(err, plugin.ErrNoPlugin) {
+		return connection, refuse(http.StatusInternalServerError, "crash", err)
+	}
+	return connection, refuse(http.StatusServiceUnavailable, "connecting", err)
+}
+
+// connector returns which plugin decides about the clients of a mount, or "".
+func (s *Server) connector(m *mount) (string, error) {
+	if m.config.Connect != "" {
+		return m.config.Connect, nil
+	}
+	var among []string
+	if len(m.config.Plugins) > 0 {
+		among = m.config.Plugins
+	}
+	name, err := s.plugins.Connector(among)
+	if err == nil {
+		m.unsure.Store(false)
+		return name, nil
+	}
+	if !m.unsure.Swap(true) {
+		s.log.Error("nobody can connect to a socket, set connect in its table", "table", "[socket."+m.name+"]", "cause", err)
+	}
+	return "", refuse(http.StatusServiceUnavailable, "connecting", err)
+}

@@ -1,0 +1,51 @@
+package rtd_test
+
+import (
+	"errors"
+	"testing"
+
+	rtd "rtd/sdk/go"
+)
+
+type present struct{ room }
+
+func (p *present) Join(s *rtd.Socket, payload []byte) error {
+	if _, err := s.Presence().Track("ada", payload); err != nil {
+		return err
+	}
+	state, err := s.Presence().List()
+	s.Push("presence_state", state)
+	return err
+}
+
+func TestPresence(t *testing.T) {
+	h := rtd.NewHost(t)
+	rtd.Handle("room:*", func() rtd.Channel { return new(present) })
+	h.Answer("presences", `{"ada":{"metas":[]}}`)
+	h.Join("room:1", `{"n":1}`, "")
+	h.Want(`track|ada|{"n":1}|room:1`, "presences|room:1", `push|presence_state|{"ada":{"metas":[]}}`)
+
+	lobby := rtd.Presence("lobby")
+	h.Answer("track", "r1")
+	h.Answer("update", "r2")
+	h.Answer("presence_count", rtd.Fields("2", "3"), rtd.Fields("many", "3"))
+	first, err := lobby.Track("7", nil)
+	ok(t, err)
+	second, err := lobby.Update("7", []byte("{}"))
+	ok(t, err)
+	ok(t, lobby.Untrack("7"))
+	keys, metas, err := lobby.Count()
+	ok(t, err)
+	if first != "r1" || second != "r2" || keys != 2 || metas != 3 {
+		t.Errorf("got %q, %q, %d, %d", first, second, keys, metas)
+	}
+	h.Want("track|7||lobby", "update|7|{}|lobby", "untrack|7||lobby", "presence_count|lobby")
+	if _, _, err := lobby.Count(); err == nil {
+		t.Error("a count that is no number")
+	}
+
+	h.Fail("track", rtd.ErrDenied, "")
+	if _, err := lobby.Track("7", nil); !errors.Is(err, rtd.ErrDenied) {
+		t.Errorf("err = %v", err)
+	}
+}
