@@ -46,7 +46,7 @@ func TestTopics(t *testing.T) {
 		t.Errorf("topics = %q", got)
 	}
 
-	long := strings.Repeat("x", 255)
+	long := strings.Repeat("x", 4096)
 	log, text := logged()
 	p = load(t, goGuest(t), sandbox.LoadOptions{Log: log, Config: []byte(strings.Join([]string{
 		"a:*", "*", "b", "a:*", long, "", "*:a", "a**", long + "x", "bad\xff",

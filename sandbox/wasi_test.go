@@ -294,7 +294,7 @@ func TestWriteIsBounded(t *testing.T) {
 
 func TestOpRecords(t *testing.T) {
 	p := newProber(t)
-	long := strings.Repeat("x", 256)
+	long := strings.Repeat("x", 4097)
 	for _, c := range []struct {
 		name   string
 		record []byte

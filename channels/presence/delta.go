@@ -1,0 +1,129 @@
+package presence
+
+import "maps"
+
+// Entry is one meta of one key in one topic. It does not change, and may be
+// shared by any number of states: an update is a removal and a new entry.
+type Entry struct {
+	Tag        Tag
+	Topic, Key string
+	Meta       []byte // JSON object as clients see it, phx_ref included
+}
+
+// Delta is a part of a [State], or all of it: some entries, and the set of tags
+// of which it knows what has become of them. A tag that it has seen without
+// holding the entry is one that was removed.
+//
+// The zero Delta is empty. A node that has peers notes in one what it adds and
+// removes, and sends it from time to time. Deltas may be merged with each other
+// on the way, come in any order, late and repeatedly; one that is lost is made
+// up for by [State.Full]. A Delta is not safe for concurrent use.
+type Delta struct {
+	entries map[Replica]map[uint64]*Entry // all of them seen
+	seen    tags
+}
+
+// Add notes that e was added.
+func (d *Delta) Add(e *Entry) {
+	d.see(e.Tag)
+	d.put(e)
+}
+
+// Remove notes that e was removed.
+func (d *Delta) Remove(e *Entry) {
+	d.see(e.Tag)
+	d.drop(e.Tag)
+}
+
+// Merge adds to d what o knows. It leaves o as it is.
+func (d *Delta) Merge(o *Delta) { d.merge(o, func(Replica) bool { return true }) }
+
+// merge takes over what o knows of the replicas that are wanted, and returns
+// what that has changed, in no order. It is the join of the lattice:
+//
+//	entries  (mine ∩ theirs) ∪ (mine not seen by o) ∪ (theirs not seen by d)
+//	seen     mine ∪ theirs
+//
+// The cost depends on the size of o alone.
+func (d *Delta) merge(o *Delta, want func(Replica) bool) Diff {
+	var diff Diff
+	for r, seen := range o.seen {
+		if !want(r) {
+			continue
+		}
+		mine, theirs := d.entries[r], o.entries[r]
+		remove := func(clock uint64) {
+			if e := mine[clock]; e != nil && theirs[clock] == nil {
+				d.drop(e.Tag)
+				diff.Leaves = append(diff.Leaves, e)
+			}
+		}
+		if seen.len() < uint64(len(mine)) {
+			for clock := range seen.all() {
+				remove(clock)
+			}
+		} else {
+			for clock := range mine {
+				if seen.has(clock) {
+					remove(clock)
+				}
+			}
+		}
+		for _, e := range theirs {
+			if !d.seen.has(e.Tag) {
+				d.put(e)
+				diff.Joins = append(diff.Joins, e)
+			}
+		}
+		d.see(Tag{Replica: r}) // makes a place for it
+		d.seen[r].merge(seen)
+	}
+	return diff
+}
+
+// forget makes d as if it had never heard of a replica, and returns what it
+// held of it.
+func (d *Delta) forget(r Replica) map[uint64]*Entry {
+	entries := d.entries[r]
+	delete(d.entries, r)
+	delete(d.seen, r)
+	return entries
+}
+
+func (d *Delta) clone() *Delta {
+	c := &Delta{entries: make(map[Replica]map[uint64]*Entry, len(d.entries)), seen: make(tags, len(d.seen))}
+	for r, entries := range d.entries {
+		c.entries[r] = maps.Clone(entries)
+	}
+	for r, seen := range d.seen {
+		c.seen[r] = &clocks{seen.upTo, maps.Clone(seen.cloud)}
+	}
+	return c
+}
+
+func (d *Delta) see(t Tag) {
+	if d.seen == nil {
+		d.seen = tags{}
+	}
+	d.seen.of(t.Replica).add(t.Clock)
+}
+
+func (d *Delta) put(e *Entry) {
+	if d.entries == nil {
+		d.entries = map[Replica]map[uint64]*Entry{}
+	}
+	entries := d.entries[e.Tag.Replica]
+	if entries == nil {
+		entries = map[uint64]*Entry{}
+		d.entries[e.Tag.Replica] = entries
+	}
+	entries[e.Tag.Clock] = e
+}
+
+func (d *Delta) drop(t Tag) {
+	entries := d.entries[t.Replica]
+	delete(entries, t.Clock)
+	if len(entries) == 0 {
+		delete(d.entries, t.Replica)
+	}
+}

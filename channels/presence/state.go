@@ -1,0 +1,179 @@
+package presence
+
+import "iter"
+
+// State is the set of all presences as one replica knows it: an add-wins
+// observed-remove set after Phoenix.Tracker.State. It is a plain value without
+// locks, clocks on walls or goroutines.
+//
+// A replica adds and removes entries of its own and learns of others' by Merge.
+// Replicas that have merged the same deltas, in whatever order and however
+// often, hold the same entries. Of those only the entries of replicas that are
+// up are reported; which are is each one's own view. A replica is up until it
+// is said to be down.
+//
+// Every method that changes what is reported returns the change: who applies
+// all of them to an empty set has [State.All].
+type State struct {
+	self   Replica
+	set    Delta
+	status map[Replica]status // of those that are not up
+	newest map[string]uint64  // incarnation, by name
+}
+
+type status uint8
+
+const (
+	up   status = iota
+	down        // its entries are kept, and not reported
+	gone        // they are forgotten, and what others say of it is ignored
+)
+
+// NewState returns an empty state of the given replica.
+func NewState(self Replica) *State {
+	s := &State{self: self, status: map[Replica]status{}, newest: map[string]uint64{self.Name: self.Incarnation}}
+	s.set.see(Tag{Replica: self})
+	return s
+}
+
+// Next is the tag that the next entry added will have, so that its meta can
+// carry a ref made from it.
+func (s *State) Next() Tag { return Tag{s.self, s.set.seen[s.self].upTo + 1} }
+
+// Add adds an entry of this replica's own.
+func (s *State) Add(topic, key string, meta []byte) *Entry {
+	e := &Entry{Tag: s.Next(), Topic: topic, Key: key, Meta: meta}
+	s.set.Add(e)
+	return e
+}
+
+// Remove takes an entry out and returns it, or nil if there is none or it
+// belongs to another replica: only its owner can remove an entry.
+func (s *State) Remove(t Tag) *Entry {
+	e := s.set.entries[s.self][t.Clock]
+	if e == nil || t.Replica != s.self {
+		return nil
+	}
+	s.set.drop(t)
+	return e
+}
+
+// Merge takes over what d knows and s does not. What it says about this replica
+// is ignored, and so are those that are over: permanently down, or followed by
+// a later incarnation. An incarnation that s hears of for the first time is the
+// end of the earlier ones.
+func (s *State) Merge(d *Delta) Diff {
+	var over Diff
+	for r := range d.seen {
+		if r.Name != s.self.Name && r.Incarnation > s.newest[r.Name] {
+			over.Leaves = append(over.Leaves, s.forget(Replica{r.Name, s.newest[r.Name]})...)
+			s.newest[r.Name] = r.Incarnation
+		}
+	}
+	diff := s.set.merge(d, func(r Replica) bool {
+		return r.Name != s.self.Name && r.Incarnation >= s.newest[r.Name] && s.status[r] != gone
+	})
+	diff.Joins = s.reported(diff.Joins)
+	diff.Leaves = append(s.reported(diff.Leaves), over.Leaves...)
+	return diff.sorted()
+}
+
+// Full is all that s knows, for a peer that has missed something. It costs a
+// copy of the set, without the metas.
+func (s *State) Full() *Delta { return s.set.clone() }
+
+// Clocks tells, for each replica, up to which clock nothing is missing: with it
+// two replicas can see which of them is behind.
+func (s *State) Clocks() map[Replica]uint64 {
+	clocks := make(map[Replica]uint64, len(s.set.seen))
+	for r, seen := range s.set.seen {
+		clocks[r] = seen.upTo
+	}
+	return clocks
+}
+
+// Cloud is how many tags s has seen out of order.
+func (s *State) Cloud() int {
+	n := 0
+	for _, seen := range s.set.seen {
+		n += len(seen.cloud)
+	}
+	return n
+}
+
+// Down hides the entries of a replica that has not been heard of: they leave.
+// They are kept, and follow what is merged.
+func (s *State) Down(r Replica) (d Diff) {
+	if r == s.self || s.status[r] != up {
+		return d
+	}
+	s.status[r] = down
+	d.Leaves = values(s.set.entries[r])
+	return d.sorted()
+}
+
+// Up is the opposite of Down, or of PermDown: the entries that are kept join,
+// with the refs that they had.
+func (s *State) Up(r Replica) (d Diff) {
+	if s.status[r] == up {
+		return d
+	}
+	delete(s.status, r)
+	d.Joins = values(s.set.entries[r])
+	return d.sorted()
+}
+
+// PermDown forgets a replica: one that has been down for long, or that says that
+// it does not come back. If it does, Up and its full state restore it.
+func (s *State) PermDown(r Replica) (d Diff) {
+	if r == s.self {
+		return d
+	}
+	d.Leaves = s.forget(r)
+	s.status[r] = gone
+	return d.sorted()
+}
+
+// All yields the entries that are reported, in no order.
+func (s *State) All() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for r, entries := range s.set.entries {
+			if s.status[r] != up {
+				continue
+			}
+			for _, e := range entries {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// forget drops a replica and returns those of its entries that were reported.
+func (s *State) forget(r Replica) []*Entry {
+	entries := values(s.set.forget(r))
+	if s.status[r] != up {
+		entries = nil
+	}
+	delete(s.status, r)
+	return entries
+}
+
+func (s *State) reported(entries []*Entry) []*Entry {
+	kept := entries[:0]
+	for _, e := range entries {
+		if s.status[e.Tag.Replica] == up {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+func values(entries map[uint64]*Entry) []*Entry {
+	list := make([]*Entry, 0, len(entries))
+	for _, e := range entries {
+		list = append(list, e)
+	}
+	return list
+}

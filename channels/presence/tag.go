@@ -1,0 +1,119 @@
+package presence
+
+import (
+	"cmp"
+	"iter"
+)
+
+// Replica is one life of one node. No two nodes may have the same name, and a
+// node that starts again takes a larger incarnation than before, such as the
+// time: its former life is then known to be over.
+type Replica struct {
+	Name        string
+	Incarnation uint64
+}
+
+func (r Replica) compare(o Replica) int {
+	return cmp.Or(cmp.Compare(r.Name, o.Name), cmp.Compare(r.Incarnation, o.Incarnation))
+}
+
+// Tag names one entry for ever: the Clock-th that its replica has added. Clocks
+// begin at 1 and leave none out.
+type Tag struct {
+	Replica Replica
+	Clock   uint64
+}
+
+func (t Tag) compare(o Tag) int {
+	return cmp.Or(t.Replica.compare(o.Replica), cmp.Compare(t.Clock, o.Clock))
+}
+
+// tags is a set of tags, by replica. It is what a state has seen: a tag in it
+// whose entry is not held is one that was removed.
+type tags map[Replica]*clocks
+
+func (ts tags) has(t Tag) bool {
+	c := ts[t.Replica]
+	return c != nil && c.has(t.Clock)
+}
+
+func (ts tags) of(r Replica) *clocks {
+	c := ts[r]
+	if c == nil {
+		c = &clocks{}
+		ts[r] = c
+	}
+	return c
+}
+
+// clocks is a set of clocks of one replica: all from 1 to upTo, and the cloud,
+// which are those that came out of order. It takes memory only for the cloud.
+type clocks struct {
+	upTo  uint64
+	cloud map[uint64]struct{} // all above upTo+1
+}
+
+func (c *clocks) has(clock uint64) bool {
+	if clock <= c.upTo {
+		return true
+	}
+	_, ok := c.cloud[clock]
+	return ok
+}
+
+func (c *clocks) add(clock uint64) {
+	switch {
+	case clock <= c.upTo:
+	case clock == c.upTo+1:
+		c.upTo++
+		c.compact()
+	default:
+		if c.cloud == nil {
+			c.cloud = map[uint64]struct{}{}
+		}
+		c.cloud[clock] = struct{}{}
+	}
+}
+
+// compact moves upTo over what the cloud holds next.
+func (c *clocks) compact() {
+	for len(c.cloud) > 0 {
+		if _, ok := c.cloud[c.upTo+1]; !ok {
+			return
+		}
+		c.upTo++
+		delete(c.cloud, c.upTo)
+	}
+}
+
+func (c *clocks) merge(o *clocks) {
+	if o.upTo > c.upTo {
+		c.upTo = o.upTo
+		for clock := range c.cloud {
+			if clock <= c.upTo {
+				delete(c.cloud, clock)
+			}
+		}
+		c.compact()
+	}
+	for clock := range o.cloud {
+		c.add(clock)
+	}
+}
+
+func (c *clocks) len() uint64 { return c.upTo + uint64(len(c.cloud)) }
+
+func (c *clocks) all() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for clock := uint64(1); clock <= c.upTo; clock++ {
+			if !yield(clock) {
+				return
+			}
+		}
+		for clock := range c.cloud {
+			if !yield(clock) {
+				return
+			}
+		}
+	}
+}
