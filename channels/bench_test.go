@@ -11,25 +11,47 @@ import (
 
 var message = []byte(`["12","345","room:lobby","new_message",{"body":"Hello, everybody! What a day.","user":"somebody","n":12345}]`)
 
-func BenchmarkV2Decode(b *testing.B) {
-	b.SetBytes(int64(len(message)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := channels.V2.Decode(message, false); err != nil {
-			b.Fatal(err)
-		}
+// forms are the three that a message has on the wire.
+var forms = []struct {
+	name   string
+	codec  channels.Codec
+	frame  []byte
+	binary bool
+}{
+	{"v1", channels.V1, []byte(`{"topic":"room:lobby","event":"new_message","payload":{"body":"Hello, everybody! What a day.","user":"somebody","n":12345},"ref":"345"}`), false},
+	{"v2", channels.V2, message, false},
+	{"v2 binary", channels.V2, []byte(bin("12", "345", "room:lobby", "new_message", `{"body":"Hello, everybody! What a day.","user":"somebody","n":12345}`)), true},
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, form := range forms {
+		b.Run(form.name, func(b *testing.B) {
+			b.SetBytes(int64(len(form.frame)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := form.codec.Decode(form.frame, form.binary); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
-func BenchmarkV2EncodeBroadcast(b *testing.B) {
-	o := &channels.Outgoing{
-		Kind: channels.Broadcast, Topic: "room:lobby", Name: "new_message",
-		Payload: []byte(`{"body":"Hello, everybody! What a day.","user":"somebody","n":12345}`),
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := channels.V2.Encode(o); err != nil {
-			b.Fatal(err)
+func BenchmarkEncode(b *testing.B) {
+	for kind, name := range []string{"reply", "push", "broadcast"} {
+		for _, form := range forms {
+			b.Run(form.name+" "+name, func(b *testing.B) {
+				o := &channels.Outgoing{
+					Kind: channels.OutgoingKind(kind), JoinRef: []byte(`"12"`), Ref: []byte(`"345"`), Topic: "room:lobby", Name: "new_message",
+					Payload: []byte(`{"body":"Hello, everybody! What a day.","user":"somebody","n":12345}`), Binary: form.binary,
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := form.codec.Encode(o); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }
@@ -162,5 +184,70 @@ func BenchmarkCrashRestart(b *testing.B) {
 		n++
 		socket.Receive(fmt.Appendf(nil, `["1","%d","room:a","crash",{}]`, n), false)
 		<-got
+	}
+}
+
+// BenchmarkIntercept gives a broadcast to 1,000 handlers in place of their
+// clients.
+func BenchmarkIntercept(b *testing.B) {
+	const handlers = 1000
+	s := newServer(b, options{})
+	s.plugin.current.Store(&channels.Version{ID: "v", New: func(*supervisor.Process, string) (channels.Guest, error) {
+		return &interceptor{}, nil
+	}})
+	got := make(signal, handlers)
+	for range handlers {
+		socket := s.NewSocket(channels.SocketOptions{Codec: channels.V2, Out: got})
+		socket.Receive([]byte(`["1","1","room:a","phx_join",{}]`), false)
+		<-got
+		b.Cleanup(socket.Close)
+	}
+	b.Cleanup(func() { s.stop(); s.rt.Wait() })
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Publish("room:a", "said", []byte(`{"n":1}`), false); err != nil {
+			b.Fatal(err)
+		}
+		for range handlers {
+			<-got
+		}
+	}
+}
+
+// interceptor pushes what it intercepts.
+type interceptor struct{ echo }
+
+func (g *interceptor) Handle(e *abi.Event) ([]abi.Effect, error) {
+	g.effects[0] = abi.Effect{Kind: abi.EffectIntercept, Name: "said"}
+	if e.Kind == abi.EventOut {
+		g.effects[0] = abi.Effect{Kind: abi.EffectPush, Name: e.Name, Payload: e.Payload}
+	}
+	return g.effects[:], nil
+}
+
+// BenchmarkJoins has one socket join n topics and end. The time is of one join.
+func BenchmarkJoins(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := newServer(b, options{limits: channels.Limits{Joins: -1}})
+			s.plugin.current.Store(&channels.Version{ID: "v", New: func(*supervisor.Process, string) (channels.Guest, error) {
+				return &echo{}, nil
+			}})
+			b.Cleanup(func() { s.stop(); s.rt.Wait() })
+			got := make(signal, n)
+			for i := 0; b.Loop(); {
+				socket := s.NewSocket(channels.SocketOptions{Codec: channels.V2, Out: got})
+				for range n {
+					i++
+					socket.Receive(fmt.Appendf(nil, `["1","1","room:%d","phx_join",{}]`, i), false)
+				}
+				for range n {
+					<-got
+				}
+				socket.Close()
+				s.rt.Wait()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/join")
+		})
 	}
 }

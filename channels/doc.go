@@ -10,7 +10,7 @@
 // instead. Behind either, its handler, is a [Guest] of the plugin's current
 // [Version]: the code that decides on joins and handles messages. What a guest
 // says to all members of a topic goes through the [Hub] to every member's
-// [Outbox].
+// [Outbox], and to processes that listen.
 //
 //	           Receive(frame)                        Send(frame)
 //	                │                                     ▲
@@ -32,8 +32,8 @@
 //
 // # A frame on its way
 //
-// The transport calls [Socket.Receive], which checks the frame, cuts it at its
-// commas, and dispatches it under the socket's lock: a switch with one case for
+// The transport calls [Socket.Receive], which checks the frame, cuts it into its
+// five fields, and dispatches it under the socket's lock: a switch with one case for
 // each kind of message. Whatever the host can answer by itself is answered
 // there: a heartbeat, a topic that is not joined, too many joins. A join starts
 // a Channel under its plugin's supervisor, or goes to the SharedChannel of its
@@ -47,6 +47,11 @@
 // has succeeded, in order: a reply and a push are encoded and put into the
 // client's outbox, a broadcast into those of all members. A guest that fails
 // half-way has said nothing.
+//
+// What carries the five fields is the client's choice: [V1] is a JSON object,
+// [V2] a JSON array or, beside a binary payload, a binary frame. [CodecFor] knows
+// which one a client means. Text and binary messages of a topic mix and keep
+// their order; what was asked in one may be answered in the other.
 //
 // A handler is a process among others. What these send to it is none of this
 // package's business: [Guest].Message makes an event of it. Neither are the
@@ -73,6 +78,8 @@
 // the mailbox goes on filling, and the subscription stays, so that the client
 // misses nothing. It gets the error reply "crashed" to the message that
 // crashed, if that had a ref; what waited behind it is served by the next life.
+// With restart type temporary all is as in Phoenix: the message gets no reply,
+// what waits is lost, a leave included, and phx_error tells the client.
 // The guest of a replayed join is told so by [rtd/sandbox/abi.Replay]; its
 // answer is not sent.
 //
@@ -111,7 +118,8 @@
 // and ends when nobody is left, unless [Version].Stays. Its guest gets join,
 // message and leave with a number that names the member for as long as the
 // handler exists. It pushes to any member by that number; without one, to the
-// member at hand.
+// member at hand. Of the clients' assigns, join has those of the one who joins;
+// members has a list of all, unless nobody has any.
 //
 //	       first life
 //	            ▼
@@ -133,11 +141,40 @@
 // If a new version declares another scope for a topic, its handlers crash for
 // good: the clients join again, and find a handler of the other kind.
 //
+// # Replies in later events
+//
+// A message that wants a reply comes with a token, a text that guests keep or
+// hand around as they like. A reply with that token, in any later event of the
+// same handler, answers the message; in a shared handler it also finds the
+// member. Nothing is kept on this side, so that a message may stay unanswered. A
+// token is good for as long as the client has the channel: through restarts, but
+// not after a leave, or another join in its place.
+//
+// # Broadcasts that go elsewhere
+//
+// Broadcasts go from outbox to outbox and enter no guest, with two exceptions.
+//
+// A guest that says in join that it intercepts an event gets the topic's
+// broadcasts of it as out, in place of its client: its own ones too, unless they
+// leave it out. They wait in its mailbox among the client's messages; if
+// that is full, they are dropped and counted. A shared handler gets each once,
+// for all members, with the name of the one whom a broadcast_from left out, if
+// it was its own. Every life declares anew what it intercepts, in its first
+// event: join, or members of a shared handler, whose further joins add to it.
+//
+//	broadcast ──► Hub ──► Outbox of a member
+//	               │ └──► mailbox of its handler ── out ──► Guest ── push ──► Outbox
+//	               └────► whoever listens
+//
+// [Endpoint.Listen] gets the broadcasts of a topic without being a member of it,
+// and [Endpoint.Publish] broadcasts to a topic from anywhere.
+//
 // # What the host answers by itself
 //
 //	event      payload                                 when
 //	phx_reply  ok, {}                                  heartbeat; leave, joined or not
-//	phx_reply  error, unmatched topic                  no plugin serves the topic of a join;
+//	phx_reply  error, unmatched topic                  no plugin serves the topic of a join, or
+//	                                                   not for this socket;
 //	                                                   a message to a topic not joined
 //	phx_reply  error, too many channels joined         Limits.Joins
 //	phx_reply  error, unavailable                      the plugin has ended or given up, or too
@@ -145,15 +182,19 @@
 //	phx_reply  error, join crashed                     the guest crashed in the first join; a
 //	                                                   shared handler in this one, or for good
 //	phx_reply  error, crashed                          it crashed in this message and is
-//	                                                   restarted, or was interrupted for a restart
+//	                                                   restarted, or was interrupted for a restart;
+//	                                                   or a shared handler's reply is binary, and
+//	                                                   this client cannot be sent it
 //	phx_reply  error, too_large                        it has no room for this payload
 //	phx_reply  error, overloaded                       too many messages for this handler wait, or
-//	                                                   too many bytes of this socket
+//	                                                   too many bytes of this socket; or its plugin
+//	                                                   gets too many per second, [Version].Rate
 //	phx_error  channel_crash                           a handler crashed and is not restarted, or
 //	                                                   its plugin has given up
 //	phx_close  {}                                      a membership ended in order
 //	nothing                                            a message with an old join_ref
 //	[ErrDecode]                                        a malformed frame; the connection ends
+//	[ErrRate]                                          Limits.Rate; the connection ends
 //
 // Errors stand in the response as {"reason":"…"}. The reasons unavailable,
 // crashed, too_large and overloaded are rtd's own, the rest is Phoenix's.
@@ -178,9 +219,12 @@
 //
 // # Locks
 //
-// A handler's lock is taken before a Socket's, that before the Endpoint's, and
-// that before those of mailboxes, the hub's shards and outboxes. None is held
-// while a guest runs.
+// A handler's lock is taken before a Socket's, that before the Endpoint's two,
+// these before the locks of the hub's shards, and those before the ones of
+// mailboxes and outboxes. None is held while a guest runs, but some are while its
+// effects are applied and while a broadcast is heard: who is called then must
+// not block. To publish, listen and disconnect takes no lock above
+// the Endpoint's, so that [Guest].Apply may.
 //
 // # Questions
 //
@@ -232,11 +276,39 @@
 //
 // Why is a leave answered even if the channel crashes before its turn? A client
 // that has sent a leave and gets phx_error takes it for a reason to rejoin. It
-// gets what it asked for instead: ok, phx_close.
+// gets what it asked for instead: ok, phx_close. Not so with restart type
+// temporary, which is Phoenix to the letter.
 //
 // Why are refs compared as bytes? They are opaque, and a client writes the same
 // one in the same way each time. Decoding would lose big integers and gain
-// nothing.
+// nothing. Only strings are looked into, when one of them has escapes: a binary
+// frame has the bare name, which is the JSON string. So 7 in binary is "7" in
+// text, and not the number 7. An empty ref in binary is the empty string and not
+// null, as in Phoenix: it is stale where a channel has another.
+//
+// Why does a duplicate join drop the answer to a message that it interrupts, when
+// a restart answers "crashed"? Phoenix kills the old channel on the spot. The
+// client asked for that, and drops what the channel still says.
+//
+// What if a client cannot be sent what a guest sends it: bytes to one of
+// version 1, or beside a topic of more than 255 bytes? Phoenix crashes whoever
+// encodes it, and so does a Channel that replies or pushes so, before any effect
+// of the event is applied. A name that is too long for everybody is a crash in a
+// broadcast, too. But who is a member of a topic is not the sender's doing: a
+// broadcast leaves out the members that cannot be sent it. A shared
+// handler's push to such a one does nothing, its reply becomes "crashed", and a
+// join that it accepts so is answered "join crashed" and followed by a leave.
+// Otherwise one old client could crash what serves everybody. Stats count what
+// was left out.
+//
+// Why is a token made of the client's own ref? A table of messages that may be
+// answered some day would need a bound, and its entries an end. So a guest may
+// answer twice, or a ref that it made up: a client drops what it does not
+// expect, and nothing but JSON gets into a frame.
+//
+// Why do intercepted broadcasts wait in a mailbox with a bound, when Phoenix's has
+// none? Ten thousand handlers that cannot keep up would hold ten thousand
+// queues. Whoever misses one has missed a broadcast, as after a lost connection.
 //
 // Why are a Channel and a SharedChannel two types? One could be the other with
 // one member, but what is simple with one is not with many: whether a process

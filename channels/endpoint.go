@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 
+	"rtd/channels/presence"
 	"rtd/supervisor"
 )
 
@@ -14,6 +15,9 @@ type Endpoint struct {
 	Hub    *Hub
 	Router *Router
 	Limits Limits // as completed by NewEndpoint
+	// Presence knows who is present in which topic. It tells the members of a
+	// topic by broadcasts.
+	Presence *presence.Tracker
 	// Crashed, if given, is called once for each life of a handler that ended
 	// in a crash, after the decision what follows, and for each that ends in
 	// order but crashes in terminate. It is called on processes of the plugin:
@@ -29,11 +33,17 @@ type Endpoint struct {
 
 // NewEndpoint returns an endpoint with a hub and a router of its own.
 func NewEndpoint(l Limits) *Endpoint {
-	return &Endpoint{
+	e := &Endpoint{
 		Hub: NewHub(), Router: NewRouter(), Limits: l.withDefaults(),
 		shared: map[sharedKey]*SharedChannel{},
 	}
+	e.Presence = presence.New(presence.Options{Broadcast: func(topic string, d presence.Diff) {
+		e.Publish(topic, eventPresenceDiff, d.JSON(), false)
+	}})
+	return e
 }
+
+const eventPresenceDiff = "presence_diff"
 
 // Limits bound what one client may take. Zero means the default, a negative
 // number none.

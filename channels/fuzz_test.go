@@ -1,8 +1,10 @@
 package channels_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,8 +56,8 @@ func playAll(t *testing.T, script []byte, shared bool) {
 
 var (
 	topics = []string{"room:a", "room:b", "room:c"}
-	joins  = []string{`{}`, `"refuse"`, `"wait"`, `"crash"`, `"greet"`, `"wait in replay"`, `"crash in replay"`, `"large"`}
-	events = []string{"echo", "say", "crash", "wait", "push", "large", "raw", "shout"}
+	joins  = []string{`{}`, `"refuse"`, `"wait"`, `"crash"`, `"greet"`, `"wait in replay"`, `"crash in replay"`, `"intercept once"`}
+	events = []string{"echo", "say", "crash", "wait", "push", "large", "save", "answer"}
 )
 
 // play does one thing: the upper half of the byte says what, the lower to what.
@@ -70,7 +72,9 @@ func play(s *server, c *client, i int, b byte) {
 		c.send(fmt.Sprintf(`["%d","%d",%q,"phx_join",%s]`, i, i, topic, joins[choice]))
 	case 2, 3:
 		c.send(fmt.Sprintf(`[%s,"%d",%q,"phx_leave",{}]`, joinRef, i, topic))
-	case 4, 5, 6, 7, 8, 9:
+	case 4, 5:
+		c.sendBinary(bin(strings.Trim(strings.TrimPrefix(joinRef, "null"), `"`), fmt.Sprint(i), topic, events[choice], "\x00"))
+	case 6, 7, 8, 9:
 		c.send(fmt.Sprintf(`[%s,"%d",%q,%q,{"n":%d}]`, joinRef, i, topic, events[choice], i))
 	case 10:
 		s.plugin.deploy(s.plugin.version(fmt.Sprint("v", i), supervisor.Restart(b%3)))
@@ -88,6 +92,61 @@ func play(s *server, c *client, i int, b byte) {
 	case 15:
 		_ = c.Receive([]byte{b}, b&1 == 0)
 	}
+}
+
+// asText is what a binary frame says, in text.
+func asText(frame string) string {
+	names := []int{3, 4, 2}[frame[0]]
+	rest := frame[1+names:]
+	var name []any
+	for _, size := range []byte(frame[1 : 1+names]) {
+		name = append(name, rest[:size])
+		rest = rest[size:]
+	}
+	switch frame[0] {
+	case 0:
+		return fmt.Sprintf(`[%q,null,%q,%q,{}]`, name...)
+	case 1:
+		return fmt.Sprintf(`[%q,%q,%q,"phx_reply",{"status":%q}]`, name...)
+	}
+	return fmt.Sprintf(`[null,null,%q,%q,{}]`, name...)
+}
+
+// FuzzFrames gives a socket what somebody else may send. All that comes of it is
+// an error, or answers that are frames.
+func FuzzFrames(f *testing.F) {
+	for _, seed := range []string{
+		`["1","2","room:a","echo",{"a":[1e3,"\ud83d\ude00"]}]`, `[null,null,"room:b","phx_join",{}]`, `["1","1","room:a","phx_leave",{}]`,
+		`{"topic":"room:a","event":"say","payload":{},"ref":[1]}`, `{"topic":"room:b","event":"phx_join","payload":0,"ref":{"a":1}}`,
+		bin("1", "2", "room:a", "echo", "\xff"), bin("1", "2", "room:b", "phx_join", ""), bin("", "", "phoenix", "heartbeat", ""),
+	} {
+		f.Add([]byte(seed), false, false)
+		f.Add([]byte(seed), true, true)
+		f.Add([]byte(seed), true, false)
+	}
+	f.Fuzz(func(t *testing.T, frame []byte, binary, old bool) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer(t, options{})
+			c, other := s.connect().joined("room:a"), s.connect().joined("room:a")
+			if old {
+				c = s.connectWith(channels.SocketOptions{Codec: channels.V1})
+				c.send(`{"topic":"room:a","event":"phx_join","payload":{},"ref":"1"}`)
+			}
+			_ = c.Receive(bytes.Clone(frame), binary)
+			close(s.plugin.gate)
+			settle()
+			for _, f := range append(c.take(), other.take()...) {
+				if data, ok := strings.CutPrefix(f, "binary "); ok {
+					asText(data)
+				} else if !json.Valid([]byte(f)) {
+					t.Errorf("after %q: sent %q", frame, f)
+				}
+			}
+			other.send(`["1","2","room:a","echo",{}]`)
+			other.want(ok("1", "2", "room:a"))
+			s.close()
+		})
+	})
 }
 
 // ledger is what a client can know from the frames that it got.
@@ -113,6 +172,9 @@ func (l *ledger) read(t *testing.T, frames []string) {
 		var payload struct {
 			Status   string
 			Response json.RawMessage
+		}
+		if data, ok := strings.CutPrefix(f, "binary "); ok {
+			f = asText(data)
 		}
 		if err := json.Unmarshal([]byte(f), &[]any{&joinRef, &ref, &topic, &event, &payload}); err != nil {
 			t.Fatalf("%s: %v", f, err)

@@ -65,6 +65,8 @@ func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
 		return binary(e, effects(abi.EffectBroadcast, "said", string(e.Payload))), nil
 	case "shout":
 		return binary(e, effects(abi.EffectBroadcastFrom, "shouted", string(e.Payload))), nil
+	case "shout as said":
+		return effects(abi.EffectBroadcastFrom, "said", string(e.Payload)), nil
 	case "say and echo":
 		return append(effects(abi.EffectBroadcast, "said", string(e.Payload)), reply("ok", string(e.Payload))...), nil
 	case "raw": // the payload is a JSON string that holds what to say

@@ -1,9 +1,11 @@
 package channels_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"rtd/channels"
 )
@@ -154,6 +156,85 @@ func TestMalformedFrames(t *testing.T) {
 		c.want() // no answer; it is for the connection to end
 		if n := s.Stats().Malformed; n != 2 {
 			t.Errorf("%d malformed, want 2", n)
+		}
+	})
+}
+
+func TestSocketRate(t *testing.T) {
+	runBoth(t, options{limits: channels.Limits{Rate: 3}}, func(t *testing.T, s *server) {
+		c, other := s.connect(), s.connect()
+		heartbeat := []byte(`[null,"1","phoenix","heartbeat",{}]`)
+		send := func(n int) {
+			t.Helper()
+			for range n {
+				if err := c.Receive(heartbeat, false); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := c.Receive(heartbeat, false); !errors.Is(err, channels.ErrRate) || errors.Is(err, channels.ErrDecode) {
+				t.Errorf("after %d frames: %v", n, err)
+			}
+		}
+		send(3)
+		time.Sleep(time.Second / 2)
+		send(1)
+		time.Sleep(time.Hour)
+		send(3)
+		other.send(`[null,"1","phoenix","heartbeat",{}]`) // has its own
+		if st := s.Stats(); st.OverRate != 3 || st.MessagesIn != 8 {
+			t.Errorf("stats: %+v", st)
+		}
+		c.take()
+		other.take()
+	})
+}
+
+func TestPluginRate(t *testing.T) {
+	runBoth(t, options{rate: 3}, func(t *testing.T, s *server) {
+		a, b := s.connect().joined("room:a"), s.connect().joined("room:a", "room:b")
+		for range 5 {
+			time.Sleep(2 * time.Second)
+			a.send(`["1","2","room:a","echo",{}]`, `["1","3","room:a","echo",{}]`)
+			b.send(`["1","4","room:b","echo",{}]`, `["1","5","room:a","echo",{}]`, `["1",null,"room:a","echo",{}]`)
+			a.want(ok("1", "2", "room:a"), ok("1", "3", "room:a"))
+			b.want(overloaded("5"), ok("1", "4", "room:b"))
+		}
+		if n := s.Stats().Overloaded; n != 10 {
+			t.Errorf("%d overloaded, want 10", n)
+		}
+		// A leave is no message of the plugin's, nor is a heartbeat.
+		a.send(`["1","6","room:a","phx_leave",{}]`, `[null,"7","phoenix","heartbeat",{}]`)
+		settle()
+		if got := a.take(); len(got) != 3 {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestTenThousandJoins has one socket join as many topics as anybody may want to
+// allow, and leave half of them.
+func TestTenThousandJoins(t *testing.T) {
+	const joins = 10_000
+	run(t, options{limits: channels.Limits{Joins: joins}}, func(t *testing.T, s *server) {
+		c := s.connect()
+		for i := range joins + 1 {
+			c.send(fmt.Sprintf(`["%d","%d","room:%d","phx_join",{}]`, i, i, i))
+		}
+		settle()
+		if got := c.take(); len(got) != joins+1 || s.Stats().Channels != joins {
+			t.Fatalf("%d answers, %d channels", len(got), s.Stats().Channels)
+		}
+		for i := range joins / 2 {
+			c.send(fmt.Sprintf(`["%d","l","room:%d","phx_leave",{}]`, i, i))
+		}
+		settle()
+		if got := c.take(); len(got) != joins || s.Stats().Channels != joins/2 {
+			t.Fatalf("%d answers, %d channels", len(got), s.Stats().Channels)
+		}
+		c.Close()
+		settle()
+		if n := s.Stats().Channels; n != 0 {
+			t.Errorf("%d channels after the end", n)
 		}
 	})
 }

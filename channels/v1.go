@@ -26,8 +26,11 @@ func (v1) Decode(frame []byte, _ bool) (Message, error) {
 			break
 		}
 		rest = next
-		name, _ := unquote(key)
-		switch name {
+		if escaped(key) {
+			name, _ := unquote(key)
+			key = []byte(`"` + name + `"`)
+		}
+		switch string(key[1 : len(key)-1]) {
 		case "topic":
 			topic = value
 		case "event":

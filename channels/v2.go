@@ -1,7 +1,6 @@
 package channels
 
 import (
-	"errors"
 	"fmt"
 	"unicode/utf8"
 )
@@ -41,7 +40,8 @@ func (v2) Check(o *Outgoing) error {
 	if !o.Binary {
 		return nil
 	}
-	_, _, err := o.binaryNames()
+	var room [4]string
+	_, _, err := o.binaryNames(room[:0])
 	return err
 }
 
@@ -69,33 +69,39 @@ const (
 // they are in text frames. An empty one is the empty string, not null, as in
 // Phoenix.
 func decodeBinary(frame []byte) (Message, error) {
-	const names = 4
-	if len(frame) < 1+names {
+	const n = 4
+	if len(frame) < 1+n {
 		return Message{}, fmt.Errorf("%w: %d bytes are no binary header", ErrDecode, len(frame))
 	}
 	if frame[0] != binaryPush {
 		return Message{}, fmt.Errorf("%w: a binary frame of kind %d", ErrDecode, frame[0])
 	}
-	sizes, rest := frame[1:1+names], frame[1+names:]
-	var name [names]string
-	for i, size := range sizes {
-		if len(rest) < int(size) {
-			return Message{}, fmt.Errorf("%w: the binary header announces more than there is", ErrDecode)
-		}
-		if !utf8.Valid(rest[:size]) {
-			return Message{}, fmt.Errorf("%w: a name in a binary frame is not UTF-8", ErrDecode)
-		}
-		name[i], rest = string(rest[:size]), rest[size:]
+	sizes, rest := frame[1:1+n], frame[1+n:]
+	size := 0
+	for _, s := range sizes {
+		size += int(s)
 	}
-	refs := make([]byte, 0, 2*len(`""`)+len(name[0])+len(name[1]))
+	if len(rest) < size {
+		return Message{}, fmt.Errorf("%w: %d bytes of names announced, %d left", ErrDecode, size, len(rest))
+	}
+	names, payload := string(rest[:size]), rest[size:]
+	var name [n]string
+	for i, s := range sizes {
+		name[i], names = names[:s], names[s:]
+		if !utf8.ValidString(name[i]) {
+			return Message{}, fmt.Errorf("%w: name %q in a binary frame is not UTF-8", ErrDecode, name[i])
+		}
+	}
+	refs := make([]byte, 0, len(`""""`)+len(name[0])+len(name[1]))
 	refs = appendString(refs, name[0])
-	n := len(refs)
+	end := len(refs)
 	refs = appendString(refs, name[1])
-	return Message{JoinRef: refs[:n:n], Ref: refs[n:], Topic: name[2], Event: name[3], Payload: rest, Binary: true}, nil
+	return Message{JoinRef: refs[:end:end], Ref: refs[end:], Topic: name[2], Event: name[3], Payload: payload, Binary: true}, nil
 }
 
 func encodeBinary(o *Outgoing) (Frame, error) {
-	kind, names, err := o.binaryNames()
+	var room [4]string
+	kind, names, err := o.binaryNames(room[:0])
 	if err != nil {
 		return Frame{}, err
 	}
@@ -113,18 +119,23 @@ func encodeBinary(o *Outgoing) (Frame, error) {
 	return Frame{Data: append(b, o.Payload...), Binary: true}, nil
 }
 
-// binaryNames is what stands before the payload of a binary frame, in order, or
-// why it cannot.
-func (o *Outgoing) binaryNames() (kind byte, names []string, err error) {
-	joinRef, errJoinRef := refName(o.JoinRef)
-	ref, errRef := refName(o.Ref)
+// binaryNames appends what stands before the payload of a binary frame, in order,
+// or says why it cannot.
+func (o *Outgoing) binaryNames(names []string) (kind byte, all []string, err error) {
+	var joinRef, ref string
+	if o.Kind != Broadcast {
+		joinRef, err = refName(o.JoinRef)
+	}
+	if o.Kind == Reply && err == nil {
+		ref, err = refName(o.Ref)
+	}
 	switch o.Kind {
 	case Reply:
-		kind, names, err = binaryReply, []string{joinRef, ref, o.Topic, o.Name}, errors.Join(errJoinRef, errRef)
+		kind, names = binaryReply, append(names, joinRef, ref, o.Topic, o.Name)
 	case Push:
-		kind, names, err = binaryPush, []string{joinRef, o.Topic, o.Name}, errJoinRef
+		kind, names = binaryPush, append(names, joinRef, o.Topic, o.Name)
 	default:
-		kind, names = binaryBroadcast, []string{o.Topic, o.Name}
+		kind, names = binaryBroadcast, append(names, o.Topic, o.Name)
 	}
 	for _, name := range names {
 		if err == nil && len(name) > 255 {

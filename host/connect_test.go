@@ -19,20 +19,16 @@ func phxGuest(t testing.TB) []byte { t.Helper(); return sandboxtest.BuildGo(t, "
 
 const phxTable = "[plugin.phx]\nrestart = \"temporary\"\ndeadline = \"10s\"\n"
 
-// status dials and returns the answer's status, header and whether it has a body.
-func (s *server) status(t testing.TB, path string, header http.Header) (status int, answer http.Header, body bool) {
+// status dials, offering subprotocols, and returns the answer's status, header and whether it has a body.
+func (s *server) status(t testing.TB, path string, header http.Header, offer ...string) (status int, answer http.Header, body bool) {
 	t.Helper()
-	ws, response, err := websocket.Dial(t.Context(), s.url+path, &websocket.DialOptions{HTTPHeader: header, HTTPClient: web})
+	ws, response, err := websocket.Dial(t.Context(), s.url+path, &websocket.DialOptions{HTTPHeader: header, HTTPClient: web, Subprotocols: offer})
 	if err == nil {
 		ws.CloseNow()
 	} else if response == nil {
 		t.Fatal(err)
 	}
 	return response.StatusCode, response.Header, response.ContentLength != 0 && err != nil
-}
-
-func offering(subprotocols string) http.Header {
-	return http.Header{"Sec-Websocket-Protocol": {subprotocols}}
 }
 
 // What the plugin says of a client becomes the status, and what it said the log.
@@ -73,33 +69,31 @@ func TestAuthTokens(t *testing.T) {
 	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable +
 		"[socket.socket]\n[socket.plain]\nauth_token = false\n"})
 	for _, test := range []struct {
-		name, path, offer string
-		status            int
-		selected          string
+		name, path string
+		offer      []string
+		status     int
+		selected   string
 	}{
-		{"none", "/socket", "", 101, ""},
-		{"phoenix", "/socket", "phoenix", 101, "phoenix"},
-		{"token", "/socket", "phoenix, " + token + "Pz8/Pj4+", 101, "phoenix"},
-		{"token first", "/socket", token + "YWJj, phoenix", 101, "phoenix"},
-		{"token alone", "/socket", token + "YWJj", 101, ""},
-		{"two tokens", "/socket", "phoenix, " + token + "YWJj, " + token + "YWJj", 101, "phoenix"},
-		{"malformed", "/socket", "phoenix, " + token + "%%%", 403, ""},
-		{"others", "/socket", "mqtt", 403, ""},
-		{"ignored", "/plain", "phoenix, " + token + "YWJj", 101, ""},
-		{"ignored too", "/plain", "mqtt, " + token + "%%%", 101, ""},
+		{"none", "/socket", nil, 101, ""},
+		{"phoenix", "/socket", []string{"phoenix"}, 101, "phoenix"},
+		{"token", "/socket", []string{"phoenix", token + "Pz8/Pj4+"}, 101, "phoenix"},
+		{"token first", "/socket", []string{token + "YWJj", "phoenix"}, 101, "phoenix"},
+		{"token alone", "/socket", []string{token + "YWJj"}, 101, ""},
+		{"two tokens", "/socket", []string{"phoenix", token + "YWJj", token + "YWJj"}, 101, "phoenix"},
+		{"malformed", "/socket", []string{"phoenix", token + "%%%"}, 403, ""},
+		{"others", "/socket", []string{"mqtt"}, 403, ""},
+		{"ignored", "/plain", []string{"phoenix", token + "YWJj"}, 101, ""},
+		{"ignored too", "/plain", []string{"mqtt", token + "%%%"}, 101, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			header := http.Header{}
-			if test.offer != "" {
-				header = offering(test.offer)
-			}
-			status, answer, _ := s.status(t, test.path+"/websocket?vsn=2.0.0", header)
+			status, answer, _ := s.status(t, test.path+"/websocket?vsn=2.0.0", nil, test.offer...)
 			if selected := answer.Get("Sec-WebSocket-Protocol"); status != test.status || selected != test.selected {
 				t.Errorf("status %d, subprotocol %q; want %d, %q", status, selected, test.status, test.selected)
 			}
 		})
 	}
-	c, err := dial(s.url+"/socket/websocket?vsn=2.0.0&user=ada", offering("phoenix, "+token+"Pz8/Pj4+"))
+	c, err := dialWith(s.url+"/socket/websocket?vsn=2.0.0&user=ada",
+		&websocket.DialOptions{HTTPClient: web, Subprotocols: []string{"phoenix", token + "Pz8/Pj4+"}})
 	must(t, err)
 	t.Cleanup(c.close)
 	if a := assigns(t, c); a.AuthToken != "???>>>" {

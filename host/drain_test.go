@@ -3,6 +3,7 @@ package host_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -118,5 +119,81 @@ func TestReadiness(t *testing.T) {
 	}
 	if status := s.refusal(t, "?vsn=2.0.0", nil); status != 503 {
 		t.Errorf("connect while draining: %d, want 503", status)
+	}
+}
+
+// A drain in stages: batches close one after the other, and whose turn has not come is
+// served as before. Channels are told of their end, and nobody is told to stay away.
+func TestStagedDrain(t *testing.T) {
+	const interval = 1500 * time.Millisecond
+	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable +
+		"[server]\ngrace = \"60s\"\ndrain_batch = 2\ndrain_interval = \"1500ms\"\n"})
+	clients := s.connectAll(t, 5, "room:a", "{}")
+	for _, c := range clients {
+		c.mustJoin(t, "terminated:all", "{}")
+		c.wantReply(t, "room:a", "report", `{"as":"all"}`, "ok")
+	}
+	open := func() (n int) {
+		for _, c := range clients {
+			if !c.isClosed() {
+				n++
+			}
+		}
+		return n
+	}
+	s.cancel()
+	begin := time.Now()
+	for _, left := range []int{3, 1, 0} {
+		eventually(t, fmt.Sprintf("%d that are open", left), func() bool { return open() <= left })
+		if n := open(); n != left {
+			t.Fatalf("%d are open after %v, want %d", n, time.Since(begin), left)
+		}
+		for _, c := range clients {
+			if !c.isClosed() {
+				c.wantOpen(t)
+				c.wantReply(t, "room:a", "echo", `{"n":1}`, `ok {"n":1}`)
+				if status, _, _ := s.status(t, "/socket/websocket?vsn=2.0.0", nil); status != 503 {
+					t.Errorf("a new one: status %d, want 503", status)
+				}
+			}
+		}
+	}
+	if took := time.Since(begin); took < 2*interval {
+		t.Errorf("three batches took %v, want two intervals of %v", took, interval)
+	}
+	s.stop(t)
+	heard := 0
+	for _, c := range clients {
+		c.wantClosed(t, websocket.StatusServiceRestart)
+		if c.has("phx_close") || c.has("phx_error") {
+			t.Error("a client was told to leave its channel")
+		}
+		for {
+			m, err := c.next(func(m message) bool { return m.event == "terminated" })
+			if err != nil {
+				break
+			}
+			heard++
+			if !strings.Contains(string(m.payload), "shutdown: ") {
+				t.Errorf("terminated for %s", m.payload)
+			}
+		}
+	}
+	if heard == 0 {
+		t.Error("nobody has heard of the end of others")
+	}
+}
+
+// However small the batches, the last of them closes within the grace period.
+func TestDrainBatchesFitTheGrace(t *testing.T) {
+	s := start(t, setup{plugins: map[string][]byte{"echo": echoGuest(t)}, config: "[server]\ngrace = \"4s\"\ndrain_batch = 1\ndrain_interval = \"1s\"\n"})
+	clients := s.connectAll(t, 30, "echo:a", "{}")
+	begin := time.Now()
+	s.stop(t)
+	if took := time.Since(begin); took < 2*time.Second || took > 4*time.Second {
+		t.Errorf("the drain took %v, want the two intervals that fit", took)
+	}
+	for _, c := range clients {
+		c.wantClosed(t, websocket.StatusServiceRestart)
 	}
 }

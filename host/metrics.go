@@ -36,7 +36,7 @@ func counter(name, help string, labels ...string) metric {
 }
 
 var (
-	mConnections = gauge("connections", "Open connections.")
+	mConnections = gauge("connections", "Connections, those about to be accepted included.")
 	mChannels    = gauge("channels", "Channels, joining ones included.")
 	mProcesses   = gauge("processes", "Live processes.")
 	mQueued      = gauge("processes_ready", "Processes that wait for a scheduler.")

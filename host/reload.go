@@ -173,7 +173,9 @@ func stampOf(file string) stamp {
 
 // settings is a plugin's table in the words of package plugin.
 func (s *Server) settings(name string) plugin.Settings {
-	return settings(s.tables.Load().Plugin(name))
+	settings := settings(s.tables.Load().Plugin(name))
+	settings.Limits.EffectBytes = max(4<<20, framesThatFit*s.config.Server.MaxFrame) // an answer may be as large as the question
+	return settings
 }
 
 func settings(t config.Plugin) plugin.Settings {

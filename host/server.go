@@ -169,7 +169,7 @@ func (s *Server) URL() string {
 
 // Serve loads the plugins and serves clients until ctx ends. Then it drains: it
 // accepts nobody, lets handlers finish what they have begun, closes the sockets with
-// 1012 and unloads the plugins, all within the grace period. It returns nil after a drain.
+// 1012, batch by batch, and unloads the plugins, all within the grace period. It returns nil after a drain.
 // A guest whose deadline is later than the end of the grace period may outlive Serve.
 func (s *Server) Serve(ctx context.Context) error {
 	watch, stopWatching := context.WithCancel(ctx)

@@ -54,8 +54,8 @@ func TestTopics(t *testing.T) {
 	if got, want := p.Topics(), []string{"a:*", "*", "b", long}; !slices.Equal(got, want) {
 		t.Errorf("topics = %q, want %q", got, want)
 	}
-	if got := strings.Count(text(), ") = -2"); got != 5 {
-		t.Errorf("%d patterns are malformed, want 5:\n%s", got, text())
+	if got := strings.Count(text(), ") = -2"); got != 4 { // and the long one's, which the log cuts
+		t.Errorf("%d patterns are malformed, want 4:\n%s", got, text())
 	}
 
 	var many []string

@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { request } from "node:http";
 import { describe } from "node:test";
 import { clients, connect, dial, join, newest, push } from "./harness/clients.mjs";
 import { phoenix } from "./harness/plugins.mjs";
 import { handshake, raw } from "./harness/raw.mjs";
-import { until } from "./harness/wait.mjs";
+import { until, within } from "./harness/wait.mjs";
 
 const rtd = await phoenix();
 const newTopic = () => `room:${randomUUID()}`;
@@ -45,11 +46,29 @@ describe("connecting", { concurrency: true }, () => {
   }
 
   rtd.test("phoenix 1.8 sends its token as a subprotocol", async (t) => {
-    for (const authToken of ["secret", "s", "~~~???>>>", "a.b-c_d", "x".repeat(2000)]) {
+    for (const authToken of ["secret", "s", ">>>", "a.b-c_d", "x".repeat(2000)]) { // >>> is Pj4+ in base64
       const socket = await connect(t, rtd.url(), newest, { authToken, params: { user: "ada" } });
       assert.equal(socket.conn.protocol, "phoenix");
       assert.equal((await assigns(await join(socket, newTopic()))).info.auth_token, authToken);
     }
+  });
+
+  rtd.test("a token may have a slash in base64, although no WebSocket client sends it", async () => {
+    const headers = {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": Buffer.alloc(16).toString("base64"),
+      "sec-websocket-protocol": `phoenix, base64url.bearer.phx.${btoa("???")}`, // Pz8/
+    };
+    const asking = request(`http://${rtd.address}/socket/websocket?vsn=2.0.0`, { headers }).end();
+    const answered = new Promise((resolve, reject) => {
+      asking.on("upgrade", (response, socket) => (socket.destroy(), resolve(response)));
+      asking.on("response", (response) => (response.resume(), resolve(response)));
+      asking.on("error", reject);
+    });
+    const response = await within(answered, "an answer");
+    assert.deepEqual([response.statusCode, response.headers["sec-websocket-protocol"]], [101, "phoenix"]);
   });
 
   rtd.test("refusals have a status of the handler's choice, 403 unless it says otherwise", async () => {

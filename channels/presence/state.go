@@ -71,7 +71,7 @@ func (s *State) Merge(d *Delta) Diff {
 		}
 	}
 	diff := s.set.merge(d, func(r Replica) bool {
-		return r.Name != s.self.Name && r.Incarnation >= s.newest[r.Name] && s.status[r] != gone
+		return !s.over(r) && s.status[r] != gone
 	})
 	diff.Joins = s.reported(diff.Joins)
 	diff.Leaves = append(s.reported(diff.Leaves), over.Leaves...)
@@ -104,7 +104,7 @@ func (s *State) Cloud() int {
 // Down hides the entries of a replica that has not been heard of: they leave.
 // They are kept, and follow what is merged.
 func (s *State) Down(r Replica) (d Diff) {
-	if r == s.self || s.status[r] != up {
+	if s.over(r) || s.status[r] != up {
 		return d
 	}
 	s.status[r] = down
@@ -126,7 +126,7 @@ func (s *State) Up(r Replica) (d Diff) {
 // PermDown forgets a replica: one that has been down for long, or that says that
 // it does not come back. If it does, Up and its full state restore it.
 func (s *State) PermDown(r Replica) (d Diff) {
-	if r == s.self {
+	if s.over(r) {
 		return d
 	}
 	d.Leaves = s.forget(r)
@@ -148,6 +148,12 @@ func (s *State) All() iter.Seq[*Entry] {
 			}
 		}
 	}
+}
+
+// over reports whether nothing can be learned of a replica any more: it is this
+// one, or a former life of this or another one.
+func (s *State) over(r Replica) bool {
+	return r.Name == s.self.Name || r.Incarnation < s.newest[r.Name]
 }
 
 // forget drops a replica and returns those of its entries that were reported.

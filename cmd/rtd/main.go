@@ -49,13 +49,14 @@ WebAssembly modules in a folder, each join in an isolated instance of its own,
 restarted by a supervisor when it crashes and replaced, while clients stay
 connected, when its file changes.
 
-  ws://ADDRESS/socket   for Phoenix clients
+  ws://ADDRESS/socket   for Phoenix clients, or the paths of the config file
   http://ADDRESS/       a chat page to try it
   /healthz /readyz      for probes
   /metrics              for Prometheus
 
-On SIGTERM or Ctrl-C rtd finishes what it has accepted, asks its clients to
-reconnect (close code 1012) and exits with 0; a second signal exits at once.
+On SIGTERM or Ctrl-C rtd finishes what it has accepted, asks its clients, batch
+by batch, to reconnect (close code 1012) and exits with 0; a second signal exits
+at once.
 On SIGHUP it reads the config file again and starts plugins that have failed.`,
 		Example: `  rtd                                   with config.toml, if there is one
   rtd --listen :8080 --plugins ./dist   overriding it

@@ -1,16 +1,11 @@
 package auth
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -59,17 +54,27 @@ func newJWTVerifier(c Config, sources []*source) (*jwtVerifier, error) {
 
 func (v *jwtVerifier) verify(ctx context.Context, token string) (Claims, error) {
 	var set claimsSet
+	var cause error // why there is no key
+	allowed := false
 	_, err := v.parser.ParseWithClaims(token, &set, func(t *jwt.Token) (any, error) {
-		if err := checkHeader(t.Header); err != nil {
-			return nil, err
+		allowed = true
+		if cause = checkHeader(t.Header); cause != nil {
+			return nil, cause
 		}
 		kid, _ := t.Header["kid"].(string)
-		return v.find(ctx, t.Method.Alg(), kid)
+		var keys jwt.VerificationKeySet
+		keys, cause = v.find(ctx, t.Method.Alg(), kid)
+		return keys, cause
 	})
-	if err != nil {
-		return Claims{}, refusal(err)
+	switch {
+	case err == nil:
+		return set.claims()
+	case cause != nil:
+		return Claims{}, cause
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && !allowed:
+		return Claims{}, invalid("its algorithm is not allowed")
 	}
-	return set.claims()
+	return Claims{}, refusal(err)
 }
 
 // checkHeader refuses what a token says about itself and is not understood here.
@@ -142,13 +147,11 @@ func (v *jwtVerifier) look(alg, kid string) (found jwt.VerificationKeySet, fresh
 // refusal turns the parser's error, whose text may quote the token, into one of ours.
 // What will never be valid comes before what has to do with time.
 func refusal(err error) error {
-	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrInvalid) {
-		return ours(err)
-	}
 	for _, r := range []struct{ is, becomes error }{
 		{jwt.ErrTokenMalformed, invalid("it is malformed")},
-		{jwt.ErrTokenUnverifiable, invalid("its algorithm is not allowed")},
-		{jwt.ErrTokenSignatureInvalid, invalid("its algorithm is not allowed, or its signature does not match")},
+		{jwt.ErrTokenUnverifiable, invalid("its algorithm is unknown")},
+		{jwt.ErrTokenSignatureInvalid, invalid("its signature does not match")},
+		{ErrInvalid, invalid("one of exp, nbf, iat, iss and aud is malformed; times are in seconds since 1970")},
 		{jwt.ErrTokenRequiredClaimMissing, invalid("one of exp, iss and aud is required and missing")},
 		{jwt.ErrTokenInvalidIssuer, invalid("its iss is another")},
 		{jwt.ErrTokenInvalidAudience, invalid("its aud is another")},
@@ -161,61 +164,4 @@ func refusal(err error) error {
 		}
 	}
 	return invalid("it is refused for another reason")
-}
-
-// ours digs out the error of this package from those that the parser wraps around it.
-func ours(err error) error {
-	for {
-		switch outer := err.(type) {
-		case *refused:
-			return outer
-		}
-		return err
-	}
-}
-
-// claimsSet is the payload of a JWT. It implements the interfaces of the parser, so
-// that only members of the exact names count, each once.
-type claimsSet struct {
-	members map[string]json.RawMessage
-}
-
-// UnmarshalJSON takes the payload apart. The signature is not checked yet.
-func (c *claimsSet) UnmarshalJSON(data []byte) error {
-	if !utf8.Valid(data) {
-		return errors.New("claims are not UTF-8")
-	}
-	return json.Unmarshal(data, &c.members)
-}
-
-// claims returns what the rest of rtd needs to know. The signature is checked.
-func (c *claimsSet) claims() (Claims, error) {
-	var claims Claims
-	var err error
-	if claims.Subject, err = c.text("sub"); err != nil {
-		return Claims{}, err
-	}
-	if claims.Issuer, err = c.text("iss"); err != nil {
-		return Claims{}, err
-	}
-	if expires, err := c.time("exp"); err != nil {
-		return Claims{}, err
-	} else if expires != nil {
-		claims.Expires = expires.Time
-	}
-	// Written anew, as other decoders could see another of two members of one name.
-	if claims.JSON, err = encodeJSON(c.members); err != nil {
-		return Claims{}, invalid("its claims are malformed")
-	}
-	return claims, nil
-}
-
-func encodeJSON(value any) ([]byte, error) {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }

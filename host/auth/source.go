@@ -31,16 +31,16 @@ type source struct {
 	staleAfter time.Duration
 	log        *slog.Logger
 
-	wake chan struct{} // one token: load before it is time
+	sum  [sha256.Size]byte // of what keys are from; who loads owns it: New, then run
+	wake chan struct{}     // one element: load before it is time
 
 	mu       sync.Mutex
 	running  bool
 	keys     keySet
-	sum      [sha256.Size]byte // of the bytes that keys are from
-	loaded   time.Time         // the last load with success
-	begun    time.Time         // the last load, or its request
-	done     chan struct{}     // closed at the end of the load that was asked for; nil: none was
-	failure  string            // of the last load; "" after success
+	loaded   time.Time     // the last load with success
+	begun    time.Time     // the last load, or its request
+	done     chan struct{} // closed at the end of the load that was asked for; nil: none was
+	failure  string        // of the last load; "" after success
 	failures uint64
 }
 
@@ -196,10 +196,7 @@ func (s *source) reload(ctx context.Context) error {
 // take makes the keys of a set the current ones.
 func (s *source) take(data []byte) error {
 	sum := sha256.Sum256(data)
-	s.mu.Lock()
-	same := sum == s.sum
-	s.mu.Unlock()
-	if same {
+	if sum == s.sum {
 		return nil
 	}
 	keys, ignored, err := parseJWKS(data, s.algorithms)
@@ -209,9 +206,14 @@ func (s *source) take(data []byte) error {
 	for _, cause := range ignored {
 		s.log.Warn("JWKS has a key that is not used", "jwks", s.name, "cause", cause)
 	}
-	s.log.Info("JWKS loaded", "jwks", s.name, "keys", len(keys), "ignored", len(ignored))
+	if len(keys) == 0 {
+		s.log.Warn("JWKS has no key that can be used; all its tokens are refused", "jwks", s.name)
+	} else {
+		s.log.Info("JWKS loaded", "jwks", s.name, "keys", len(keys))
+	}
+	s.sum = sum
 	s.mu.Lock()
-	s.keys, s.sum = keys, sum
+	s.keys = keys
 	s.mu.Unlock()
 	return nil
 }

@@ -100,25 +100,6 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Claims are what a verified token says.
-type Claims struct {
-	// JSON is the claims set of a JWT as an object with sorted keys, each once; or the
-	// data of a Phoenix.Token, which is any JSON value (see the package's doc). It has
-	// at most eight times the bytes of the token.
-	JSON []byte
-
-	// Subject is whom the token is about. For a JWT it is sub, "" without one. For a
-	// Phoenix.Token it is the data if that is text, an atom or an integer, the string
-	// under sub if the data is a map with one, "" for nil, and else all of JSON.
-	Subject string
-
-	// Issuer is the iss of a JWT, or "".
-	Issuer string
-
-	// Expires is when the token expires, without leeway. Zero: never.
-	Expires time.Time
-}
-
 // Verifier checks tokens. All methods may be called at any time from any goroutine.
 type Verifier struct {
 	jwt     *jwtVerifier     // nil: no key for JWTs
@@ -140,6 +121,10 @@ func New(c Config) (*Verifier, error) {
 		s := newFileSource(c)
 		if err := s.reload(context.Background()); err != nil {
 			return nil, fmt.Errorf("load JWKS from %s: %w", c.JWKSFile, err)
+		}
+		if s.stats().Keys == 0 {
+			return nil, fmt.Errorf("JWKS file %s has no key that can be used; expected public keys for %s",
+				c.JWKSFile, strings.Join(c.Algorithms, ", "))
 		}
 		v.sources = append(v.sources, s)
 	}

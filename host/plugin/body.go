@@ -22,7 +22,8 @@ type body struct {
 	release    *release
 	process    *supervisor.Process
 	guest      *sandbox.Instance
-	name       string // for log lines; "" for a channel's, which have the topic
+	topic      string // of a channel
+	name       string // of another process, for log lines
 	terminates bool   // wants the event terminate
 	dead       bool   // there is no guest to ask any more
 	*holdings         // nil until there is something to hold
@@ -60,7 +61,7 @@ type timer struct {
 // it and closed this one. It then gets a guest of the other at once; channels
 // are among those that are told to move there, and soon know.
 func (r *release) newBody(pl *Plugin, p *supervisor.Process, topic, name string) (*body, error) {
-	b := &body{plugin: pl, release: r, process: p, name: name}
+	b := &body{plugin: pl, release: r, process: p, topic: topic, name: name}
 	var err error
 	b.guest, err = r.module.Start(topic, b)
 	if next := r.next.Load(); next != nil && errors.Is(err, sandbox.ErrClosed) {

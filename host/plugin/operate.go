@@ -37,6 +37,12 @@ var operations = map[abi.Kind]func(*body, *abi.Effect) (answer []byte, err error
 	abi.OpInfo:       (*body).info,
 	abi.OpChildren:   (*body).children,
 	abi.OpStopChild:  (*body).stopChild,
+
+	abi.OpTrack:         presenceOperation((*body).track, inDetail),
+	abi.OpUpdate:        presenceOperation((*body).update, inDetail),
+	abi.OpUntrack:       presenceOperation((*body).untrack, inDetail),
+	abi.OpPresences:     presenceOperation((*body).presences, inName),
+	abi.OpPresenceCount: presenceOperation((*body).presenceCount, inName),
 }
 
 // Operate implements [sandbox.Process].

@@ -119,6 +119,7 @@ func (w *worker) Terminate(p *supervisor.Process, reason error) {
 		_ = w.handle(b, abi.Event{Kind: abi.EventTerminate, Name: kind, Payload: []byte(detail)})
 	}
 	w.body.Store(nil)
+	w.plugin.set.endpoint.Presence.Leave(w)
 	b.Close(reason)
 }
 

@@ -319,11 +319,19 @@ func TestWaitingNeverStarves(t *testing.T) {
 
 func TestTooManyWait(t *testing.T) {
 	w := newWorld(t)
-	w.deploy("p", func(s *plugin.Settings) { s.Limits.Waiting = 2 }, worker("a"), worker("b"), worker("c"))
-	r := w.ask("p/a", calling("b", "", calling("c", "", op(abi.OpSleep, ""))))
-	inner := results([]byte(results([]byte(r.answer))[0].answer))
-	if len(inner) != 1 || inner[0].code != abi.CodeBusy {
-		t.Errorf("the third that waits got %v, want %v", inner, abi.CodeBusy)
+	w.deploy("p", func(s *plugin.Settings) { s.Limits.Waiting = 1 }, worker("a"), worker("b"))
+	slept := make(chan struct{})
+	go func() {
+		defer close(slept)
+		w.call("p/a", abi.Effect{Kind: abi.OpSleep, Detail: "300"})
+	}()
+	eventually(t, "a sleeps", func() bool { return w.process("p/a").Info().State == supervisor.Blocked })
+	if r := w.ask("p/b", abi.Effect{Kind: abi.OpSleep, Detail: "1"}); r.code != abi.CodeBusy {
+		t.Errorf("the second that waits got %v, want %v", r, abi.CodeBusy)
+	}
+	<-slept
+	if r := w.ask("p/b", abi.Effect{Kind: abi.OpSleep, Detail: "1"}); r.code != 0 {
+		t.Errorf("alone, it got %v", r)
 	}
 }
 

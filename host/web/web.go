@@ -33,7 +33,7 @@ type file struct {
 }
 
 // Handler serves the page at "/" and its files beside it, to GET and HEAD; every other path is 404, and every other
-// method on a path that exists is 405. It expects to be mounted at the root, and the socket at /socket.
+// method on a path that exists is 405. It expects to be mounted at the root, and a socket at /socket.
 //
 // Answers carry an ETag and must be revalidated, and their Content-Security-Policy allows this origin's files only.
 // The handler has no state; it is safe for concurrent use.

@@ -9,8 +9,7 @@ import { until, within } from "./wait.mjs";
 
 const require = createRequire(import.meta.url);
 
-// Before 1.5 a client made anew for a topic does not leave it first, before 1.4 it does not try again after a refusal.
-// V1 knows no join_ref: since 1.4 a client in that mode takes the phx_close of an older join for its own.
+// How newer clients are made to speak V1. It has no join_ref: a client takes a late phx_close of an older join for its own.
 const V1 = {
   vsn: "1.0.0",
   encode: ({ topic, event, payload, ref }, done) => done(JSON.stringify({ topic, event, payload, ref })),
@@ -25,13 +24,13 @@ export const clients = [
   { name: "phoenix 1.5", package: "phoenix-1.5" },
   { name: "phoenix 1.4", package: "phoenix-1.4" },
   { name: "phoenix 1.3", package: "phoenix-1.3", insists: false },
-  { name: "phoenix 1.2, which speaks V1", package: "phoenix-1.2", insists: false },
+  { name: "phoenix 1.2, which speaks V1", package: "phoenix-1.2", insists: false, replaces: false },
   { name: "phoenix 1.8 speaking V1", package: "phoenix", options: V1, replaces: false },
   { name: "phoenix 1.4 speaking V1", package: "phoenix-1.4", options: V1, replaces: false },
 ].map(({ package: from, ...rest }) => ({
-  /** Sends and receives ArrayBuffers. */
+  /** Sends and receives ArrayBuffers: since 1.6. */
   binary: false,
-  /** Joins again after a refusal. */
+  /** Joins again after a refusal: since 1.4. */
   insists: true,
   /** A second channel of a topic takes the place of the first. */
   replaces: true,

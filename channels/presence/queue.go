@@ -1,0 +1,65 @@
+package presence
+
+// queue is the changes of one topic that are to be broadcast, oldest first. A
+// batch becomes one diff: changes that come while the one before is broadcast go
+// out together. Clients apply the joins of a diff before its leaves, so that one
+// entry cannot do both in one; the second opens another batch.
+//
+// If changes come so fast that there are maxBatches, the last batch takes all
+// that follow, and of several changes to one entry the latest counts. An entry
+// that has come and gone is dropped from it altogether, if the topic has not
+// been read in between and so nobody can know of it. What is queued is then
+// bounded by what was broadcast or read, and not by the number of changes.
+type queue struct {
+	batches []map[Tag]change
+	running bool // an announcer takes from it
+}
+
+type change struct {
+	entry  *Entry
+	joined bool
+	fresh  bool   // no batch before this one has the entry
+	reads  uint64 // of the topic, when the entry joined
+}
+
+const maxBatches = 16
+
+func (q *queue) add(e *Entry, joined bool, reads uint64) {
+	c := change{e, joined, joined, reads}
+	if len(q.batches) == 0 {
+		q.batches = append(q.batches, map[Tag]change{e.Tag: c})
+		return
+	}
+	last := q.batches[len(q.batches)-1]
+	before, twice := last[e.Tag]
+	switch {
+	case !twice:
+		last[e.Tag] = c
+	case len(q.batches) < maxBatches:
+		c.fresh = false
+		q.batches = append(q.batches, map[Tag]change{e.Tag: c})
+	case before.fresh && !joined && before.reads == reads:
+		delete(last, e.Tag)
+	default:
+		c.fresh = before.fresh
+		last[e.Tag] = c
+	}
+}
+
+// take empties the queue.
+func (q *queue) take() []map[Tag]change {
+	batches := q.batches
+	q.batches = nil
+	return batches
+}
+
+func diffOf(batch map[Tag]change) (d Diff) {
+	for _, c := range batch {
+		if c.joined {
+			d.Joins = append(d.Joins, c.entry)
+		} else {
+			d.Leaves = append(d.Leaves, c.entry)
+		}
+	}
+	return d.sorted()
+}

@@ -1,0 +1,90 @@
+package presence
+
+import "slices"
+
+// List is the payload of a presence_state: {key: {"metas": […]}} with the keys
+// in the order in which they came, each with its metas in theirs. It is made
+// when it is asked for and kept until the topic changes; it must not be
+// modified.
+//
+// Changes that it includes may still be broadcast afterwards, and those that it
+// does not include will be: see the package's documentation.
+func (t *Tracker) List(topic string) []byte {
+	s := t.shard(topic)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if r := s.topics[topic]; r != nil {
+		return r.json()
+	}
+	return []byte(`{}`)
+}
+
+// Get is {"metas": […]} of one key of a topic; ok is false if it has none.
+func (t *Tracker) Get(topic, key string) (metas []byte, ok bool) {
+	s := t.shard(topic)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if r := s.topics[topic]; r != nil {
+		metas = r.get(key)
+	}
+	return metas, metas != nil
+}
+
+// Count is how many keys are present in a topic, with how many metas. It does
+// not depend on how many there are.
+func (t *Tracker) Count(topic string) (keys, metas int) {
+	s := t.shard(topic)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if r := s.topics[topic]; r != nil {
+		return len(r.people), r.metas
+	}
+	return 0, 0
+}
+
+// Topics is a sorted list of the topics in which somebody is present.
+func (t *Tracker) Topics() []string {
+	var topics []string
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.RLock()
+		for topic, r := range s.topics {
+			if r.metas > 0 {
+				topics = append(topics, topic)
+			}
+		}
+		s.mu.RUnlock()
+	}
+	slices.Sort(topics)
+	return topics
+}
+
+// Stats is what a tracker holds at the moment.
+type Stats struct {
+	Owners    int // that track something
+	Topics    int // with entries, or with diffs still to go out
+	Entries   int
+	Lingering int // entries without an owner, and places in line that they have left
+}
+
+// Stats counts. It takes the locks one after the other, so that the numbers fit
+// together only while nothing changes.
+func (t *Tracker) Stats() (n Stats) {
+	for i := range t.owners {
+		os := &t.owners[i]
+		os.mu.Lock()
+		n.Owners += len(os.byID)
+		os.mu.Unlock()
+	}
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.RLock()
+		n.Topics += len(s.topics)
+		n.Lingering += len(s.lingering)
+		for _, r := range s.topics {
+			n.Entries += r.metas
+		}
+		s.mu.RUnlock()
+	}
+	return n
+}

@@ -1,0 +1,171 @@
+package presence
+
+import "sync"
+
+// roster is who is present in one topic: its keys in the order in which they
+// came, and the metas of each in order, as clients keep them. Adding and removing
+// do not depend on how many there are. All of it is guarded by the mutex of its
+// shard.
+type roster struct {
+	topic       string
+	people      map[string]*person
+	first, last *person
+	metas       int
+	size        int // about, of the list in bytes
+	queue       queue
+
+	// What readers change, who hold the shard's mutex with others.
+	reading sync.Mutex
+	list    []byte // or nil, if it has changed since
+	reads   uint64
+}
+
+// person is one key of a topic with its metas, at least one.
+type person struct {
+	key         string
+	first, last *tracked
+	prev, next  *person
+}
+
+// tracked is one meta of a person, and the place of its owner in the topic.
+type tracked struct {
+	person     *person // nil when it has left
+	prev, next *tracked
+	entry      *Entry
+
+	owner *owner // nil while it lingers; changed under the owner's mutex, too
+	until int64  // it lingers, in nanoseconds since the tracker began
+
+	// Guarded by the mutex of the owner.
+	held  bool
+	index int // in owner.tracked
+}
+
+// join adds x with its entry to the key, as the last of its metas.
+func (r *roster) join(x *tracked, p *person) {
+	if p.first == nil {
+		r.people[p.key] = p
+		if p.prev = r.last; p.prev != nil {
+			p.prev.next = p
+		} else {
+			r.first = p
+		}
+		r.last = p
+	}
+	x.person, x.prev, x.next = p, p.last, nil
+	if x.prev != nil {
+		x.prev.next = x
+	} else {
+		p.first = x
+	}
+	p.last = x
+	r.metas++
+	r.changed(x.entry, true)
+}
+
+// leave takes x out, and its key if that has no other meta.
+func (r *roster) leave(x *tracked) {
+	p := x.person
+	r.unchain(x)
+	x.person = nil
+	if p.first == nil {
+		delete(r.people, p.key)
+		if p.prev != nil {
+			p.prev.next = p.next
+		} else {
+			r.first = p.next
+		}
+		if p.next != nil {
+			p.next.prev = p.prev
+		} else {
+			r.last = p.prev
+		}
+	}
+	r.metas--
+	r.changed(x.entry, false)
+}
+
+// replace gives x another entry, by which it becomes the last of its key.
+func (r *roster) replace(x *tracked, e *Entry) {
+	p := x.person
+	r.changed(x.entry, false)
+	r.unchain(x)
+	if x.prev, x.next = p.last, nil; x.prev != nil {
+		x.prev.next = x
+	} else {
+		p.first = x
+	}
+	p.last = x
+	x.entry = e
+	r.changed(e, true)
+}
+
+func (r *roster) unchain(x *tracked) {
+	p := x.person
+	if x.prev != nil {
+		x.prev.next = x.next
+	} else {
+		p.first = x.next
+	}
+	if x.next != nil {
+		x.next.prev = x.prev
+	} else {
+		p.last = x.prev
+	}
+}
+
+func (r *roster) changed(e *Entry, joined bool) {
+	r.list = nil
+	size := len(e.Key) + len(e.Meta) + perMeta
+	if !joined {
+		size = -size
+	}
+	r.size += size
+	r.queue.add(e, joined, r.reads)
+}
+
+// json is the list of all, made anew if it has changed. Nobody changes the
+// roster meanwhile.
+func (r *roster) json() []byte {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	r.reads++
+	if r.list != nil {
+		return r.list
+	}
+	b := make([]byte, 0, r.size+len(`{}`))
+	b = append(b, '{')
+	for p := r.first; p != nil; p = p.next {
+		if p != r.first {
+			b = append(b, ',')
+		}
+		b = appendString(b, p.key)
+		b = append(b, ':')
+		b = p.append(b)
+	}
+	r.list = append(b, '}')
+	return r.list
+}
+
+// get is the metas of one key, or nil.
+func (r *roster) get(key string) []byte {
+	p := r.people[key]
+	if p == nil {
+		return nil
+	}
+	r.reading.Lock()
+	r.reads++
+	r.reading.Unlock()
+	return p.append(nil)
+}
+
+func (p *person) append(b []byte) []byte {
+	b = append(b, `{"metas":[`...)
+	for x := p.first; x != nil; x = x.next {
+		if x != p.first {
+			b = append(b, ',')
+		}
+		b = append(b, x.entry.Meta...)
+	}
+	return append(b, `]}`...)
+}

@@ -1,0 +1,182 @@
+package presence
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// shard is the topics whose names have one hash, with a state of their own.
+type shard struct {
+	tracker *Tracker
+	refs    string // how all refs of the shard begin
+
+	mu     sync.RWMutex
+	state  *State
+	topics map[string]*roster
+	places map[place]*tracked // of owners that are alive
+
+	lingering []lingering // in the order in which they are due
+	timer     *time.Timer // set while there are any
+	closed    bool
+}
+
+// place is what an owner can track once.
+type place struct {
+	owner      *owner
+	topic, key string
+}
+
+// track adds a meta for o, or replaces what it has held, or takes over what
+// lingers. The result is nil for o's list if x was in it already.
+func (s *shard) track(o *owner, topic, key string, members []byte) (x *tracked, ref string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, "", ErrClosed
+	}
+	if x := s.places[place{o, topic, key}]; x != nil {
+		if !x.held {
+			return nil, "", ErrTracked
+		}
+		x.held = false
+		return nil, s.replace(x, members), nil
+	}
+	if over(len(o.tracked), s.tracker.opts.OwnerEntries) {
+		return nil, "", ErrOwnerFull
+	}
+	r := s.topics[topic]
+	if r == nil {
+		r = &roster{topic: strings.Clone(topic), people: map[string]*person{}}
+		s.topics[r.topic] = r // its announcer takes it out again
+	}
+	p := r.people[key]
+	if p != nil && p.first.owner == nil {
+		x = p.first
+		x.owner = o
+		ref = s.replace(x, members)
+	} else {
+		if over(r.metas, s.tracker.opts.TopicEntries) {
+			return nil, "", ErrTopicFull
+		}
+		if p == nil {
+			p = &person{key: strings.Clone(key)}
+		}
+		x = &tracked{owner: o}
+		x.entry, ref = s.enter(r.topic, p.key, members, "")
+		r.join(x, p)
+		s.announce(r)
+	}
+	s.places[place{o, r.topic, p.key}] = x
+	return x, ref, nil
+}
+
+// update replaces the meta of o, with any owner's consent to keep what is held.
+func (s *shard) update(o *owner, topic, key string, members []byte) (ref string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.places[place{o, topic, key}]
+	switch {
+	case s.closed:
+		return "", ErrClosed
+	case x == nil:
+		return "", ErrNotTracked
+	}
+	x.held = false
+	return s.replace(x, members), nil
+}
+
+// untrack ends what o has in the topic under the key and returns it, or nil.
+func (s *shard) untrack(o *owner, topic, key string) *tracked {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.places[place{o, topic, key}]
+	if x == nil || s.closed {
+		return nil
+	}
+	s.drop(x)
+	return x
+}
+
+// end takes x from its owner, who has ended. If nobody else has its key it
+// lingers for the time of grace; otherwise it leaves.
+func (s *shard) end(x *tracked) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if s.tracker.opts.Grace <= 0 || x.prev != nil || x.next != nil {
+		s.drop(x)
+		return
+	}
+	delete(s.places, place{x.owner, x.entry.Topic, x.entry.Key})
+	x.owner, x.held = nil, false
+	s.linger(x)
+}
+
+// drop takes x, which has an owner, out of its topic.
+func (s *shard) drop(x *tracked) {
+	delete(s.places, place{x.owner, x.entry.Topic, x.entry.Key})
+	s.leave(x)
+}
+
+func (s *shard) leave(x *tracked) {
+	r := s.topics[x.entry.Topic]
+	s.state.Remove(x.entry.Tag)
+	r.leave(x)
+	s.announce(r)
+}
+
+// replace gives x a new meta, which in one diff joins when the old one leaves.
+func (s *shard) replace(x *tracked, members []byte) (ref string) {
+	r, old := s.topics[x.entry.Topic], x.entry
+	e, ref := s.enter(old.Topic, old.Key, members, s.ref(old.Tag))
+	s.state.Remove(old.Tag)
+	r.replace(x, e)
+	s.announce(r)
+	return ref
+}
+
+func (s *shard) enter(topic, key string, members []byte, prev string) (*Entry, string) {
+	ref := s.ref(s.state.Next())
+	return s.state.Add(topic, key, withRefs(members, ref, prev)), ref
+}
+
+func (s *shard) ref(t Tag) string { return s.refs + strconv.FormatUint(t.Clock, 36) }
+
+// announce sees to it that what is queued is broadcast.
+func (s *shard) announce(r *roster) {
+	if r.queue.running || s.closed {
+		return
+	}
+	r.queue.running = true
+	s.tracker.announcers.Go(func() { s.announcer(r) })
+}
+
+// announcer broadcasts what is queued of a topic until there is nothing more.
+// There is one at most for a topic, so that diffs go out in order.
+func (s *shard) announcer(r *roster) {
+	for {
+		s.mu.Lock()
+		batches := r.queue.take()
+		if len(batches) == 0 || s.closed {
+			r.queue.running = false
+			if r.metas == 0 {
+				delete(s.topics, r.topic)
+			}
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		for _, batch := range batches {
+			s.tracker.broadcast(r.topic, diffOf(batch))
+		}
+		s.tracker.pause()
+	}
+}
+
+// over reports whether n entries are as many as there may be; a negative limit
+// is none.
+func over(n, limit int) bool { return limit >= 0 && n >= limit }
