@@ -311,6 +311,27 @@ func TestTopicsAreComparedBytewise(t *testing.T) {
 	})
 }
 
+// TestNamesThatAreNoStrings has topics that nobody can have joined, and events that no
+// handler knows.
+func TestNamesThatAreNoStrings(t *testing.T) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
+		c, v1 := s.connect().joined("room:a"), s.connectWith(channels.SocketOptions{Codec: channels.V1})
+		s.Router.Set(s.plugin, []string{"*"})
+		for _, topic := range []string{`null`, `7`, `{"a": [1]}`, `true`} {
+			c.send(`["1","2",`+topic+`,"phx_join",{}]`, `["1","3",`+topic+`,"echo",{}]`, `["1","4",`+topic+`,"phx_leave",{}]`)
+			c.want(`[null,"2",`+topic+`,"phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`,
+				`[null,"3",`+topic+`,"phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`,
+				`["1","4",`+topic+`,"phx_reply",{"status":"ok","response":{}}]`)
+			v1.send(`{"topic":` + topic + `,"event":"phx_join","payload":{},"ref":"1"}`)
+			v1.want(`{"topic":` + topic + `,"event":"phx_reply","payload":{"status":"error","response":{"reason":"unmatched topic"}},"ref":"1"}`)
+		}
+		c.joined("").send(`["1","2",null,"echo",{}]`) // which is another topic
+		c.want(`[null,"2",null,"phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`)
+		c.send(`["1","5","room:a",["phx_leave"],{}]`, `["1","6","room:b",null,{}]`, `["1","7","room:a","count",{}]`)
+		c.want(`[null,"6","room:b","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`, counted("7", 2))
+	})
+}
+
 func TestProtocolEventsFromClientsAreOrdinary(t *testing.T) {
 	runBoth(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,39 +16,19 @@ var (
 
 // checkJSON holds a text to what every client can read. What one client sends
 // reaches the others as it is, so that a text which only lenient decoders
-// accept must not pass. encoding/json bounds the depth.
+// accept must not pass.
 func checkJSON(text []byte) error {
-	switch {
-	case !utf8.Valid(text):
+	if !utf8.Valid(text) {
 		return ErrUTF8
-	case !json.Valid(text):
+	}
+	c := checker{text: text}
+	switch {
+	case !c.valid():
 		return errNotJSON
-	case !exact(text):
+	case c.inexact:
 		return errNotExact
 	}
 	return nil
-}
-
-// exact reports whether each string and number of a valid JSON text has a
-// value: encoding/json also accepts "\ud800" and 1e999.
-func exact(text []byte) bool {
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			end := i + stringLen(text[i:])
-			if !paired(text[i:end]) {
-				return false
-			}
-			i = end - 1
-		case c == '-' || c >= '0' && c <= '9':
-			end := i + numberLen(text[i:])
-			if !finite(text[i:end]) {
-				return false
-			}
-			i = end - 1
-		}
-	}
-	return true
 }
 
 // stringLen is the length of the JSON string that a valid text begins with.
@@ -63,67 +42,10 @@ func stringLen(text []byte) int {
 	return i + 1
 }
 
-// paired reports whether a JSON string escapes surrogates in pairs only.
-func paired(s []byte) bool {
-	for {
-		i := bytes.IndexByte(s, '\\')
-		if i < 0 {
-			return true
-		}
-		first := escapedUnit(s[i:])
-		switch {
-		case first < 0xd800 || first > 0xdfff: // none
-			s = s[i+2:]
-		case first >= 0xdc00:
-			return false
-		default:
-			second := escapedUnit(s[i+6:])
-			if second < 0xdc00 || second > 0xdfff {
-				return false
-			}
-			s = s[i+12:]
-		}
-	}
-}
-
-// escapedUnit is the UTF-16 unit of the \uXXXX that s begins with, or 0.
-func escapedUnit(s []byte) uint64 {
-	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
-		return 0
-	}
-	unit, _ := strconv.ParseUint(string(s[2:6]), 16, 16)
-	return unit
-}
-
-func numberLen(text []byte) int {
-	for i, c := range text {
-		switch c {
-		case '+', '-', '.', 'e', 'E', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		default:
-			return i
-		}
-	}
-	return len(text)
-}
-
-// finite reports whether a JSON number is an integer, which may be of any size,
-// or fits a double.
-func finite(number []byte) bool {
-	const short = 300 // digits; fewer need an exponent to be too many
-	if len(number) < short && bytes.IndexByte(number, 'e') < 0 && bytes.IndexByte(number, 'E') < 0 {
-		return true
-	}
-	if bytes.IndexAny(number, ".eE") < 0 {
-		return true
-	}
-	_, err := strconv.ParseFloat(string(number), 64)
-	return err == nil
-}
-
 // cutArray fills into with the elements of a valid JSON array and returns how
 // many there are, at most len(into); -1 if text is no array.
 func cutArray(text []byte, into [][]byte) int {
-	text = bytes.TrimLeft(text, jsonSpace)
+	text = skip(text, ' ')
 	if text[0] != '[' {
 		return -1
 	}
@@ -142,7 +64,7 @@ func cutArray(text []byte, into [][]byte) int {
 			fallthrough // the end of the array itself
 		case ',':
 			if depth == 0 {
-				if into[n] = bytes.Trim(text[start:i], jsonSpace); len(into[n]) == 0 {
+				if into[n] = trim(text[start:i]); len(into[n]) == 0 {
 					return n // of the empty array
 				}
 				n, start = n+1, i+1
@@ -167,14 +89,14 @@ func unquote(text []byte) (string, bool) {
 
 // isObject reports whether a valid JSON text is an object.
 func isObject(text []byte) bool {
-	text = bytes.TrimLeft(text, jsonSpace)
+	text = skip(text, ' ')
 	return len(text) > 0 && text[0] == '{'
 }
 
 // openObject returns what stands behind the brace that a valid JSON text begins
 // with, if it is an object.
 func openObject(text []byte) (rest []byte, ok bool) {
-	text = bytes.TrimLeft(text, jsonSpace)
+	text = skip(text, ' ')
 	if text[0] != '{' {
 		return nil, false
 	}
@@ -184,13 +106,13 @@ func openObject(text []byte) (rest []byte, ok bool) {
 // cutMember takes the next member off what is left of a valid JSON object; more
 // is false if there is none.
 func cutMember(text []byte) (key, value, rest []byte, more bool) {
-	text = bytes.TrimLeft(text, jsonSpace+",")
+	text = skip(text, ',')
 	if text[0] == '}' {
 		return nil, nil, nil, false
 	}
 	n := stringLen(text)
 	key, text = text[:n], text[n:]
-	text = bytes.TrimLeft(text, jsonSpace+":")
+	text = skip(text, ':')
 	n = valueLen(text)
 	return key, text[:n], text[n:], true
 }
@@ -256,4 +178,22 @@ func appendString(b []byte, s string) []byte {
 	return append(append(b, s[from:]...), '"')
 }
 
-const jsonSpace = " \t\r\n"
+// skip cuts white space off the beginning of a text, and a mark among it.
+func skip(text []byte, mark byte) []byte {
+	i := 0
+	for i < len(text) && (text[i] == mark || isSpace(text[i])) {
+		i++
+	}
+	return text[i:]
+}
+
+// trim cuts white space off both ends of a text.
+func trim(text []byte) []byte {
+	text = skip(text, ' ')
+	for len(text) > 0 && isSpace(text[len(text)-1]) {
+		text = text[:len(text)-1]
+	}
+	return text
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

@@ -3,6 +3,7 @@ package channels_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -197,7 +198,12 @@ func TestPluginRate(t *testing.T) {
 			a.send(`["1","2","room:a","echo",{}]`, `["1","3","room:a","echo",{}]`)
 			b.send(`["1","4","room:b","echo",{}]`, `["1","5","room:a","echo",{}]`, `["1",null,"room:a","echo",{}]`)
 			a.want(ok("1", "2", "room:a"), ok("1", "3", "room:a"))
-			b.want(overloaded("5"), ok("1", "4", "room:b"))
+			settle()
+			got := b.take()
+			slices.Sort(got) // the host answers by itself when it likes
+			if !slices.Equal(got, []string{ok("1", "4", "room:b"), overloaded("5")}) {
+				t.Errorf("got %q", got)
+			}
 		}
 		if n := s.Stats().Overloaded; n != 10 {
 			t.Errorf("%d overloaded, want 10", n)

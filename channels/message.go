@@ -7,9 +7,11 @@ type Message struct {
 	JoinRef []byte // a JSON value; nil is null
 	Ref     []byte // a JSON value; nil is null: a handler's reply to it goes nowhere
 	Topic   string
-	Event   string
+	Event   string // the JSON text of what is no string: no handler knows that event
 	Payload []byte // JSON text, or anything if Binary
 	Binary  bool
+
+	oddTopic []byte // the JSON text of what is no string; then Topic is empty
 
 	// Set by the socket, for the handler that the message goes to.
 	member *member // who sent it
@@ -26,7 +28,8 @@ type Outgoing struct {
 	Payload []byte // valid JSON text, empty for {}; or anything if Binary
 	Binary  bool
 
-	except string // of a broadcast by a SharedChannel: the member left out
+	oddTopic []byte // to send in place of Topic; of a message that had it
+	except   string // of a broadcast by a SharedChannel: the member left out
 }
 
 // OutgoingKind tells the three forms apart that codecs write differently.

@@ -163,7 +163,8 @@ func TestPubSubHammer(t *testing.T) {
 			var e ears
 			for i := range 200 {
 				cancel := s.Listen("room:a", e.hear)
-				o := channels.SocketOptions{ID: fmt.Sprint(n % 2), Out: &outbox{}, Codec: []channels.Codec{channels.V1, channels.V2}[n%2]}
+				box := &outbox{}
+				o := channels.SocketOptions{ID: fmt.Sprint(n % 2), Out: box, Codec: []channels.Codec{channels.V1, channels.V2}[n%2]}
 				o.Disconnect = func() {}
 				c := s.NewSocket(o)
 				for _, f := range []string{`"phx_join","payload":"intercept"`, `"say","payload":{}`, `"crash","payload":{}`, `"echo","payload":{}`} {
@@ -179,6 +180,9 @@ func TestPubSubHammer(t *testing.T) {
 					t.Error(err)
 				}
 				s.Disconnect(fmt.Sprint(i % 2))
+				for len(box.take()) == 0 { // the join's answer
+					time.Sleep(10 * time.Microsecond)
+				}
 				c.Close()
 				cancel()
 			}

@@ -123,18 +123,21 @@ func (s *Socket) Close() {
 // dispatch is the protocol: one case for each kind of message. Callers hold mu.
 func (s *Socket) dispatch(m Message) {
 	j := s.topics[m.Topic]
+	if m.oddTopic != nil {
+		j = nil // nobody can join it
+	}
 	switch {
 	case m.Topic == topicPhoenix && m.Event == eventHeartbeat:
-		s.reply(nil, m.Ref, m.Topic, statusOK, nil)
+		s.reply(nil, &m, statusOK, nil)
 
 	case j != nil && j.state != serving:
 		// The topic is about to change hands; whoever gets it gets this too.
 		s.hold(j, m)
 
-	case m.Event == eventJoin && j == nil:
+	case m.Event == eventJoin && j == nil && m.oddTopic == nil:
 		s.join(m, nil)
 
-	case m.Event == eventJoin:
+	case m.Event == eventJoin && j != nil:
 		// A duplicate join: the old one ends first. It is held whatever else
 		// waits, for it is how a client gets rid of a channel that is stuck.
 		s.pending.Add(m.size)
@@ -143,10 +146,10 @@ func (s *Socket) dispatch(m Message) {
 		j.member.handler.stop(j.member, reasonDuplicate)
 
 	case j == nil && m.Event == eventLeave:
-		s.reply(m.JoinRef, m.Ref, m.Topic, statusOK, nil)
+		s.reply(m.JoinRef, &m, statusOK, nil)
 
 	case j == nil:
-		s.reply(nil, m.Ref, m.Topic, statusError, reasonUnmatched)
+		s.reply(nil, &m, statusError, reasonUnmatched)
 
 	case m.JoinRef != nil && !sameRef(m.JoinRef, j.member.joinRef):
 		// Meant for a channel that is gone. Dropped without a reply.
@@ -170,7 +173,7 @@ func (s *Socket) dispatch(m Message) {
 func (s *Socket) join(m Message, old *member) {
 	refuse := func(response []byte) {
 		s.endpoint.counts.unmatched.Add(1)
-		s.reply(nil, m.Ref, m.Topic, statusError, response)
+		s.reply(nil, &m, statusError, response)
 		if old != nil {
 			s.send(old.closeFrame())
 		}
@@ -299,12 +302,15 @@ func (s *Socket) release(j *joined) {
 func (s *Socket) overloaded(m Message) {
 	s.endpoint.counts.overloaded.Add(1)
 	if m.Ref != nil {
-		s.reply(m.JoinRef, m.Ref, m.Topic, statusError, reasonOverloaded)
+		s.reply(m.JoinRef, &m, statusError, reasonOverloaded)
 	}
 }
 
-func (s *Socket) reply(joinRef, ref []byte, topic, status string, response []byte) {
-	s.send(s.encode(&Outgoing{Kind: Reply, JoinRef: joinRef, Ref: ref, Topic: topic, Name: status, Payload: response}))
+// reply answers a message on the host's behalf.
+func (s *Socket) reply(joinRef []byte, to *Message, status string, response []byte) {
+	s.send(s.encode(&Outgoing{
+		Kind: Reply, JoinRef: joinRef, Ref: to.Ref, Topic: to.Topic, oddTopic: to.oddTopic, Name: status, Payload: response,
+	}))
 }
 
 // encode writes a message that the codec can: text, or what was checked.

@@ -46,20 +46,21 @@ func (v1) Decode(frame []byte, _ bool) (Message, error) {
 	if topic == nil || event == nil || payload == nil || ref == nil {
 		return Message{}, fmt.Errorf("%w: an object without topic, event, payload or ref", ErrDecode)
 	}
-	return newMessage(joinRef, ref, topic, event, payload)
+	return newMessage(joinRef, ref, topic, event, payload), nil
 }
 
-// newMessage makes a message of five JSON values; joinRef may be missing.
-func newMessage(joinRef, ref, topic, event, payload []byte) (Message, error) {
+// newMessage makes a message of five JSON values; joinRef may be missing. A
+// topic or event that is no string is legal, if of little use.
+func newMessage(joinRef, ref, topic, event, payload []byte) Message {
 	m := Message{JoinRef: nullable(joinRef), Ref: nullable(ref), Payload: payload}
 	var ok bool
 	if m.Topic, ok = unquote(topic); !ok {
-		return Message{}, fmt.Errorf("%w: topic is no string", ErrDecode)
+		m.oddTopic = topic
 	}
 	if m.Event, ok = unquote(event); !ok {
-		return Message{}, fmt.Errorf("%w: event is no string", ErrDecode)
+		m.Event = string(event)
 	}
-	return m, nil
+	return m
 }
 
 // Check refuses binary payloads.
@@ -76,11 +77,18 @@ func (c v1) Encode(o *Outgoing) (Frame, error) {
 		return Frame{}, err
 	}
 	b := make([]byte, 0, 96+len(o.Ref)+len(o.Topic)+len(o.Name)+len(o.Payload))
-	b = appendString(append(b, `{"topic":`...), o.Topic)
+	b = o.appendTopic(append(b, `{"topic":`...))
 	b = appendString(append(b, `,"event":`...), o.event())
 	b = o.appendPayload(append(b, `,"payload":`...))
 	b = appendValue(append(b, `,"ref":`...), o.Ref)
 	return Frame{Data: append(b, '}')}, nil
+}
+
+func (o *Outgoing) appendTopic(b []byte) []byte {
+	if o.oddTopic != nil {
+		return append(b, o.oddTopic...)
+	}
+	return appendString(b, o.Topic)
 }
 
 // event is the event that text frames carry.

@@ -32,7 +32,7 @@ func (v2) Decode(frame []byte, binary bool) (Message, error) {
 	if n := cutArray(frame, elements[:]); n < len(elements) {
 		return Message{}, fmt.Errorf("%w: not an array of 5 elements", ErrDecode)
 	}
-	return newMessage(elements[0], elements[1], elements[2], elements[3], elements[4])
+	return newMessage(elements[0], elements[1], elements[2], elements[3], elements[4]), nil
 }
 
 // Check holds the names of binary frames to their length.
@@ -53,7 +53,7 @@ func (v2) Encode(o *Outgoing) (Frame, error) {
 	b := make([]byte, 0, 64+len(o.JoinRef)+len(o.Ref)+len(o.Topic)+len(o.Name)+len(o.Payload))
 	b = append(appendValue(append(b, '['), o.JoinRef), ',')
 	b = append(appendValue(b, o.Ref), ',')
-	b = append(appendString(b, o.Topic), ',')
+	b = append(o.appendTopic(b), ',')
 	b = append(appendString(b, o.event()), ',')
 	return Frame{Data: append(o.appendPayload(b), ']')}, nil
 }

@@ -91,9 +91,6 @@ func TestV2DecodeRefuses(t *testing.T) {
 		"a string":              `"[1,2,3,4,5]"`,
 		"an empty array":        `[ ]`,
 		"four elements":         `["1","2","t","e"]`,
-		"topic null":            `["1","2",null,"e",{}]`,
-		"topic a number":        `["1","2",3,"e",{}]`,
-		"event an object":       `["1","2","t",{},{}]`,
 		"half a pair":           `["1","2","t","e","\ud83d"]`,
 		"half a pair, escape":   `["1","2","t","e","\ud83d\n"]`,
 		"half a pair, letter":   `["1","2","t","e","\ud83d\u0061"]`,
@@ -118,7 +115,7 @@ func TestV2DecodeRefuses(t *testing.T) {
 
 func FuzzV2Decode(f *testing.F) {
 	for _, seed := range []string{
-		`["1","2","room:a","new",{"body":"hi"}]`, `[null,1,"\ud83d\ude00","e",[[1.5e3,"\\\""]],0]`, `[]`, `[1,2,3,4,5]`, `{"a":[`, "[\"\xff\"]",
+		`["1","2","room:a","new",{"body":"hi"}]`, `[-0.5,tru,{"a":{}},[],"\t\u00eF"]`, `[null,1,"\ud83d\ude00","e",[[1.5e3,"\\\""]],0]`, `[]`, `[1,2,3,4,5]`, `{"a":[`, "[\"\xff\"]",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -128,15 +125,24 @@ func FuzzV2Decode(f *testing.F) {
 			if !errors.Is(err, channels.ErrDecode) {
 				t.Fatalf("decode %q: %v is no ErrDecode", frame, err)
 			}
+			// A second opinion: nothing but what encoding/json does not mind.
+			var elements []json.RawMessage
+			if !errors.Is(err, channels.ErrUTF8) && json.Unmarshal(frame, &elements) == nil && len(elements) >= 5 &&
+				!bytes.Contains(frame, []byte(`\u`)) && !bytes.ContainsAny(frame, "eE") && len(frame) < 300 {
+				t.Fatalf("decode %q: %v", frame, err)
+			}
 			return
 		}
-		// A second opinion on what the frame says.
+		// And on what the frame says.
 		var elements []json.RawMessage
 		if err := json.Unmarshal(frame, &elements); err != nil || len(elements) < 5 {
 			t.Fatalf("decode %q: accepted, but %v, %d elements", frame, err, len(elements))
 		}
 		if !bytes.Equal(m.Payload, elements[4]) {
 			t.Fatalf("decode %q: payload %q, want %q", frame, m.Payload, elements[4])
+		}
+		if m.Topic == "" {
+			return // it may have been no string
 		}
 		// A push has the shape of what clients send.
 		o := channels.Outgoing{Kind: channels.Push, JoinRef: m.JoinRef, Ref: m.Ref, Topic: m.Topic, Name: m.Event, Payload: m.Payload}

@@ -73,7 +73,7 @@ func (c *conn) open(ws *websocket.Conn, codec channels.Codec, said plugin.Connec
 	c.ws = ws
 	c.touch()
 	socket := c.server.endpoint.NewSocket(channels.SocketOptions{
-		Codec: codec, Out: c, ID: said.ID, Assigns: said.Assigns, Serves: m.serves(),
+		Codec: codec, Out: c, ID: said.ID, Assigns: said.Assigns, Serves: m.serves,
 		Disconnect: func() { c.close(closeGone) },
 	})
 	c.mu.Lock()

@@ -25,8 +25,9 @@ type mount struct {
 	config     config.Socket
 	parts      []string // of the path, the last one of which is the transport
 	origins    handshake.Origins
-	connecting chan struct{} // holds an entry for each client that waits for connect
-	unsure     atomic.Bool   // several plugins want connect, which has been logged
+	serves     func(channels.Plugin) bool // whose topics can be joined; nil: all
+	connecting chan struct{}              // holds an entry for each client that waits for connect
+	unsure     atomic.Bool                // several plugins want connect, which has been logged
 }
 
 // mounts are those of a server, in the order in which they are tried: what a path says literally comes before what
@@ -42,6 +43,9 @@ func newMounts(c *config.Config) (mounts, error) {
 		entries, table := socket.Origins, "socket."+name
 		if len(entries) == 0 {
 			entries, table = c.Server.Origins, "server"
+		}
+		if len(socket.Plugins) > 0 {
+			m.serves = func(p channels.Plugin) bool { return slices.Contains(socket.Plugins, p.Name()) }
 		}
 		var err error
 		if m.origins, err = handshake.NewOrigins(entries); err != nil {
@@ -102,14 +106,6 @@ func (m *mount) match(parts []string) (params map[string]string, ok bool) {
 	return params, true
 }
 
-// serves returns which plugins' topics can be joined through the mount; nil stands for all.
-func (m *mount) serves() func(channels.Plugin) bool {
-	if len(m.config.Plugins) == 0 {
-		return nil
-	}
-	return func(p channels.Plugin) bool { return slices.Contains(m.config.Plugins, p.Name()) }
-}
-
 // connect asks the mount's plugin about a client, if there is one that wants to be asked. It
 // ends early with ctx. Clients that wait for a slow plugin hold up no others, but for
 // the bound on their number.
@@ -145,7 +141,7 @@ func (s *Server) connector(m *mount) (string, error) {
 	if m.config.Connect != "" {
 		return m.config.Connect, nil
 	}
-	var among []string
+	var among []string // nil: all
 	if len(m.config.Plugins) > 0 {
 		among = m.config.Plugins
 	}

@@ -62,4 +62,14 @@ describe("binary payloads", { concurrency: true }, () => {
       });
     });
   }
+
+  // Up to 1.7 the package writes one byte for each character of the topic.
+  rtd.test("phoenix 1.8 sends binary to topics of any text", async (t) => {
+    const channel = await join(await connect(t, rtd.url()), `${newTopic()}:zażółć 部屋 🎉`);
+    const heard = collect(channel, "bytes");
+    assert.equal(hex((await push(channel, "echo", bytes(1, 2))).response), "0102");
+    await push(channel, "broadcast_binary", bytes(3));
+    await until(() => heard.length === 1, "the broadcast");
+    assert.equal(hex(heard[0]), "03");
+  });
 });

@@ -117,7 +117,7 @@ func TestChurn(t *testing.T) {
 func churn(t *testing.T, o presence.Options) {
 	const (
 		rounds, goroutines = 4, 16
-		lives              = 60 // of owners, on each goroutine and in each round
+		lives              = 40 // of owners, on each goroutine and in each round
 		topics, keys       = 3, 40
 	)
 	var mu sync.Mutex // of the observers; held by a broadcast as by a hub
@@ -162,17 +162,16 @@ func churn(t *testing.T, o presence.Options) {
 				for i := range lives {
 					id := [3]int{round, g, i}
 					live(t, tr, rnd, id, topics, keys)
-					switch rnd.IntN(10) {
-					case 0:
+					if rnd.IntN(100) == 0 {
 						observe(fmt.Sprint("room:", rnd.IntN(topics)))
-						fallthrough
-					case 1:
-						mu.Lock()
-						alive = append(alive, id)
-						mu.Unlock()
-					default:
-						tr.Leave(id)
 					}
+					if rnd.IntN(5) > 0 {
+						tr.Leave(id)
+						continue
+					}
+					mu.Lock()
+					alive = append(alive, id)
+					mu.Unlock()
 				}
 			})
 		}

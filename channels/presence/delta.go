@@ -23,15 +23,16 @@ type Delta struct {
 	seen    tags
 }
 
-// Add notes that e was added.
+// Add notes what [State.Add] has returned.
 func (d *Delta) Add(e *Entry) {
 	d.see(e.Tag)
 	d.put(e)
 }
 
-// Remove notes that e was removed.
-func (d *Delta) Remove(e *Entry) {
+// Remove notes what [State.Remove] has returned.
+func (d *Delta) Remove(e *Entry, at Tag) {
 	d.see(e.Tag)
+	d.see(at)
 	d.drop(e.Tag)
 }
 

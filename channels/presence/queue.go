@@ -9,7 +9,9 @@ package presence
 // that follow, and of several changes to one entry the latest counts. An entry
 // that has come and gone is dropped from it altogether, if the topic has not
 // been read in between and so nobody can know of it. What is queued is then
-// bounded by what was broadcast or read, and not by the number of changes.
+// bounded by what was broadcast or read, and not by the number of changes. This
+// relies on that an entry joins once: that of a replica which comes up again has
+// been broadcast before, and must not be dropped so.
 type queue struct {
 	batches []map[Tag]change
 	running bool // an announcer takes from it
@@ -18,14 +20,13 @@ type queue struct {
 type change struct {
 	entry  *Entry
 	joined bool
-	fresh  bool   // no batch before this one has the entry
 	reads  uint64 // of the topic, when the entry joined
 }
 
 const maxBatches = 16
 
 func (q *queue) add(e *Entry, joined bool, reads uint64) {
-	c := change{e, joined, joined, reads}
+	c := change{e, joined, reads}
 	if len(q.batches) == 0 {
 		q.batches = append(q.batches, map[Tag]change{e.Tag: c})
 		return
@@ -36,12 +37,10 @@ func (q *queue) add(e *Entry, joined bool, reads uint64) {
 	case !twice:
 		last[e.Tag] = c
 	case len(q.batches) < maxBatches:
-		c.fresh = false
 		q.batches = append(q.batches, map[Tag]change{e.Tag: c})
-	case before.fresh && !joined && before.reads == reads:
+	case before.joined && before.reads == reads:
 		delete(last, e.Tag)
 	default:
-		c.fresh = before.fresh
 		last[e.Tag] = c
 	}
 }

@@ -3,20 +3,37 @@ package presence
 import "slices"
 
 // List is the payload of a presence_state: {key: {"metas": […]}} with the keys
-// in the order in which they came, each with its metas in theirs. It is made
-// when it is asked for and kept until the topic changes; it must not be
-// modified.
+// in the order in which they came, each with its metas in theirs. It must not be
+// modified: it is kept until another one is made, because the topic has changed.
 //
-// Changes that it includes may still be broadcast afterwards, and those that it
-// does not include will be: see the package's documentation.
+// It includes all changes that were made before List was called. Any of these
+// may still be broadcast afterwards, and all later ones will be: see the
+// package's documentation.
+//
+// The tracker is locked only while the entries are collected. Of many who ask
+// at the same time one makes the list for all.
 func (t *Tracker) List(topic string) []byte {
 	s := t.shard(topic)
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if r := s.topics[topic]; r != nil {
-		return r.json()
+	r, now := s.topics[topic], uint64(0)
+	if r != nil {
+		now = r.version
 	}
-	return []byte(`{}`)
+	s.mu.RUnlock()
+	if r == nil {
+		return []byte(`{}`)
+	}
+
+	r.listing.Lock()
+	defer r.listing.Unlock()
+	if r.listed < now {
+		s.mu.RLock()
+		entries, size := r.all(), r.size
+		r.listed = r.version
+		s.mu.RUnlock()
+		r.list = appendEntries(make([]byte, 0, size+len(`{}`)), entries)
+	}
+	return r.list
 }
 
 // Get is {"metas": […]} of one key of a topic; ok is false if it has none.

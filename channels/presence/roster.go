@@ -1,23 +1,28 @@
 package presence
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // roster is who is present in one topic: its keys in the order in which they
 // came, and the metas of each in order, as clients keep them. Adding and removing
-// do not depend on how many there are. All of it is guarded by the mutex of its
-// shard.
+// do not depend on how many there are. It is guarded by the mutex of its shard.
 type roster struct {
 	topic       string
 	people      map[string]*person
 	first, last *person
 	metas       int
-	size        int // about, of the list in bytes
+	size        int    // of the list in bytes, but for escapes
+	version     uint64 // how often it has changed
 	queue       queue
+	reads       atomic.Uint64 // how often somebody may have seen its refs
 
-	// What readers change, who hold the shard's mutex with others.
-	reading sync.Mutex
-	list    []byte // or nil, if it has changed since
-	reads   uint64
+	// The last list that was made. Who makes one takes this mutex before the
+	// shard's.
+	listing sync.Mutex
+	list    []byte
+	listed  uint64 // the version
 }
 
 // person is one key of a topic with its metas, at least one.
@@ -115,36 +120,25 @@ func (r *roster) unchain(x *tracked) {
 }
 
 func (r *roster) changed(e *Entry, joined bool) {
-	r.list = nil
+	r.version++
 	size := len(e.Key) + len(e.Meta) + perMeta
 	if !joined {
 		size = -size
 	}
 	r.size += size
-	r.queue.add(e, joined, r.reads)
+	r.queue.add(e, joined, r.reads.Load())
 }
 
-// json is the list of all, made anew if it has changed. Nobody changes the
-// roster meanwhile.
-func (r *roster) json() []byte {
-	r.reading.Lock()
-	defer r.reading.Unlock()
-	r.reads++
-	if r.list != nil {
-		return r.list
-	}
-	b := make([]byte, 0, r.size+len(`{}`))
-	b = append(b, '{')
+// all is the entries in order.
+func (r *roster) all() []*Entry {
+	entries := make([]*Entry, 0, r.metas)
 	for p := r.first; p != nil; p = p.next {
-		if p != r.first {
-			b = append(b, ',')
+		for x := p.first; x != nil; x = x.next {
+			entries = append(entries, x.entry)
 		}
-		b = appendString(b, p.key)
-		b = append(b, ':')
-		b = p.append(b)
 	}
-	r.list = append(b, '}')
-	return r.list
+	r.reads.Add(1)
+	return entries
 }
 
 // get is the metas of one key, or nil.
@@ -153,9 +147,7 @@ func (r *roster) get(key string) []byte {
 	if p == nil {
 		return nil
 	}
-	r.reading.Lock()
-	r.reads++
-	r.reading.Unlock()
+	r.reads.Add(1)
 	return p.append(nil)
 }
 

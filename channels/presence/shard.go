@@ -28,8 +28,8 @@ type place struct {
 	topic, key string
 }
 
-// track adds a meta for o, or replaces what it has held, or takes over what
-// lingers. The result is nil for o's list if x was in it already.
+// track adds a meta for o, takes over one that lingers, or replaces one that o
+// has held; x is nil then, because o has it already.
 func (s *shard) track(o *owner, topic, key string, members []byte) (x *tracked, ref string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +72,7 @@ func (s *shard) track(o *owner, topic, key string, members []byte) (x *tracked, 
 	return x, ref, nil
 }
 
-// update replaces the meta of o, with any owner's consent to keep what is held.
+// update replaces the meta of o. What was held counts as tracked again.
 func (s *shard) update(o *owner, topic, key string, members []byte) (ref string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

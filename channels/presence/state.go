@@ -36,8 +36,8 @@ func NewState(self Replica) *State {
 	return s
 }
 
-// Next is the tag that the next entry added will have, so that its meta can
-// carry a ref made from it.
+// Next is the tag of the next change, so that the meta of an entry that is added
+// can carry a ref made from it.
 func (s *State) Next() Tag { return Tag{s.self, s.set.seen[s.self].upTo + 1} }
 
 // Add adds an entry of this replica's own.
@@ -48,14 +48,16 @@ func (s *State) Add(topic, key string, meta []byte) *Entry {
 }
 
 // Remove takes an entry out and returns it, or nil if there is none or it
-// belongs to another replica: only its owner can remove an entry.
-func (s *State) Remove(t Tag) *Entry {
-	e := s.set.entries[s.self][t.Clock]
+// belongs to another replica: only its owner can remove an entry. The removal has
+// a tag of its own, so that a replica that misses it is seen to be behind.
+func (s *State) Remove(t Tag) (e *Entry, at Tag) {
+	e = s.set.entries[s.self][t.Clock]
 	if e == nil || t.Replica != s.self {
-		return nil
+		return nil, Tag{}
 	}
-	s.set.drop(t)
-	return e
+	at = s.Next()
+	s.set.Remove(e, at)
+	return e, at
 }
 
 // Merge takes over what d knows and s does not. What it says about this replica
@@ -82,7 +84,7 @@ func (s *State) Merge(d *Delta) Diff {
 // copy of the set, without the metas.
 func (s *State) Full() *Delta { return s.set.clone() }
 
-// Clocks tells, for each replica, up to which clock nothing is missing: with it
+// Clocks tells, for each replica, up to which clock no change is missing: with it
 // two replicas can see which of them is behind.
 func (s *State) Clocks() map[Replica]uint64 {
 	clocks := make(map[Replica]uint64, len(s.set.seen))

@@ -51,9 +51,9 @@ func (n *node) change(rnd *rand.Rand) {
 	for range 1 + rnd.IntN(4) {
 		if len(n.own) > 0 && rnd.IntN(2) == 0 {
 			i := rnd.IntN(len(n.own))
-			e := n.state.Remove(n.own[i].Tag)
+			e, at := n.state.Remove(n.own[i].Tag)
 			n.own = slices.Delete(n.own, i, i+1)
-			d.Remove(e)
+			d.Remove(e, at)
 			n.seen(presence.Diff{Leaves: []*presence.Entry{e}})
 			continue
 		}
@@ -234,18 +234,24 @@ func TestOnlyTheOwnerRemoves(t *testing.T) {
 	e := a.state.Add("room", "ann", []byte(`{}`))
 	b.merge(a.state.Full())
 
-	if b.state.Remove(e.Tag) != nil {
+	if got, _ := b.state.Remove(e.Tag); got != nil {
 		t.Error("b removed an entry of a")
 	}
 	forged := &presence.Delta{}
-	forged.Remove(e)
+	forged.Remove(e, a.state.Next())
 	a.view[e] = true
 	a.merge(forged)
 	if len(slices.Collect(a.state.All())) != 1 {
 		t.Error("a lost its entry by a delta of somebody else")
 	}
-	if a.state.Remove(e.Tag) != e || a.state.Remove(e.Tag) != nil {
-		t.Error("a cannot remove its entry, or can do so twice")
+	if got, _ := a.state.Remove(e.Tag); got != e {
+		t.Error("a cannot remove its entry")
+	}
+	if got, _ := a.state.Remove(e.Tag); got != nil {
+		t.Error("a can remove its entry twice")
+	}
+	if b.state.Clocks()[a.self] >= a.state.Clocks()[a.self] {
+		t.Error("b has missed a removal, and nobody can tell")
 	}
 	b.merge(a.state.Full())
 	if len(b.view) != 0 {

@@ -17,8 +17,8 @@ func (r Replica) compare(o Replica) int {
 	return cmp.Or(cmp.Compare(r.Name, o.Name), cmp.Compare(r.Incarnation, o.Incarnation))
 }
 
-// Tag names one entry for ever: the Clock-th that its replica has added. Clocks
-// begin at 1 and leave none out.
+// Tag names one change for ever, the Clock-th that its replica has made, and the
+// entry that it has added. Clocks begin at 1 and leave none out.
 type Tag struct {
 	Replica Replica
 	Clock   uint64
@@ -29,7 +29,7 @@ func (t Tag) compare(o Tag) int {
 }
 
 // tags is a set of tags, by replica. It is what a state has seen: a tag in it
-// whose entry is not held is one that was removed.
+// without an entry is that of one that was removed, or of a removal.
 type tags map[Replica]*clocks
 
 func (ts tags) has(t Tag) bool {

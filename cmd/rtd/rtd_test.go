@@ -97,7 +97,7 @@ func TestBadStarts(t *testing.T) {
 		{"missing config", []string{"--config", "other.toml"}, "", []string{`other.toml: no such file.*create it`}},
 		{"invalid config", nil, "[server]\nlisten = 4000\nmax_frame = 1\n[log]\nlevle = \"info\"\n", []string{
 			`config.toml:2: server.listen: .*expected a string`,
-			`config.toml:3: server.max_frame: .*1024 to 16777216`,
+			`config.toml:3: server.max_frame: .*1024 to 268435456`,
 			`config.toml:5: log.levle: unknown key; expected one of level, format`}},
 		{"no plugin folder", []string{"--plugins", "nowhere", "--listen", "127.0.0.1:0"}, "", []string{`"nowhere".*create it, or name another one`}},
 		{"address in use", []string{"--plugins", ".", "--listen", taken.Addr().String()}, "", []string{`address already in use; set server.listen in config.toml, or --listen`}},

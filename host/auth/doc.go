@@ -4,13 +4,14 @@
 // secrets or public keys, and the tokens that an Elixir application makes with
 // Phoenix.Token.sign. A [Session] follows a token while it is in use, to its refresh or end.
 //
-//	             ┌──────────────────── Verifier ────────────────────┐
-//	token ─────► │ size, alphabet ─┬─► header, alg, kid ─► key ─┐   │
-//	             │                 │                  ▲ signature ─► times, iss, aud ─► Claims
-//	             │                 └─► Phoenix.Token ─┼─────────┘   │                    │
-//	             │   keys of the config, JWKS file, JWKS URL ◄── Run │                    ▼
-//	             └──────────────────────────────────────────────────┘                 Session
-//	                                     once a second: Tick ─► Expiring, Expired, Ended ┘
+//	         ┌────────────────────── Verifier ───────────────────────┐
+//	         │ size and ─┬─► JWT: header, key by alg and kid ─┐      │
+//	token ─► │ alphabet  └─► Phoenix.Token: derived key ──────┤      │
+//	         │                        ▲                signature     │
+//	         │     keys of the config, JWKS file,    times, iss, aud │ ─► Claims ─► connect, join
+//	         │     JWKS URL ◄── Run                                  │      │
+//	         └───────────────────────────────────────────────────────┘      ▼
+//	                             Expiring, Expired, Ended ◄── Tick ◄─── Session ◄── Refresh
 //
 // The host makes one Verifier for all connections, runs [Verifier.Run] beside its listener,
 // and asks [Verifier.Verify] when a client connects and when it sends a new token:

@@ -69,6 +69,7 @@ func TestUnknownKeyIsLookedFor(t *testing.T) {
 		i := &issuer{status: 200, body: jwks(jwkOf("old", &old.PublicKey))}
 		v, _ := remote(t, i)
 		run(t, v)
+		synctest.Wait()
 		expect(t, v, es("old", old), nil)
 		time.Sleep(15 * time.Second)
 
@@ -100,6 +101,7 @@ func TestBackgroundRefreshRemovesKeys(t *testing.T) {
 		i := &issuer{status: 200, body: jwks(jwkOf("old", &old.PublicKey))}
 		v, _ := remote(t, i)
 		run(t, v)
+		synctest.Wait()
 		expect(t, v, es("old", old), nil)
 		i.set(200, jwks(jwkOf("next", &next.PublicKey)))
 		time.Sleep(61 * time.Second)

@@ -45,9 +45,10 @@ func (k Key) parse() (key, error) {
 	if len(k.ID) > maxKeyID {
 		return key{}, fmt.Errorf("its id has more than %d bytes", maxKeyID)
 	}
-	var material any = []byte(k.Value.value)
-	if strings.Contains(k.Value.value, "-----BEGIN") {
-		public, err := parsePEM(k.Value.value)
+	text := k.Value.reveal()
+	var material any = []byte(text)
+	if strings.Contains(text, "-----BEGIN") {
+		public, err := parsePEM(text)
 		if err != nil {
 			return key{}, err
 		}

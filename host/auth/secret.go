@@ -15,7 +15,9 @@ const maxSecret = 64 << 10
 // Secret is a value that does not show itself: printed in whatever way, logged or
 // encoded as JSON it is "[secret]". The zero Secret is none. A Secret can be copied.
 type Secret struct {
-	value string
+	// Behind a pointer, as package fmt does not ask methods of what is in an unexported
+	// field or printed with %p.
+	value *string
 }
 
 // ParseSecret returns the secret that text stands for:
@@ -35,7 +37,7 @@ func ParseSecret(text string) (Secret, error) {
 		if value == "" {
 			return Secret{}, fmt.Errorf("environment variable %q is empty; expected the secret", name)
 		}
-		return Secret{value}, nil
+		return Secret{&value}, nil
 	}
 	if path, ok := strings.CutPrefix(text, "file:"); ok {
 		data, err := readFile(path, maxSecret)
@@ -46,12 +48,12 @@ func ParseSecret(text string) (Secret, error) {
 		if value == "" {
 			return Secret{}, fmt.Errorf("read secret: %s is empty; expected the secret", path)
 		}
-		return Secret{value}, nil
+		return Secret{&value}, nil
 	}
 	if text == "" {
 		return Secret{}, errors.New("secret is empty; expected the secret, env:NAME or file:PATH")
 	}
-	return Secret{text}, nil
+	return Secret{&text}, nil
 }
 
 // readFile reads a regular file of at most limit bytes.
@@ -71,8 +73,16 @@ func readFile(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
+// reveal returns the value, "" for none.
+func (s Secret) reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
+
 // IsZero reports whether there is no secret.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s.value == nil }
 
 const hidden = "[secret]"
 

@@ -30,6 +30,19 @@ func (r *Room) Join(s *rtd.Socket, payload []byte) error {
 		return rtd.Refuse(`{"reason":"unauthorized"}`)
 	}
 	r.user = cmp.Or(p.User, "anonymous")
+	return r.arrive(s)
+}
+
+// arrive makes the user present in the room, and tells the client who is there.
+func (r *Room) arrive(s *rtd.Socket) error {
+	if _, err := s.Presence().Track(r.user, nil); err != nil {
+		return err
+	}
+	here, err := s.Presence().List()
+	if err != nil {
+		return err
+	}
+	s.Push("presence_state", here)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import { until, within } from "./wait.mjs";
 
 const BUILT = process.env.RTD_E2E;
 const LOG_LINES = 40; // of the log, shown with a test that failed
+const TEST_MS = 60_000; // no test takes as long
 
 /**
  * Starts a server for the tests of one file, and stops it after them.
@@ -98,12 +99,12 @@ class Server {
 
   /** Declares a test. If it fails, what rtd logged meanwhile is shown. */
   test(name, run) {
-    return test(name, async (t) => {
+    return test(name, { timeout: TEST_MS }, async (t) => {
       const begin = this.#log.length;
       try {
         await run(t);
       } catch (error) {
-        process.stderr.write(`--- rtd's log during “${name}”:\n${this.tail(begin)}\n---\n`);
+        process.stderr.write(`--- rtd's log during “${name}”:\n${this.tail(begin) || "nothing"}\n---\n`);
         throw error;
       }
     });

@@ -4,6 +4,7 @@
 // file wires them to the page and keeps only who and where this person is.
 
 import { Socket } from "./phoenix.js";
+import { Presence } from "./presence.js";
 import { Timeline } from "./timeline.js";
 import { Outbox } from "./outbox.js";
 
@@ -35,6 +36,7 @@ let downSince = null; // when the socket was last open, if it is not
 
 const timeline = new Timeline($("log"), $("scroller"), $("jump"));
 const outbox = new Outbox($("pending"), (body) => channel.push("new_message", { body }));
+const presence = new Presence();
 const socket = new Socket(new URL("/socket", location.href.replace(/^http/, "ws")).href);
 
 // --- joining
@@ -52,6 +54,7 @@ function enter() {
     showState();
   };
   timeline.clear();
+  presence.clear();
   showTitle(0);
   outbox.show(room);
   $("room").value = room;
@@ -113,6 +116,7 @@ function changeRoom(name) {
 // --- speaking and hearing
 
 function receive(event, payload) {
+  presence.receive(event, payload);
   if (event !== "new_message" && event !== "shout") return;
   const message = payload !== null && typeof payload === "object" ? payload : {};
   const own = event === "new_message" && message.user === user;
@@ -185,7 +189,8 @@ function showState() {
   setText("status-text", text);
   setText("rtt", state === "joined" && socket.rtt !== null ? milliseconds(socket.rtt) : "");
   setText("trip", socket.rtt === null ? "–" : milliseconds(socket.rtt));
-  setText("uptime", socket.state === "open" ? `open for ${duration(Date.now() - socket.openedAt)}` : "none");
+  const how = socket.transport === "longpoll" ? "polling for" : "open for"; // a network that blocks WebSockets
+  setText("uptime", socket.state === "open" ? `${how} ${duration(Date.now() - socket.openedAt)}` : "none");
   setText("banner-text", banner ?? "");
   setText("banner-next", next ?? "");
   $("banner").hidden = !banner;
@@ -208,6 +213,13 @@ function describe() {
   // Most interruptions are over before they can be read.
   const banner = Date.now() - downSince > 1000 ? "The server does not answer. What you write is kept and sent when it is back." : "";
   return { state: "reconnecting", text: soon ? "Reconnecting…" : `Reconnecting ${inSeconds(socket.retryAt)}`, banner };
+}
+
+function showPresence() {
+  $("here").replaceChildren(
+    ...presence.keys.map((name) => Object.assign(document.createElement("li"), { textContent: name === user ? `${name} (you)` : name })),
+  );
+  $("nobody").hidden = presence.keys.length > 0;
 }
 
 let unread = 0;
@@ -306,5 +318,6 @@ $("name").value = user;
 showTitle(0);
 drafted();
 socket.onchange = showState;
+presence.onchange = showPresence;
 enter();
 socket.connect();

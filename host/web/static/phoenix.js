@@ -1,4 +1,4 @@
-// A small client for Phoenix Channels: protocol V2, JSON text over WebSocket.
+// A small client for Phoenix Channels: protocol V2, JSON text over WebSocket, or over long polling where that is blocked.
 //
 // Every frame is an array [join_ref, ref, topic, event, payload]. A ref names one push, and its reply carries it back.
 // A join_ref names one join of a topic: a frame with an older one belongs to a channel that is gone, and is dropped.
@@ -14,12 +14,15 @@
 // queued here: a push while not joined fails at once, and a push whose answer got lost is never repeated, because only
 // the caller can tell whether doing it twice does harm.
 
+import { LongPoll } from "./longpoll.js";
+
 const RECONNECT_MS = [10, 50, 100, 150, 200, 250, 500, 1000, 2000, 5000];
 const REJOIN_MS = [1000, 2000, 5000, 10000];
 const HEARTBEAT_MS = 30_000; // the server closes a socket that was silent for 60 s
 const FIRST_HEARTBEAT_MS = 2_000; // the round trip measured while the page still loads says little
 const ANSWER_MS = 10_000; // for a handshake, a heartbeat, a join and a push
 const STABLE_MS = 5_000; // a connection that lived this long resets the back-off
+const FALLBACK_TRIES = 2; // so many WebSockets in a row that never opened, while the server answers, and it is long polling
 
 /** A push that was not answered "ok". `reason` is the server's word, or one of "timeout", "disconnected", "not joined",
  * "channel error" for what went wrong on the way; then `response` is null and the push may or may not have been handled. */
@@ -40,11 +43,14 @@ export class Socket {
   openedAt = 0;
   /** Round trip of the last heartbeat in milliseconds, or null. */
   rtt = null;
+  /** "websocket" or "longpoll". */
+  transport = "websocket";
   /** Called after any of the above changed. */
   onchange = () => {};
 
   #url;
   #ws = null;
+  #blocked = 0; // WebSockets in a row that never opened
   #lastRef = 0;
   #tries = 0;
   #pushes = new Map(); // ref → the unanswered push
@@ -52,19 +58,27 @@ export class Socket {
   #timer; // the one thing the socket waits for: handshake, next heartbeat, or next attempt
 
   constructor(url) {
-    this.#url = `${url}/websocket?vsn=2.0.0`;
+    this.#url = url;
   }
 
   /** Starts connecting, at once even if an attempt was scheduled for later. */
   connect() {
     if (this.#ws) return;
-    const ws = (this.#ws = new WebSocket(this.#url));
+    const ws = (this.#ws = this.#transport());
     ws.onopen = () => this.#opened();
     ws.onmessage = ({ data }) => this.#receive(data);
     ws.onclose = () => this.#lost(ws);
     ws.onerror = () => {}; // a close always follows
     this.#wait(ANSWER_MS, () => this.#lost(ws));
     this.#change("connecting");
+  }
+
+  // A WebSocket, unless it is blocked; the page loads, so that the server is there. An answer to a poll says whether it is
+  // the network that blocks them. Every other attempt is a WebSocket again.
+  #transport() {
+    this.transport = this.#blocked >= FALLBACK_TRIES && this.#blocked % 2 === 0 ? "longpoll" : "websocket";
+    if (this.transport === "longpoll") return new LongPoll(`${this.#url.replace(/^ws/, "http")}/longpoll?vsn=2.0.0`);
+    return new WebSocket(`${this.#url}/websocket?vsn=2.0.0`);
   }
 
   /** Closes for good. The channels end without a leave, as when a tab is closed. */
@@ -117,6 +131,7 @@ export class Socket {
 
   #opened() {
     this.openedAt = Date.now();
+    if (this.transport === "websocket") this.#blocked = 0;
     this.#change("open");
     this.#heartbeat();
     for (const channel of this.#channels) channel.socketOpened();
@@ -168,6 +183,7 @@ export class Socket {
     ws.onopen = ws.onmessage = ws.onclose = null;
     ws.close();
     this.#ws = null;
+    if (this.state === "connecting") this.#blocked++;
     if (this.state === "open" && Date.now() - this.openedAt >= STABLE_MS) this.#tries = 0;
     // The jitter keeps clients that lost the same server from coming back in one instant.
     const delay = RECONNECT_MS[Math.min(this.#tries++, RECONNECT_MS.length - 1)] * (1 + Math.random()) / 2;
