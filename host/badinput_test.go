@@ -29,7 +29,7 @@ func TestBadFramesEndTheirConnection(t *testing.T) {
 	}{
 		{"no JSON", websocket.MessageText, `{"topic`, websocket.StatusInternalError},
 		{"four elements", websocket.MessageText, `["1","2","nasty:a","say"]`, websocket.StatusInternalError},
-		{"a number as topic", websocket.MessageText, `["1","2",3,"say",{}]`, websocket.StatusInternalError},
+		{"an object", websocket.MessageText, `{"topic":"nasty:a","event":"say","payload":{},"ref":"1"}`, websocket.StatusInternalError},
 		{"empty", websocket.MessageText, "", websocket.StatusInternalError},
 		{"binary", websocket.MessageBinary, "\x07\x00", websocket.StatusInternalError},
 		{"invalid UTF-8", websocket.MessageText, "[null,\"1\",\"nasty:a\",\"say\",{\"x\":\"\xff\"}]", websocket.StatusInvalidFramePayloadData},

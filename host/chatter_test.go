@@ -78,6 +78,9 @@ func (c *chatter) talk(i int, rest time.Duration) error {
 
 // hear takes what a client receives beside replies.
 func (e *ear) hear(m message) {
+	if strings.HasPrefix(m.event, "presence_") {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var p struct{ Body, User string }

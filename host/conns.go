@@ -20,6 +20,12 @@ type connSet struct {
 	empty     chan struct{}      // closed when closed and the last one is gone
 }
 
+var (
+	errDraining    = errors.New("rtd is about to stop")
+	errFull        = errors.New("too many connections; see max_connections in config.toml")
+	errAddressFull = errors.New("too many connections from this address; see max_per_address in config.toml")
+)
+
 func newConnSet(limit, perAddress int) *connSet {
 	return &connSet{
 		limit: limit, perAddress: perAddress,
@@ -34,11 +40,11 @@ func (cs *connSet) add(c *conn) error {
 	defer cs.mu.Unlock()
 	switch {
 	case cs.closed:
-		return refuse(http.StatusServiceUnavailable, "draining", errors.New("rtd drains"))
+		return refuse(http.StatusServiceUnavailable, "draining", errDraining)
 	case len(cs.all) >= cs.limit:
-		return refuse(http.StatusServiceUnavailable, "max_connections", errors.New("too many connections; see max_connections in config.toml"))
+		return refuse(http.StatusServiceUnavailable, "max_connections", errFull)
 	case cs.addresses[c.address] >= cs.perAddress:
-		return refuse(http.StatusTooManyRequests, "max_per_address", errors.New("too many connections from this address; see max_per_address in config.toml"))
+		return refuse(http.StatusTooManyRequests, "max_per_address", errAddressFull)
 	}
 	cs.all[c] = struct{}{}
 	cs.addresses[c.address]++

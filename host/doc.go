@@ -100,8 +100,8 @@
 // Why is a client counted before it is connected? Deciding costs more than being
 // connected: it runs a guest. A limit that counts only the open ones would be no limit for those who wait.
 //
-// Why does a crash in connect answer 500, and a late answer 503? As Phoenix, the first. The client tries again after both, but
-// who reads the log of a proxy in between should be able to tell a bug from a plugin that is slow.
+// Why does a crash in connect answer 500, and a late answer 503? The first is
+// Phoenix's. The client tries again after both, but who reads the log of a proxy in between should be able to tell a bug from a plugin that is slow.
 //
 // Why may one address have so many connections? Behind it may be a proxy that nobody has
 // entered in server.trusted_proxies, or a mobile network. The default stops a single machine from taking all; who

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -31,10 +32,11 @@ func (s *Server) drain(web *http.Server) error {
 	return err
 }
 
-// closeSockets closes connections in batches, so that their clients do not all come back at once. A socket is served until its batch's turn.
-// From then on it takes nothing more. What the batch has taken is handled and answered before the
-// first of them closes: otherwise one member could have a message acknowledged that another
-// never gets.
+// closeSockets closes connections in batches, so that their clients do not all
+// come back at once. A socket is served until its batch's turn. From then on it
+// takes nothing more. What the batch has taken is handled and answered before the
+// first of them closes: otherwise one member could have a message acknowledged
+// that another never gets.
 func (s *Server) closeSockets(ctx context.Context, conns []*conn) {
 	size := s.batchSize(len(conns))
 	for {
@@ -58,8 +60,9 @@ func (s *Server) closeSockets(ctx context.Context, conns []*conn) {
 	}
 }
 
-// batchSize is how many of n connections are closed at a time: as configured, or as many as it takes for the last of
-// them to be closed when half of the grace period is over.
+// batchSize is how many of n connections are closed at a time: as configured, or
+// as many as it takes for the last of them to be closed when half of the grace
+// period is over.
 func (s *Server) batchSize(n int) int {
 	c := &s.config.Server
 	if c.DrainInterval == 0 {
@@ -94,7 +97,7 @@ func (s *Server) release(ctx context.Context) error {
 	select {
 	case err := <-released:
 		if err != nil {
-			return errors.Join(errors.New("close sandbox"), err)
+			return fmt.Errorf("close sandbox: %w", err)
 		}
 	case <-ctx.Done():
 		s.log.Warn("guests are still at work; leaving them, the grace period is over")

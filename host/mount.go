@@ -118,7 +118,7 @@ func (s *Server) connect(ctx context.Context, m *mount, info func() []byte) (plu
 	case m.connecting <- struct{}{}:
 		defer func() { <-m.connecting }()
 	default:
-		return plugin.Connection{}, refuse(http.StatusServiceUnavailable, "connecting", errors.New("too many clients wait for connect; see max_connecting in config.toml"))
+		return plugin.Connection{}, refuse(http.StatusServiceUnavailable, "connecting", errConnecting)
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.config.ConnectTimeout)
 	defer cancel()
@@ -135,6 +135,8 @@ func (s *Server) connect(ctx context.Context, m *mount, info func() []byte) (plu
 	}
 	return connection, refuse(http.StatusServiceUnavailable, "connecting", err)
 }
+
+var errConnecting = errors.New("too many clients wait for connect; see max_connecting in config.toml")
 
 // connector returns which plugin decides about the clients of a mount, or "".
 func (s *Server) connector(m *mount) (string, error) {

@@ -1,9 +1,10 @@
-// The chat page's own client, host/web/static/phoenix.js: the same file that browsers load, under Node with the
-// WebSocket of ws.
+// The chat page's own client, host/web/static/phoenix.js, as browsers load it, under Node with the WebSocket of ws.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { cp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import WebSocket from "ws";
 import { chat } from "./harness/plugins.mjs";
 import { until } from "./harness/wait.mjs";
@@ -17,9 +18,11 @@ globalThis.WebSocket = class extends WebSocket {
     current = this;
   }
 };
-// By its text: Node would take a .js file outside this package for CommonJS.
-const source = await readFile(new URL("../../host/web/static/phoenix.js", import.meta.url), "utf8");
-const { Socket } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+// From a copy that is a package of modules: Node would take the files for CommonJS where they are.
+const copy = join(rtd.dir, "page");
+await cp(new URL("../../host/web/static", import.meta.url), copy, { recursive: true });
+await writeFile(join(copy, "package.json"), `{"type":"module"}`);
+const { Socket } = await import(pathToFileURL(join(copy, "phoenix.js")));
 
 function member(t, room, params = () => ({ token: "demo", user: "Ada" })) {
   const socket = new Socket(rtd.url());
@@ -27,7 +30,7 @@ function member(t, room, params = () => ({ token: "demo", user: "Ada" })) {
   const channel = socket.channel(room, params);
   const heard = [];
   const states = [];
-  channel.onevent = (event, payload) => heard.push({ event, ...payload });
+  channel.onevent = (event, payload) => event === "new_message" && heard.push(payload);
   channel.onchange = () => states.at(-1) !== channel.state && states.push(channel.state);
   channel.join();
   socket.connect();

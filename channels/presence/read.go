@@ -98,9 +98,7 @@ func (t *Tracker) Stats() (n Stats) {
 		s.mu.RLock()
 		n.Topics += len(s.topics)
 		n.Lingering += len(s.lingering)
-		for _, r := range s.topics {
-			n.Entries += r.metas
-		}
+		n.Entries += s.state.Len()
 		s.mu.RUnlock()
 	}
 	return n

@@ -158,6 +158,17 @@ func (s *State) over(r Replica) bool {
 	return r.Name == s.self.Name || r.Incarnation < s.newest[r.Name]
 }
 
+// Len is how many entries are reported.
+func (s *State) Len() int {
+	n := 0
+	for r, entries := range s.set.entries {
+		if s.status[r] == up {
+			n += len(entries)
+		}
+	}
+	return n
+}
+
 // forget drops a replica and returns those of its entries that were reported.
 func (s *State) forget(r Replica) []*Entry {
 	entries := values(s.set.forget(r))

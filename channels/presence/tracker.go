@@ -18,7 +18,7 @@ import (
 var (
 	ErrTracked    = errors.New("presence: already tracked by this owner; update it instead")
 	ErrNotTracked = errors.New("presence: not tracked by this owner; track it first")
-	ErrMeta       = errors.New("presence: meta is not a JSON object")
+	ErrMeta       = errors.New("presence: meta is not a JSON object that clients can read")
 	ErrKey        = errors.New("presence: topic or key is not valid UTF-8")
 	ErrTooLarge   = errors.New("presence: meta or key is too large")
 	ErrOwnerFull  = errors.New("presence: owner tracks as many entries as it may")
@@ -57,6 +57,12 @@ type Options struct {
 	// largest key, 1 KiB. What clients send a handler to track is what the
 	// clients of all others keep.
 	MaxMeta, MaxKey int
+
+	// Check, if set, is asked about each meta that is a JSON object in UTF-8.
+	// It is for what encoding/json accepts and some clients cannot read: one
+	// such meta would spoil the lists and diffs of all others. An error makes
+	// Track and Update return [ErrMeta] with it.
+	Check func(meta []byte) error
 }
 
 // Tracker knows who is present in the topics of one node. Its methods may be
@@ -109,8 +115,7 @@ func New(o Options) *Tracker {
 
 // Track makes the owner present in the topic under the key. The meta is a JSON
 // object, to which "phx_ref" is added, and which is copied; the rest of it stays
-// as it is. It must be readable to all clients: beyond what encoding/json
-// accepts, the caller has to check it.
+// as it is.
 //
 // The ref is unique. A list read after Track has returned includes the entry.
 // One owner can track a key once in a topic ([ErrTracked]); several owners that
@@ -213,7 +218,13 @@ func (t *Tracker) check(topic, key string, meta []byte) (members []byte, err err
 	case !utf8.ValidString(topic), !utf8.ValidString(key):
 		return nil, ErrKey
 	}
-	return membersOf(meta)
+	members, err = membersOf(meta)
+	if err == nil && t.opts.Check != nil {
+		if err := t.opts.Check(meta); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMeta, err)
+		}
+	}
+	return members, err
 }
 
 func (t *Tracker) broadcast(topic string, d Diff) {

@@ -46,5 +46,5 @@ func Example() {
 	// expiring
 	// expired
 	// ended
-	// true token is invalid: it is malformed
+	// true token is invalid: its signature does not match
 }

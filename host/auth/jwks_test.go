@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -128,10 +129,10 @@ func TestKeysFailClosed(t *testing.T) {
 
 		i.set(200, jwks(jwkOf("k", &key.PublicKey)))
 		time.Sleep(11 * time.Second)
-		expect(t, v, token, nil)
 		if s := v.Stats().Sources[0]; s.Age < 0 || s.Age > 11*time.Second || s.Keys != 1 {
 			t.Errorf("stats %+v", s)
 		}
+		expect(t, v, token, nil)
 
 		for _, broken := range []struct {
 			status int
@@ -182,6 +183,25 @@ func TestFirstLoadIsWaitedFor(t *testing.T) {
 		if waited := time.Since(begun); waited != 2*time.Second {
 			t.Errorf("waited %v, want 2s", waited)
 		}
+	})
+}
+
+// Who goes before the keys are there cannot be told that the token is bad.
+func TestWaitEndsWithItsContext(t *testing.T) {
+	key := newEC()
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{status: 200, body: jwks(jwkOf("k", &key.PublicKey))}
+		v, _ := remote(t, i)
+		run(t, v)
+		synctest.Wait()
+		i.before = func(*http.Request) { time.Sleep(2 * time.Second) }
+		time.Sleep(15 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := v.Verify(ctx, es("new", key)); !errors.Is(err, auth.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want unavailable for the deadline", err)
+		}
+		expect(t, v, es("new", key), auth.ErrInvalid)
 	})
 }
 

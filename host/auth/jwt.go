@@ -144,21 +144,23 @@ func (v *jwtVerifier) look(alg, kid string) (found jwt.VerificationKeySet, fresh
 	return found, fresh
 }
 
-// refusal turns the parser's error, whose text may quote the token, into one of ours.
-// What will never be valid comes before what has to do with time.
+// refusals are the parser's errors, whose text may quote the token, and ours for them. What
+// will never be valid comes before what has to do with time.
+var refusals = []struct{ is, becomes error }{
+	{jwt.ErrTokenMalformed, invalid("it is malformed")},
+	{jwt.ErrTokenUnverifiable, invalid("its algorithm is unknown")},
+	{jwt.ErrTokenSignatureInvalid, invalid("its signature does not match")},
+	{ErrInvalid, invalid("one of exp, nbf, iat, iss and aud is malformed; times are in seconds since 1970")},
+	{jwt.ErrTokenRequiredClaimMissing, invalid("one of exp, iss and aud is required and missing")},
+	{jwt.ErrTokenInvalidIssuer, invalid("its iss is another")},
+	{jwt.ErrTokenInvalidAudience, invalid("its aud is another")},
+	{jwt.ErrTokenNotValidYet, fmt.Errorf("%w: its nbf is in the future", ErrNotYet)},
+	{jwt.ErrTokenUsedBeforeIssued, fmt.Errorf("%w: its iat is in the future", ErrNotYet)},
+	{jwt.ErrTokenExpired, ErrExpired},
+}
+
 func refusal(err error) error {
-	for _, r := range []struct{ is, becomes error }{
-		{jwt.ErrTokenMalformed, invalid("it is malformed")},
-		{jwt.ErrTokenUnverifiable, invalid("its algorithm is unknown")},
-		{jwt.ErrTokenSignatureInvalid, invalid("its signature does not match")},
-		{ErrInvalid, invalid("one of exp, nbf, iat, iss and aud is malformed; times are in seconds since 1970")},
-		{jwt.ErrTokenRequiredClaimMissing, invalid("one of exp, iss and aud is required and missing")},
-		{jwt.ErrTokenInvalidIssuer, invalid("its iss is another")},
-		{jwt.ErrTokenInvalidAudience, invalid("its aud is another")},
-		{jwt.ErrTokenNotValidYet, fmt.Errorf("%w: its nbf is in the future", ErrNotYet)},
-		{jwt.ErrTokenUsedBeforeIssued, fmt.Errorf("%w: its iat is in the future", ErrNotYet)},
-		{jwt.ErrTokenExpired, ErrExpired},
-	} {
+	for _, r := range refusals {
 		if errors.Is(err, r.is) {
 			return r.becomes
 		}

@@ -126,7 +126,10 @@ func TestRefusedTokens(t *testing.T) {
 		"padding":                {whole + "=", auth.ErrInvalid},
 		"line break":             {parts[0] + ".\n" + parts[1] + "." + parts[2], auth.ErrInvalid},
 		"space":                  {" " + whole, auth.ErrInvalid},
-		"too long":               {whole + strings.Repeat("A", auth.MaxToken), auth.ErrInvalid},
+		"line break at the end":  {whole + "\n", auth.ErrInvalid},
+		"another spelling":       {whole[:len(whole)-1] + string(whole[len(whole)-1]+1), auth.ErrInvalid}, // of the same bytes, to a lenient decoder
+		"long":                   {signed(object{"pad": strings.Repeat("a", auth.MaxToken*3/4-250)}), nil},
+		"too long":               {signed(object{"pad": strings.Repeat("a", auth.MaxToken*3/4)}), auth.ErrInvalid},
 		"header no JSON":         {mint("HS256", good(nil), secret), auth.ErrInvalid},
 		"header null":            {mint("null", good(nil), secret), auth.ErrInvalid},
 		"header list":            {mint("[]", good(nil), secret), auth.ErrInvalid},
@@ -260,6 +263,13 @@ func TestLeeway(t *testing.T) {
 			expect(t, exact, token, test.then)
 		}
 	})
+}
+
+func TestClaimsAreAnObject(t *testing.T) {
+	v := newVerifier(t, shared())
+	for claims, want := range map[string]error{"{}": nil, "null": auth.ErrInvalid, "[]": auth.ErrInvalid, `"a"`: auth.ErrInvalid, "1": auth.ErrInvalid, "": auth.ErrInvalid} {
+		expect(t, v, mint(object{"alg": "HS256"}, claims, secret), want)
+	}
 }
 
 // What a guest decodes is what was checked.

@@ -136,6 +136,9 @@ func TestSessionEndsForGood(t *testing.T) {
 		if err := s.Refresh(ada(time.Now().Add(time.Hour)), time.Now()); err != auth.ErrEnded {
 			t.Errorf("error %v after the end", err)
 		}
+		if err := s.Refresh(ada(time.Now()), time.Now().Add(-2*time.Hour)); err != auth.ErrEnded {
+			t.Errorf("error %v after the end, when the clock was set back", err)
+		}
 	})
 }
 

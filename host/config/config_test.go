@@ -179,6 +179,20 @@ auth_token = false
 	}
 }
 
+func TestReadmeExamples(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(examples) == 0 {
+		t.Error("the README has no example of the configuration")
+	}
+	for _, example := range examples {
+		parse(t, example[1])
+	}
+}
+
 func TestProblemsAreBounded(t *testing.T) {
 	_, err := config.Parse("f", []byte(many(5000)))
 	if err == nil || strings.Count(err.Error(), "\n") > 40 || !strings.HasSuffix(err.Error(), "f: and more") {

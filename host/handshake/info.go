@@ -24,10 +24,14 @@ func (i Info) JSON(r *http.Request) []byte {
 	_, said, _ := net.SplitHostPort(host) // without a port it fails, and said is empty
 	number, _ := strconv.Atoi(port(said, scheme))
 	type object map[string]any
+	uri := object{
+		"scheme": scheme, "host": hostname(host), "port": number,
+		"path": r.URL.EscapedPath(), "query": r.URL.RawQuery,
+	}
 	info := object{
 		"params":                i.Params,
 		"peer":                  object{"address": peer.Addr().String(), "port": peer.Port()},
-		"uri":                   object{"scheme": scheme, "host": hostname(host), "port": number, "path": r.URL.EscapedPath(), "query": r.URL.RawQuery},
+		"uri":                   uri,
 		"user_agent":            nil,
 		"x_headers":             headers(r.Header, func(name string) bool { return strings.HasPrefix(name, "x-") }),
 		"sec_websocket_headers": headers(r.Header, func(name string) bool { return strings.HasPrefix(name, "sec-websocket-") }),

@@ -32,7 +32,7 @@ func inName(o *abi.Effect) string   { return o.Name }
 
 func (b *body) track(topic string, o *abi.Effect) ([]byte, error) {
 	all, owner := b.plugin.set.endpoint.Presence, b.process.Actor()
-	ref, err := all.Track(owner, topic, o.Name, o.Payload)
+	ref, err := all.Track(owner, topic, o.Name, metaOf(o))
 	if err == nil && b.process.Reason() != nil { // killed, and untracked before this
 		all.Untrack(owner, topic, o.Name)
 		return nil, errStopped
@@ -41,7 +41,7 @@ func (b *body) track(topic string, o *abi.Effect) ([]byte, error) {
 }
 
 func (b *body) update(topic string, o *abi.Effect) ([]byte, error) {
-	ref, err := b.plugin.set.endpoint.Presence.Update(b.process.Actor(), topic, o.Name, o.Payload)
+	ref, err := b.plugin.set.endpoint.Presence.Update(b.process.Actor(), topic, o.Name, metaOf(o))
 	return []byte(ref), presenceCode(err)
 }
 
@@ -57,6 +57,14 @@ func (b *body) presences(topic string, _ *abi.Effect) ([]byte, error) {
 func (b *body) presenceCount(topic string, _ *abi.Effect) ([]byte, error) {
 	keys, metas := b.plugin.set.endpoint.Presence.Count(topic)
 	return abi.AppendField(abi.AppendField(nil, strconv.Itoa(keys)), strconv.Itoa(metas)), nil
+}
+
+// metaOf is the meta data of an operation; none stands for {}.
+func metaOf(o *abi.Effect) []byte {
+	if len(o.Payload) == 0 {
+		return []byte("{}")
+	}
+	return o.Payload
 }
 
 // presenceCode is what a guest is told of an error.

@@ -60,7 +60,7 @@ export function dial(t, url, client = newest, options = {}) {
   return socket;
 }
 
-/** Joins topic, which must succeed. The channel counts its successful joins, and its errors: channel.joins, channel.errors. */
+/** Joins topic, which must succeed. The channel is tracked. */
 export async function join(socket, topic, params = {}) {
   const channel = tracked(socket, topic, params);
   const { status, response } = await answer(channel.join().receive("ok", () => channel.joins++));
@@ -68,7 +68,7 @@ export async function join(socket, topic, params = {}) {
   return channel;
 }
 
-/** A channel that is not joined yet. */
+/** A channel, not joined yet, that counts: channel.joins (by join, above), channel.errors, channel.closes. */
 export function tracked(socket, topic, params = {}) {
   const channel = socket.channel(topic, params);
   channel.joins = 0;

@@ -10,23 +10,21 @@ export async function raw(t, url, { query = "vsn=2.0.0", ...options } = {}) {
   const inbox = [];
   ws.on("message", (data, binary) => inbox.push(binary ? data : data.toString()));
   ws.on("error", () => {});
-  const closed = within(new Promise((resolve) => ws.on("close", resolve)), "the close", 60_000);
-  closed.catch(() => {}); // only some tests wait for it
+  const closed = new Promise((resolve) => ws.on("close", resolve));
   t.after(() => ws.terminate());
   await within(new Promise((resolve) => ws.on("open", resolve)), "the connection");
   return new Raw(ws, inbox, closed);
 }
 
 class Raw {
-  /** Resolves with the close code. */
-  closed;
   #ws;
   #inbox;
+  #closed;
 
   constructor(ws, inbox, closed) {
     this.#ws = ws;
     this.#inbox = inbox;
-    this.closed = closed;
+    this.#closed = closed;
   }
 
   /** Sends a frame: an array as JSON, a string as text, a Buffer as binary. */
@@ -42,6 +40,11 @@ class Raw {
 
   async next() {
     return JSON.parse(await this.frame());
+  }
+
+  /** Waits for the server to close, and returns the code. what says why it should. */
+  closed(what) {
+    return within(this.#closed, `the close after ${what}`);
   }
 
   terminate() {

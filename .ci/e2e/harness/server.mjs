@@ -4,7 +4,6 @@
 
 import { spawn } from "node:child_process";
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { until, within } from "./wait.mjs";
@@ -20,8 +19,9 @@ const TEST_MS = 60_000; // no test takes as long
  */
 export async function serve({ plugins, config = "" }) {
   if (!BUILT) throw new Error("RTD_E2E is not set: run the tests by .ci/e2e/run");
-  const server = new Server(await mkdtemp(join(tmpdir(), "rtd-e2e-")));
+  const server = new Server(await mkdtemp(join(BUILT, "server-")));
   after(() => server.remove());
+  process.once("exit", () => server.abandon());
   await mkdir(join(server.dir, "plugins"));
   for (const name of plugins) await copyFile(join(BUILT, `${name}.wasm`), join(server.dir, "plugins", `${name}.wasm`));
   const own = [
@@ -84,12 +84,13 @@ class Server {
   }
 
   async remove() {
-    try {
-      if (this.#process.exitCode === null && this.#process.signalCode === null) await this.stop();
-    } finally {
-      this.#process.kill("SIGKILL"); // nothing, if it has ended
-      await rm(this.dir, { recursive: true, force: true });
-    }
+    if (this.#process.exitCode === null && this.#process.signalCode === null) await this.stop();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /** Ends it if it still runs, because a test file failed before its tests. */
+  abandon() {
+    this.#process?.kill("SIGKILL");
   }
 
   /** The end of the log since position from. */
