@@ -107,6 +107,7 @@ func (c *Channel) enter(p *supervisor.Process) error {
 		c.member.answer(reply)
 	}
 	stop := c.apply(next.effects, c.member, nil, c.only)
+	c.endpoint.Presence.Settle(c)
 	c.member.socket.accepted(c.member)
 	return c.finish(stop)
 }
@@ -203,6 +204,7 @@ func (c *Channel) Exited(reason error, decision supervisor.Decision) {
 		}
 		return
 	}
+	c.endpoint.Presence.Leave(c)
 	for _, msg := range c.box.Close() { // dropped, as in Phoenix
 		switch msg := msg.(type) {
 		case *Message:

@@ -37,7 +37,7 @@ func NewEndpoint(l Limits) *Endpoint {
 		Hub: NewHub(), Router: NewRouter(), Limits: l.withDefaults(),
 		shared: map[sharedKey]*SharedChannel{},
 	}
-	e.Presence = presence.New(presence.Options{Broadcast: func(topic string, d presence.Diff) {
+	e.Presence = presence.New(presence.Options{Check: checkJSON, Broadcast: func(topic string, d presence.Diff) {
 		e.Publish(topic, eventPresenceDiff, d.JSON(), false)
 	}})
 	return e

@@ -18,6 +18,7 @@ import (
 func FuzzSocket(f *testing.F) {
 	f.Add([]byte("\x00\x20\x30\x10"))
 	f.Add([]byte("\x00\x21\x22\x23\x24\x25\x26\x27\x10\x20\x00\x01\x02\x03\x04\x05\x06\x07"))
+	f.Add([]byte("M\x87\x87hi\x04y\xf2\x90>\xec\xdb\x06f\x81\xfcaǂ\bH\x94\x87\x87\x87\x87\x87\xe0\x87MMM\x00\x10$"))
 	f.Add([]byte("\x02\x20\x02\x10\x20\xf0\x00\x25\x25\x25\x25\x25\xf1\x04\x25\xf2\x20"))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) > 200 {
@@ -57,7 +58,7 @@ func playAll(t *testing.T, script []byte, shared bool) {
 var (
 	topics = []string{"room:a", "room:b", "room:c"}
 	joins  = []string{`{}`, `"refuse"`, `"wait"`, `"crash"`, `"greet"`, `"wait in replay"`, `"crash in replay"`, `"intercept once"`}
-	events = []string{"echo", "say", "crash", "wait", "push", "large", "save", "answer"}
+	events = []string{"echo", "say", "crash", "wait", "push", "large", "save", "answer once"}
 )
 
 // play does one thing: the upper half of the byte says what, the lower to what.

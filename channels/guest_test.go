@@ -47,6 +47,10 @@ func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
 	case "save": // the answer comes with "answer"
 		r.plugin.saveToken(e.Extra)
 		return nil, nil
+	case "answer once":
+		token := r.plugin.savedToken()
+		r.plugin.saveToken("")
+		return []abi.Effect{{Kind: abi.EffectReply, Flags: e.Flags & abi.Binary, Name: "ok", Payload: e.Payload, Detail: token}}, nil
 	case "answer": // the payload is the response
 		return []abi.Effect{{Kind: abi.EffectReply, Flags: e.Flags & abi.Binary, Name: "ok", Payload: e.Payload, Detail: r.plugin.savedToken()}}, nil
 	case "answer itself":

@@ -121,6 +121,10 @@ func (l *lives) open(p *supervisor.Process, first *abi.Event, o *opening) error 
 	if o.version.scope(l.topic) != l.scope {
 		return errScope
 	}
+	if first != nil && (first.Kind == abi.EventMembers || first.Flags&abi.Replay != 0) {
+		// Who was present stays so, if it says so again.
+		l.endpoint.Presence.Hold(p.Actor())
+	}
 	guest, err := o.version.New(p, l.topic)
 	if err == nil {
 		o.guest = guest

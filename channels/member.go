@@ -193,6 +193,7 @@ func (m *member) lastFrame(event string, payload []byte) Frame {
 var (
 	reasonLeft      = supervisor.ShutdownBecause("left")
 	reasonClosed    = supervisor.ShutdownBecause("closed")
+	reasonDraining  = supervisor.ShutdownBecause("draining")
 	reasonUnsent    = supervisor.ShutdownBecause("join reply could not be sent")
 	reasonDuplicate = supervisor.ShutdownBecause("duplicate_join")
 )

@@ -168,6 +168,7 @@ func (c *SharedChannel) enter(p *supervisor.Process) error {
 	c.version = next.version
 	c.guest, next.guest = next.guest, c.guest
 	c.declare(next.effects, true)
+	c.endpoint.Presence.Settle(c)
 	return c.finish(c.apply(next.effects, nil, nil, c.named))
 }
 
@@ -359,6 +360,7 @@ func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 	if decision == supervisor.Restarts {
 		return
 	}
+	c.endpoint.Presence.Leave(c)
 	var late []*member
 	for _, msg := range c.endpoint.unshare(c) {
 		switch msg := msg.(type) {

@@ -105,7 +105,13 @@ const messageOverhead = 256
 
 // Close ends all that was joined: the connection is gone. It does not wait for them, and
 // may be called from any goroutine and again.
-func (s *Socket) Close() {
+func (s *Socket) Close() { s.end(reasonClosed) }
+
+// Drain is Close for a server that is about to stop, which handlers learn as the
+// reason of their end.
+func (s *Socket) Drain() { s.end(reasonDraining) }
+
+func (s *Socket) end(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -116,7 +122,7 @@ func (s *Socket) Close() {
 	s.endpoint.names.remove(s)
 	for _, j := range s.topics {
 		j.held = nil
-		j.member.handler.stop(j.member, reasonClosed)
+		j.member.handler.stop(j.member, reason)
 	}
 }
 

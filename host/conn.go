@@ -148,7 +148,7 @@ func (c *conn) drain() {
 	socket := c.socket
 	c.mu.Unlock()
 	if socket != nil {
-		socket.Close()
+		socket.Drain()
 	}
 	c.close(closeDrain)
 }

@@ -52,6 +52,7 @@
 //	server.max_per_address       100,000    status 429                  rtd_connections_refused_total{cause="max_per_address"}
 //	socket.NAME.max_connecting   1000       status 503                  rtd_connections_refused_total{cause="connecting"}
 //	socket.NAME.connect_timeout  10 s       status 503                  rtd_connections_refused_total{cause="connecting"}
+//	plugin.NAME.max_rate         1,000,000  "overloaded"                rtd_overloaded_total
 //	plugin.NAME.mailbox          1000       "overloaded"                rtd_overloaded_total
 //	bytes of a socket that wait  8 MiB (1)  "overloaded"                rtd_overloaded_total
 //

@@ -123,7 +123,7 @@ func TestReadiness(t *testing.T) {
 }
 
 // A drain in stages: batches close one after the other, and whose turn has not come is
-// served as before. Channels are told of their end, and nobody is told to stay away.
+// served as before. Channels end for the reason "draining", and nobody is told to stay away.
 func TestStagedDrain(t *testing.T) {
 	const interval = 1500 * time.Millisecond
 	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable +
@@ -174,7 +174,7 @@ func TestStagedDrain(t *testing.T) {
 				break
 			}
 			heard++
-			if !strings.Contains(string(m.payload), "shutdown: ") {
+			if !strings.Contains(string(m.payload), "shutdown: draining") {
 				t.Errorf("terminated for %s", m.payload)
 			}
 		}

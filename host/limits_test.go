@@ -79,6 +79,25 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// What is too much for a plugin is answered so, and does not cost the connection.
+func TestPluginRate(t *testing.T) {
+	s := start(t, setup{plugins: map[string][]byte{"echo": echoGuest(t)}, config: "[plugin.echo]\nmax_rate = 20\n"})
+	c := s.connect(t)
+	c.mustJoin(t, "echo:a", "{}")
+	var last string
+	for range 200 {
+		ref, err := c.send("echo:a", "x", "{}")
+		must(t, err)
+		last = ref
+	}
+	if r, err := c.reply("echo:a", "x", last); err != nil || r.String() != `error {"reason":"overloaded"}` {
+		t.Errorf("the last of 200: %v, %v", r, err)
+	}
+	c.wantOpen(t)
+	time.Sleep(time.Second)
+	c.wantReply(t, "echo:a", "x", "{}", "ok")
+}
+
 // Frames may be as large as configured, and several at a time.
 func TestLargeFrames(t *testing.T) {
 	const size = 16 << 20

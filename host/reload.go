@@ -191,6 +191,7 @@ func settings(t config.Plugin) plugin.Settings {
 		Intensity: supervisor.Intensity{Max: t.MaxRestarts, Within: time.Duration(t.MaxSeconds) * time.Second},
 		Limits:    sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots, Waiting: t.Waiting},
 		Mailbox:   t.Mailbox,
+		Rate:      t.MaxRate,
 		Scope:     strings.TrimPrefix(t.Scope, "declared"),
 		Stays:     t.Stays,
 		Depends:   t.Depends,

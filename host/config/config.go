@@ -148,6 +148,9 @@ type Plugin struct {
 	// Mailbox is how many messages may wait for one process.
 	Mailbox int `toml:"mailbox" range:"1..1000000"`
 
+	// MaxRate is how many messages of clients the plugin's handlers take in a second, all together.
+	MaxRate int `toml:"max_rate" range:"1..100000000"`
+
 	// Slots is in how many resident instances the plugin's guests take turns.
 	Slots int `toml:"slots" range:"1..10000"`
 
@@ -228,6 +231,7 @@ func defaultPlugin() Plugin {
 		Memory:      64 << 20,
 		Deadline:    time.Second,
 		Mailbox:     1000,
+		MaxRate:     1_000_000,
 		Slots:       64,
 		Waiting:     256,
 		Scope:       "declared",

@@ -109,6 +109,7 @@ func (w *worker) Terminate(p *supervisor.Process, reason error) {
 	if w.under != nil {
 		w.under.remove(p)
 	}
+	defer w.plugin.set.endpoint.Presence.Leave(w)
 	b := w.body.Load()
 	if b == nil {
 		return
@@ -119,7 +120,6 @@ func (w *worker) Terminate(p *supervisor.Process, reason error) {
 		_ = w.handle(b, abi.Event{Kind: abi.EventTerminate, Name: kind, Payload: []byte(detail)})
 	}
 	w.body.Store(nil)
-	w.plugin.set.endpoint.Presence.Leave(w)
 	b.Close(reason)
 }
 

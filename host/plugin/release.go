@@ -56,6 +56,7 @@ func newRelease(pl *Plugin, module *sandbox.Plugin, wasm []byte, hash [sha256.Si
 		ID:      module.Version(),
 		Restart: settings.Restart,
 		Mailbox: settings.Mailbox,
+		Rate:    settings.Rate,
 		Scope:   r.scope,
 		Stays:   settings.Stays,
 		New: func(p *supervisor.Process, topic string) (channels.Guest, error) {
@@ -92,7 +93,7 @@ func (s Settings) equal(t Settings) bool {
 	return slices.Equal(t.Topics, s.Topics) && slices.Equal(t.Depends, s.Depends) &&
 		slices.Equal(t.Grants, s.Grants) && bytes.Equal(t.Config, s.Config) &&
 		t.Restart == s.Restart && t.Strategy == s.Strategy && t.Intensity == s.Intensity && t.Limits == s.Limits &&
-		t.Mailbox == s.Mailbox && t.Scope == s.Scope && t.Stays == s.Stays &&
+		t.Mailbox == s.Mailbox && t.Rate == s.Rate && t.Scope == s.Scope && t.Stays == s.Stays &&
 		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending
 }
 

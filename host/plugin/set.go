@@ -26,6 +26,7 @@ type Settings struct {
 	Intensity supervisor.Intensity
 	Limits    sandbox.Limits
 	Mailbox   int      // messages that may wait for one process
+	Rate      int      // messages of clients that its handlers take in a second, all together
 	Scope     string   // abi.ScopeJoin or ScopeTopic; "" is what the module declares for each pattern
 	Stays     bool     // a topic's handler stays when its last member has left
 	Depends   []string // plugins that must run first, beside those that the module declares
