@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -289,4 +290,28 @@ func (b *broadcast) encoding(c Codec) *encoding {
 	f, err := c.Encode(b.Outgoing)
 	b.encodings = append(b.encodings, encoding{c, f, err})
 	return &b.encodings[len(b.encodings)-1]
+}
+
+// TopicMembers is a topic and how many subscriptions it has.
+type TopicMembers struct {
+	Topic   string
+	Members int
+}
+
+// Topics lists topics with members that begin with prefix, sorted, from the one
+// after a given one on, at most limit. It looks at every topic there is.
+func (h *Hub) Topics(prefix, after string, limit int) []TopicMembers {
+	var found []TopicMembers
+	for i := range h.shards {
+		shard := &h.shards[i]
+		shard.mu.RLock()
+		for topic, m := range shard.topics {
+			if len(m.list) > 0 && topic > after && strings.HasPrefix(topic, prefix) {
+				found = append(found, TopicMembers{topic, len(m.list)})
+			}
+		}
+		shard.mu.RUnlock()
+	}
+	slices.SortFunc(found, func(a, b TopicMembers) int { return strings.Compare(a.Topic, b.Topic) })
+	return found[:min(len(found), limit)]
 }

@@ -23,6 +23,7 @@ func (s *Server) drain(web *http.Server) error {
 	s.closeSockets(ctx, conns)
 	s.conns.wait(ctx)
 	s.conns.kill()
+	s.polls.Close()
 	err := web.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = web.Close()
@@ -92,6 +93,7 @@ func (s *Server) release(ctx context.Context) error {
 		s.plugins.Close()
 		s.runtime.Wait()
 		s.running.Wait()
+		s.endpoint.Presence.Close()
 		released <- s.engine.Close(context.Background())
 	}()
 	select {

@@ -39,7 +39,7 @@ func newMounts(c *config.Config) (mounts, error) {
 	for _, name := range slices.Sorted(maps.Keys(c.Sockets)) {
 		socket := c.Sockets[name]
 		m := &mount{name: name, config: socket, connecting: make(chan struct{}, socket.MaxConnecting)}
-		m.parts = strings.Split(strings.Trim(socket.Path+"/websocket", "/"), "/")
+		m.parts = strings.Split(strings.Trim(socket.Path+"/"+overWebSocket, "/"), "/")
 		entries, table := socket.Origins, "socket."+name
 		if len(entries) == 0 {
 			entries, table = c.Server.Origins, "server"
@@ -66,26 +66,38 @@ func openness(part string) int {
 	return 0
 }
 
-// find returns the mount of a URL, or nil, and what the URL has in place of the params of the path.
-func (ms mounts) find(u *url.URL) (*mount, map[string]string) {
+// find returns the mount of a URL, or nil, what the URL has in place of the params of
+// the path, and the transport that it ends in.
+func (ms mounts) find(u *url.URL) (m *mount, params map[string]string, transport string) {
 	path, ok := strings.CutPrefix(u.EscapedPath(), "/")
-	if !ok || !strings.HasSuffix(path, "websocket") { // as all paths of mounts do
-		return nil, nil
+	if !ok {
+		return nil, nil, ""
 	}
 	parts := strings.Split(path, "/")
+	last := len(parts) - 1
+	if transport = parts[last]; transport != overWebSocket && transport != overLongPoll {
+		return nil, nil, ""
+	}
+	parts[last] = overWebSocket // as all paths of mounts end
 	for i := range parts {
 		var err error
 		if parts[i], err = url.PathUnescape(parts[i]); err != nil {
-			return nil, nil
+			return nil, nil, ""
 		}
 	}
 	for _, m := range ms {
 		if params, ok := m.match(parts); ok {
-			return m, params
+			return m, params, transport
 		}
 	}
-	return nil, nil
+	return nil, nil, ""
 }
+
+// The transports, as the last part of a path.
+const (
+	overWebSocket = "websocket"
+	overLongPoll  = "longpoll"
+)
 
 func (m *mount) match(parts []string) (params map[string]string, ok bool) {
 	if len(parts) != len(m.parts) {

@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"rtd/channels"
+	"rtd/host/api"
 	"rtd/host/config"
 	"rtd/host/folder"
 	"rtd/host/handshake"
+	"rtd/host/longpoll"
 	"rtd/host/plugin"
 	"rtd/host/web"
 	"rtd/sandbox"
@@ -50,6 +52,8 @@ type Server struct {
 	conns    *connSet
 	running  sync.WaitGroup // writers, and goroutines of Serve
 	writers  writers
+	polls    *longpoll.Server
+	apiKeys  []string
 	ready    atomic.Bool // the plugins that were there have been loaded
 	draining atomic.Bool
 	counts   counts
@@ -107,8 +111,16 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{options: o, config: o.Config, log: o.Log, runtime: supervisor.New(supervisor.Options{}), refused: map[string]refusal{}}
 	s.tables.Store(o.Config)
-	s.writers = newWriters(&s.running)
 	var err error
+	if s.apiKeys, err = secrets(s.config.API.Keys); err != nil {
+		return nil, fmt.Errorf("read api.keys: %w", err)
+	}
+	s.writers = newWriters(&s.running)
+	s.polls = longpoll.New(longpoll.Options{
+		MaxBody:  int64(s.config.Server.MaxFrame),
+		Messages: s.config.Server.MaxOutboxMessages,
+		Bytes:    s.config.Server.MaxOutboxBytes,
+	})
 	if s.mounts, err = newMounts(s.config); err != nil {
 		return nil, err
 	}
@@ -204,14 +216,20 @@ func (s *Server) newHTTPServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", s.metrics)
+	if keys := s.apiKeys; len(keys) > 0 {
+		mux.Handle("/api/", api.New(backend{s}, api.Options{Keys: keys}))
+	}
 	mux.Handle("/", web.Handler())
 	return &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if m, path := s.mounts.find(r.URL); m != nil {
+			switch m, path, transport := s.mounts.find(r.URL); {
+			case m == nil:
+				mux.ServeHTTP(w, r)
+			case transport == overLongPoll:
+				s.poll(w, r, m, path)
+			default:
 				s.upgrade(w, r, m, path)
-				return
 			}
-			mux.ServeHTTP(w, r)
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -262,6 +280,7 @@ func (s *Server) closeIdle(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			s.polls.Sweep(now)
 			oldest := now.Add(-s.config.Server.IdleTimeout).Unix()
 			s.conns.each(func(c *conn) {
 				if last := c.lastRead.Load(); last != 0 && last < oldest {

@@ -45,7 +45,7 @@ func (k Key) parse() (key, error) {
 	if len(k.ID) > maxKeyID {
 		return key{}, fmt.Errorf("its id has more than %d bytes", maxKeyID)
 	}
-	text := k.Value.reveal()
+	text := k.Value.Reveal()
 	var material any = []byte(text)
 	if strings.Contains(text, "-----BEGIN") {
 		public, err := parsePEM(text)

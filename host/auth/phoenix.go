@@ -25,14 +25,14 @@ type phoenixVerifier struct {
 }
 
 func newPhoenixVerifier(c Config) (*phoenixVerifier, error) {
-	if n := len(c.PhoenixSecretKeyBase.reveal()); n < 20 {
+	if n := len(c.PhoenixSecretKeyBase.Reveal()); n < 20 {
 		return nil, fmt.Errorf("secret_key_base has %d bytes, and Phoenix wants at least 20; "+
 			"expected that of the application's endpoint", n)
 	}
 	if c.PhoenixSalt == "" {
 		return nil, errors.New("the salt of Phoenix tokens is not set; expected what the application gives to Phoenix.Token.sign")
 	}
-	key, err := pbkdf2.Key(sha256.New, c.PhoenixSecretKeyBase.reveal(), []byte(c.PhoenixSalt), 1000, 32)
+	key, err := pbkdf2.Key(sha256.New, c.PhoenixSecretKeyBase.Reveal(), []byte(c.PhoenixSalt), 1000, 32)
 	if err != nil {
 		return nil, fmt.Errorf("derive key of Phoenix tokens: %w", err)
 	}

@@ -73,8 +73,8 @@ func readFile(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// reveal returns the value, "" for none.
-func (s Secret) reveal() string {
+// Reveal returns the value, "" for none.
+func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
 	}

@@ -25,6 +25,7 @@ const MaxFileSize = 256 << 10
 type Config struct {
 	Server  Server  `toml:"server"`
 	Log     Log     `toml:"log"`
+	API     API     `toml:"api"`
 	Plugins Plugins `toml:"plugins"`
 
 	// Sockets holds the mounts by name: the [socket.NAME] tables of the file, completed with the defaults. A
@@ -111,6 +112,12 @@ type Socket struct {
 type Log struct {
 	Level  string `toml:"level" oneof:"debug info warn error"`
 	Format string `toml:"format" oneof:"text json"`
+}
+
+// API says who may use the HTTP API for backends.
+type API struct {
+	// Keys are those accepted: a text of at least 16 bytes, "env:NAME" or "file:PATH". None: there is no API.
+	Keys []string `toml:"keys" check:"filled"`
 }
 
 // Plugins says where plugins come from.
@@ -204,6 +211,7 @@ func Default() *Config {
 			DrainInterval:     2 * time.Second,
 		},
 		Log:     Log{Level: "info", Format: "text"},
+		API:     API{Keys: []string{}},
 		Plugins: Plugins{Dir: "plugins", Build: true},
 		Sockets: map[string]Socket{"socket": defaultSocket("socket")},
 		Tables:  map[string]Plugin{},

@@ -1,0 +1,64 @@
+package host
+
+import (
+	"fmt"
+	"net/http"
+
+	"rtd/channels"
+	"rtd/host/handshake"
+	"rtd/host/longpoll"
+)
+
+// authTokenHeader carries a client's token over long polling, where the URL is not the place
+// for it either.
+const authTokenHeader = "X-Phoenix-AuthToken"
+
+// poll serves the long polling endpoint of a mount: the same socket behind another
+// transport. A session is no connection: its own limits hold for it, and it is not
+// counted among the connections of an address.
+func (s *Server) poll(w http.ResponseWriter, r *http.Request, m *mount, path map[string]string) {
+	if origin := r.Header.Get("Origin"); !m.origins.Allow(origin, s.proxies.Host(r)) {
+		s.counts.refused.add("origin")
+		longpoll.Refuse(w, http.StatusForbidden)
+		return
+	}
+	if !s.ready.Load() {
+		longpoll.Refuse(w, http.StatusServiceUnavailable)
+		return
+	}
+	s.polls.Serve(w, r, func(out channels.Outbox, end func()) (longpoll.Socket, error) {
+		socket, err := s.openPoll(r, m, path, out, end)
+		if err != nil {
+			s.log.Debug("connection refused", "remote", s.proxies.Client(r).Addr(), "socket", m.name, "transport", "longpoll", "cause", err)
+			return nil, err
+		}
+		s.counts.accepted.Add(1)
+		return socket, nil
+	})
+}
+
+// openPoll decides about a new client, as handshake does for WebSockets.
+func (s *Server) openPoll(r *http.Request, m *mount, path map[string]string, out channels.Outbox, end func()) (*channels.Socket, error) {
+	params, err := handshake.Params(r.URL.RawQuery, path)
+	if err != nil {
+		return nil, err
+	}
+	codec, err := codecFor(params)
+	if err != nil {
+		return nil, err
+	}
+	var offer handshake.Offer
+	if tokens := r.Header.Values(authTokenHeader); m.config.AuthToken && len(tokens) == 1 {
+		offer.Token = &tokens[0]
+	}
+	r.Header.Del(authTokenHeader) // it has a place of its own, and is not for every log
+	connection, err := s.connect(r.Context(), m, func() []byte {
+		return handshake.Info{Params: params, Offer: offer, Proxies: s.proxies}.JSON(r)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return s.endpoint.NewSocket(channels.SocketOptions{
+		Codec: codec, Out: out, ID: connection.ID, Assigns: connection.Assigns, Serves: m.serves, Disconnect: end,
+	}), nil
+}
