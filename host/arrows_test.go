@@ -30,7 +30,6 @@ var arrows = map[string][]string{
 	"host/longpoll":     {"channels"},
 	"host/web":          {},
 	"host/handshake":    {"host/config"},
-	"host/longpoll":     {"channels"},
 	"host/plugin":       {"channels", "channels/presence", "sandbox", "sandbox/abi", "supervisor"},
 	"host": {"channels", "sandbox", "supervisor", "host/api", "host/auth", "host/config", "host/folder", "host/handshake", "host/longpoll", "host/plugin",
 		"host/web",
