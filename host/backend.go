@@ -10,8 +10,8 @@ import (
 // backend is the server as the API for backends sees it.
 type backend struct{ *Server }
 
-func (b backend) Publish(topic, event string, payload []byte, binary bool) {
-	b.endpoint.Publish(topic, event, payload, binary)
+func (b backend) Publish(topic, event string, payload []byte) error {
+	return b.endpoint.Publish(topic, event, payload, false)
 }
 
 func (b backend) Topics(prefix, after string, limit int) []api.Topic {

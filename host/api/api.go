@@ -11,12 +11,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Backend is the server behind the API.
 type Backend interface {
-	// Publish broadcasts to the members of a topic.
-	Publish(topic, event string, payload []byte, binary bool)
+	// Publish broadcasts to the members of a topic. An error says why the message cannot be sent.
+	Publish(topic, event string, payload []byte) error
 	// Topics lists topics that begin with prefix, sorted, with their numbers of
 	// members, from the one after a given one on, at most limit.
 	Topics(prefix, after string, limit int) []Topic
@@ -106,6 +107,8 @@ const maxName = 255 // bytes of a topic or event
 
 func (m *message) check() error {
 	switch {
+	case !utf8.ValidString(m.Topic) || !utf8.ValidString(m.Event):
+		return errors.New("topic or event is not UTF-8")
 	case m.Topic == "" || len(m.Topic) > maxName:
 		return fmt.Errorf("topic of %d bytes; want 1 to %d", len(m.Topic), maxName)
 	case m.Event == "" || len(m.Event) > maxName:
@@ -143,8 +146,11 @@ func (a *api) broadcast(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	for _, m := range messages {
-		a.backend.Publish(m.Topic, m.Event, m.Payload, false)
+	for i, m := range messages {
+		if err := a.backend.Publish(m.Topic, m.Event, m.Payload); err != nil {
+			fail(w, http.StatusUnprocessableEntity, fmt.Errorf("message %d, after those before it were sent: %w", i, err))
+			return
+		}
 	}
 	succeed(w, map[string]int{"sent": len(messages)})
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -18,8 +19,12 @@ type backend struct {
 	unready   bool
 }
 
-func (b *backend) Publish(topic, event string, payload []byte, _ bool) {
+func (b *backend) Publish(topic, event string, payload []byte) error {
+	if event == "bad" {
+		return errors.New("cannot be sent")
+	}
 	b.published = append(b.published, fmt.Sprintf("%s %s %s", topic, event, payload))
+	return nil
 }
 
 func (b *backend) Topics(prefix, after string, limit int) []api.Topic {
@@ -46,6 +51,7 @@ var cases = []struct {
 	{"POST", "/api/broadcast", `{"topic":"a","event":"e","payload":[1]}`, 422, "no JSON object"},
 	{"POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"a","event":"e"},{"topic":"a","event":"e"}]}`, 413, "at most 2"},
 	{"POST", "/api/broadcast", `{"topic":"a","event":"` + strings.Repeat("x", 1000) + `"}`, 413, "1000 bytes"},
+	{"POST", "/api/broadcast", `{"topic":"a","event":"bad"}`, 422, "cannot be sent"},
 	{"POST", "/api/broadcast", `{"topic":`, 400, "unexpected EOF"},
 	{"POST", "/api/broadcast", `{"tpic":"a"}`, 400, "unknown field"},
 	{"POST", "/api/broadcast", `{"topic":"a","event":"e"} {}`, 400, "more than one"},

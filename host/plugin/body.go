@@ -189,7 +189,7 @@ func (b *body) Apply(e *abi.Effect) {
 	case abi.EffectHibernate:
 		b.guest.Hibernate()
 	case abi.EffectPublish:
-		b.plugin.set.endpoint.Publish(e.Detail, e.Name, e.Payload, e.Flags&abi.Binary != 0)
+		_ = b.plugin.set.endpoint.Publish(e.Detail, e.Name, e.Payload, e.Flags&abi.Binary != 0) // it was checked
 	case abi.EffectSubscribe:
 		b.subscribe(e.Name)
 	case abi.EffectUnsubscribe:

@@ -86,4 +86,12 @@ func TestPublish(t *testing.T) {
 	if e := w.next(abi.EventBroadcast); e.Name != "told" || e.Detail != "news:today" || string(e.Payload) != `{"n":1}` {
 		t.Errorf("broadcast = %+v", e)
 	}
+
+	// What no client could read is a crash of its sender, before any of it is sent.
+	a := w.process("p/a")
+	w.call("p/a", abi.Effect{Kind: abi.EffectPublish, Name: "e", Payload: []byte("no JSON"), Detail: "p:1"})
+	<-a.Done()
+	if reason := a.Reason(); !strings.Contains(reason.Error(), "JSON") {
+		t.Errorf("ended with %v", reason)
+	}
 }

@@ -94,6 +94,11 @@ func (w *worker) handle(b *body, e abi.Event) (stop error) {
 		return err
 	}
 	for i := range effects {
+		if err := channels.CheckEffect(&effects[i], ""); err != nil {
+			return fmt.Errorf("%v %q: %w", effects[i].Kind, effects[i].Name, err)
+		}
+	}
+	for i := range effects {
 		if effects[i].Kind == abi.EffectStop {
 			stop = reasonOf(effects[i].Name, effects[i].Payload)
 			continue
