@@ -46,7 +46,8 @@ type closeFrame struct {
 	reason string
 }
 
-// Close frames that rtd sends. doc.go has the table of what they mean. The library sends closeTooLarge itself.
+// Close frames that rtd sends. doc.go has the table of what they mean. The library
+// sends closeTooLarge itself.
 var (
 	closeProtocol  = closeFrame{websocket.StatusProtocolError, "protocol error"}
 	closeIdle      = closeFrame{websocket.StatusProtocolError, "idle timeout"}
@@ -67,8 +68,8 @@ const (
 	closePatience = 5 * time.Second
 )
 
-// open makes a client that was about to connect a connection, through mount m and with what
-// its plugin has said about it.
+// open makes a client that was about to connect a connection, through mount m and
+// with what its plugin has said about it.
 func (c *conn) open(ws *websocket.Conn, codec channels.Codec, said plugin.Connection, m *mount) {
 	c.ws = ws
 	c.touch()
@@ -232,7 +233,8 @@ func (c *conn) write() {
 	}
 }
 
-// abandon drops what is queued and takes no more. It reports whether the connection was open until then.
+// abandon drops what is queued and takes no more. It reports whether the connection
+// was open until then.
 func (c *conn) abandon() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -33,8 +33,8 @@ func newConnSet(limit, perAddress int) *connSet {
 	}
 }
 
-// add takes a connection in, unless there are too many or close was called. The error says with
-// which status it is refused.
+// add takes a connection in, unless there are too many or close was called. The
+// error says with which status it is refused.
 func (cs *connSet) add(c *conn) error {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

@@ -16,9 +16,10 @@
 //
 // # Connecting
 //
-// A mount is a path of the config, [socket.NAME], where clients connect by WebSocket: path + "/websocket". What they
-// ask for is judged in this order, and the first that is wrong is the answer: an HTTP
-// status with an empty body. rtd_connections_refused_total counts by cause.
+// A mount is a path of the config, [socket.NAME], where clients connect by
+// WebSocket: path + "/websocket". What they ask for is judged in this order, and
+// the first that is wrong is the answer: an HTTP status with an empty body.
+// rtd_connections_refused_total counts by cause.
 //
 //	status   cause            when
 //	404                       no mount has that path
@@ -89,24 +90,28 @@
 //
 // # Questions
 //
-// In which order does a drain go? Nobody is let in any more. Sockets close in batches of server.drain_batch, with
-// server.drain_interval in between, so that their clients do not all come back at once; the batches are larger if the
-// last one would otherwise be later than half of server.grace. Until its turn a socket is served as before. Then
-// frames that arrive are no longer taken; what was
-// taken is handled and answered, for at most a second; then every socket of the batch gets
-// what is queued for it and a close frame, and its channels end. After the last batch the plugins are
-// unloaded. So a message whose sender got a reply has been sent to all members that were there
-// before the sender's batch is disconnected.
+// In which order does a drain go? Nobody is let in any more. Sockets close in
+// batches of server.drain_batch, with server.drain_interval in between, so that
+// their clients do not all come back at once; the batches are larger if the last
+// one would otherwise be later than half of server.grace. Until its turn a socket
+// is served as before. Then frames that arrive are no longer taken; what was taken
+// is handled and answered, for at most a second; then every socket of the batch
+// gets what is queued for it and a close frame, and its channels end. After the
+// last batch the plugins are unloaded. So a message whose sender got a reply has
+// been sent to all members that were there before the sender's batch is
+// disconnected.
 //
 // Why is a client counted before it is connected? Deciding costs more than being
-// connected: it runs a guest. A limit that counts only the open ones would be no limit for those who wait.
+// connected: it runs a guest. A limit that counts only the open ones would be no
+// limit for those who wait.
 //
 // Why does a crash in connect answer 500, and a late answer 503? The first is
-// Phoenix's. The client tries again after both, but who reads the log of a proxy in between should be able to tell a bug from a plugin that is slow.
+// Phoenix's. The client tries again after both, but who reads the log of a proxy in
+// between should be able to tell a bug from a plugin that is slow.
 //
-// Why may one address have so many connections? Behind it may be a proxy that nobody has
-// entered in server.trusted_proxies, or a mobile network. The default stops a single machine from taking all; who
-// knows their clients sets less.
+// Why may one address have so many connections? Behind it may be a proxy that
+// nobody has entered in server.trusted_proxies, or a mobile network. The default
+// stops a single machine from taking all; who knows their clients sets less.
 //
 // Why is the server reachable before its plugins are loaded? Probes must be able
 // to tell "loading" from "dead". A socket that is too early gets 503, and Phoenix

@@ -30,8 +30,8 @@ type mount struct {
 	unsure     atomic.Bool                // several plugins want connect, which has been logged
 }
 
-// mounts are those of a server, in the order in which they are tried: what a path says literally comes before what
-// it leaves open.
+// mounts are those of a server, in the order in which they are tried: what a path
+// says literally comes before what it leaves open.
 type mounts []*mount
 
 func newMounts(c *config.Config) (mounts, error) {
@@ -118,9 +118,9 @@ func (m *mount) match(parts []string) (params map[string]string, ok bool) {
 	return params, true
 }
 
-// connect asks the mount's plugin about a client, if there is one that wants to be asked. It
-// ends early with ctx. Clients that wait for a slow plugin hold up no others, but for
-// the bound on their number.
+// connect asks the mount's plugin about a client, if there is one that wants to be
+// asked. It ends early with ctx. Clients that wait for a slow plugin hold up no
+// others, but for the bound on their number.
 func (s *Server) connect(ctx context.Context, m *mount, info func() []byte) (plugin.Connection, error) {
 	name, err := s.connector(m)
 	if err != nil || name == "" {

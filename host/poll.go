@@ -9,8 +9,8 @@ import (
 	"rtd/host/longpoll"
 )
 
-// authTokenHeader carries a client's token over long polling, where the URL is not the place
-// for it either.
+// authTokenHeader carries a client's token over long polling, where the URL is not
+// the place for it either.
 const authTokenHeader = "X-Phoenix-AuthToken"
 
 // poll serves the long polling endpoint of a mount: the same socket behind another

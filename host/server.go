@@ -143,8 +143,8 @@ func (s *Server) limits() channels.Limits {
 	return channels.Limits{Joins: c.MaxJoins, Rate: c.MaxRate, Pending: max(8<<20, framesThatFit*c.MaxFrame)}
 }
 
-// framesThatFit is how many frames of the largest size have room, wherever frames wait: also if
-// what is configured for the place is less.
+// framesThatFit is how many frames of the largest size have room, wherever frames
+// wait: also if what is configured for the place is less.
 const framesThatFit = 2
 
 // cacheDir is where compiled code is kept; "" keeps it in memory.
@@ -180,9 +180,10 @@ func (s *Server) URL() string {
 }
 
 // Serve loads the plugins and serves clients until ctx ends. Then it drains: it
-// accepts nobody, lets handlers finish what they have begun, closes the sockets with
-// 1012, batch by batch, and unloads the plugins, all within the grace period. It returns nil after a drain.
-// A guest whose deadline is later than the end of the grace period may outlive Serve.
+// accepts nobody, lets handlers finish what they have begun, closes the sockets
+// with 1012, batch by batch, and unloads the plugins, all within the grace period.
+// It returns nil after a drain. A guest whose deadline is later than the end of the
+// grace period may outlive Serve.
 func (s *Server) Serve(ctx context.Context) error {
 	watch, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
@@ -210,7 +211,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	return errors.Join(err, plugins.Close(), s.drain(web))
 }
 
-// newHTTPServer returns the server of all that is HTTP. Requests that have not been answered when ctx ends are told.
+// newHTTPServer returns the server of all that is HTTP. Requests that have not been
+// answered when ctx ends are told.
 func (s *Server) newHTTPServer(ctx context.Context) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)

@@ -16,8 +16,8 @@ var ErrTooLarge = errors.New("event too large for the guest")
 // Instance is one actor's guest, with a memory of its own. It handles one event
 // at a time; a second Handle waits. Different instances run in parallel.
 //
-// An instance is no WebAssembly instance. It has one of its plugin's slots while it handles an
-// event, and for as long afterwards as nobody else needs that. Then it
+// An instance is no WebAssembly instance. It has one of its plugin's slots while it
+// handles an event, and for as long afterwards as nobody else needs that. Then it
 // is only what its memory differs by from the snapshot.
 type Instance struct {
 	plugin  *Plugin

@@ -69,8 +69,8 @@ func (p *pool) vacate(size int) (*slot, error) {
 	return s, nil
 }
 
-// take returns an idle slot, with its owner's mu held if it has one, or nil if the caller shall make a
-// new one, which is counted already.
+// take returns an idle slot, with its owner's mu held if it has one, or nil if the
+// caller shall make a new one, which is counted already.
 func (p *pool) take() *slot {
 	p.mu.Lock()
 	for {
@@ -97,8 +97,8 @@ func (p *pool) take() *slot {
 	}
 }
 
-// pick chooses the slot that has been idle longest, or none if a new one is better. If it has an owner,
-// that owner's mu is taken. p.mu is held.
+// pick chooses the slot that has been idle longest, or none if a new one is better.
+// If it has an owner, that owner's mu is taken. p.mu is held.
 func (p *pool) pick() *slot {
 	full := p.count >= p.max
 	for s := p.first; s != nil && (s.owner == nil || full); s = s.next {
@@ -109,8 +109,8 @@ func (p *pool) pick() *slot {
 	return nil
 }
 
-// release puts a slot back. If it has an owner, whose mu the caller holds, the owner's state stays in it
-// until somebody else needs the slot, which may be now.
+// release puts a slot back. If it has an owner, whose mu the caller holds, the
+// owner's state stays in it until somebody else needs the slot, which may be now.
 func (p *pool) release(s *slot, owner *Instance) {
 	if s.broken { // then it has no owner
 		s.close()

@@ -7,9 +7,9 @@ import (
 	"rtd/sandbox/abi"
 )
 
-// Process is what an instance is the body of, and what answers the operations that concern
-// processes. Its methods are called while the instance handles an event, on the
-// goroutine that called Handle.
+// Process is what an instance is the body of, and what answers the operations that
+// concern processes. Its methods are called while the instance handles an event, on
+// the goroutine that called Handle.
 type Process interface {
 	// Name is for log lines; "" for none.
 	Name() string

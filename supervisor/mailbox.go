@@ -30,8 +30,8 @@ type Mailbox struct {
 // Dropper is a message that is told if nobody will handle it, because it waited in
 // the mailbox of a process that has ended and owned it, or was sent by a timer of
 // one: somebody may be owed an answer. It is called once, from any goroutine, and
-// must not block. A message that [Mailbox.Close] returns is its caller's to tell; a sender
-// who gets an error knows.
+// must not block. A message that [Mailbox.Close] returns is its caller's to tell; a
+// sender who gets an error knows.
 type Dropper interface{ Dropped() }
 
 // dropAll tells those messages of a queue that want to know.

@@ -255,8 +255,8 @@ const maxParked = 4
 const parkTime = 10 * time.Millisecond
 
 // parkAndUnlock is for a worker without a place. It waits for the next one for a
-// moment: its stack has grown to what processes need, which takes a new worker longer than most turns.
-// nil is its end.
+// moment: its stack has grown to what processes need, which takes a new worker
+// longer than most turns. nil is its end.
 func (rt *Runtime) parkAndUnlock(w *worker) (p *Process) {
 	rt.workers--
 	if rt.workers == 0 {

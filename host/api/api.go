@@ -16,7 +16,8 @@ import (
 
 // Backend is the server behind the API.
 type Backend interface {
-	// Publish broadcasts to the members of a topic. An error says why the message cannot be sent.
+	// Publish broadcasts to the members of a topic. An error says why the message
+	// cannot be sent.
 	Publish(topic, event string, payload []byte) error
 	// Topics lists topics that begin with prefix, sorted, with their numbers of
 	// members, from the one after a given one on, at most limit.

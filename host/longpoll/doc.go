@@ -19,17 +19,17 @@
 // # Questions
 //
 // Why does the first answer say 410? To the client it means "your session is gone,
-// here is another". For a new client that is how it opens; one that had a session knows that
-// it must rejoin.
+// here is another". For a new client that is how it opens; one that had a session
+// knows that it must rejoin.
 //
-// When is a message sent? When its response has been written. A client that is
-// gone by then misses it, as it would with a WebSocket that breaks; one that has cancelled its poll before
-// gets it with the next.
+// When is a message sent? When its response has been written. A client that is gone
+// by then misses it, as it would with a WebSocket that breaks; one that has
+// cancelled its poll before gets it with the next.
 //
 // What of binary frames? A client can send them, as base64 lines of a batch. The
 // other way the protocol has no room for them: messages are strings in JSON. They
 // are dropped and counted, where Phoenix's session would crash.
 //
-// Why does a second poll end the first? A client has one poll open. If there are two, it has
-// given up the first, and what was sent there would be lost.
+// Why does a second poll end the first? A client has one poll open. If there are
+// two, it has given up the first, and what was sent there would be lost.
 package longpoll

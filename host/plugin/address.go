@@ -59,8 +59,8 @@ func (b *body) find(address string) (*supervisor.Process, error) {
 }
 
 // knows says whether the plugin's processes may talk to those of a group: their own
-// plugin's, the host's, one that this one depends on, or one that depends on this one, which
-// must be able to get an answer.
+// plugin's, the host's, one that this one depends on, or one that depends on this
+// one, which must be able to get an answer.
 func (pl *Plugin) knows(g *supervisor.Group) bool {
 	if g == pl.group || g == pl.set.group {
 		return true

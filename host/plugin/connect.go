@@ -46,8 +46,9 @@ func (s *Set) Connector(names []string) (string, error) {
 var ErrNoPlugin = errors.New("there is no such plugin, or it has failed")
 
 // Connect asks a plugin about a client. info is the payload of the event connect,
-// see package abi. The error is a [*RefusedError] if the plugin refuses; any other means that it could
-// not decide, which has been logged if it crashed. It waits for the plugin, until ctx ends.
+// see package abi. The error is a [*RefusedError] if the plugin refuses; any other
+// means that it could not decide, which has been logged if it crashed. It waits for
+// the plugin, until ctx ends.
 func (s *Set) Connect(ctx context.Context, plugin, mount string, info []byte) (Connection, error) {
 	pl := s.get(plugin)
 	if pl == nil || pl.failed() {

@@ -48,8 +48,8 @@
 // its channels end with phx_error, joins are answered "unavailable", and the
 // next deploy, change of its settings or SIGHUP starts it again.
 //
-// A plugin that depends on others is not deployed before they run
-// ([WaitingError]); at the end it stops before they do. It may call them, and they it by pid.
+// A plugin that depends on others is not deployed before they run ([WaitingError]);
+// at the end it stops before they do. It may call them, and they it by pid.
 //
 // # Limits
 //

@@ -43,7 +43,8 @@ func newRequest(question []byte, binary bool) *Request {
 	return &Request{Question: bytes.Clone(question), Binary: binary, done: make(chan struct{})}
 }
 
-// Answer ends the request, unless it has ended. The answer, which is copied, is JSON unless binary.
+// Answer ends the request, unless it has ended. The answer, which is copied, is
+// JSON unless binary.
 func (r *Request) Answer(answer []byte, binary bool) { r.end(bytes.Clone(answer), binary, nil) }
 
 // Fail ends the request without an answer, unless it has ended.

@@ -8,8 +8,8 @@ import (
 	rtd "rtd/sdk/go"
 )
 
-// moderation is an event manager that hears all that is said. Each of its handlers is a process
-// of its own.
+// moderation is an event manager that hears all that is said. Each of its handlers
+// is a process of its own.
 var moderation = rtd.NewEventManager("moderation",
 	rtd.HandlerSpec{ID: "strikes", Restart: true},
 	rtd.HandlerSpec{ID: "audit"},

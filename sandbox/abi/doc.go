@@ -125,15 +125,15 @@
 //	0x21D   presences       topic (10)                                                  JSON
 //	0x21E   presence_count  topic (10)                                                  keys, metas (2)
 //
-// (1) With the flag Request, extra is the token of the first question, which is
-// the arguments. (2) A list of fields: length, bytes, length, bytes …; of members
-// they are member, join payload, and so on, in the order of joins. (3) See
-// Children. (4) Extra is a name to register. (5) terminate, in a process; stop and
-// connect, in start. (6) Extra is the assigns that connect gave. (7) With WantsReply, extra is a
-// token with which the message may be answered later. (8) See Connecting. (9) Empty
-// in the event that is answered, else the token of an earlier message; in a reply
-// to connect the socket id. (10) Empty for the handler's own.
-// (11) Extra is a list of fields: the assigns of each member.
+// (1) With the flag Request, extra is the token of the first question, which is the
+// arguments. (2) A list of fields: length, bytes, length, bytes …; of members they
+// are member, join payload, and so on, in the order of joins. (3) See Children. (4)
+// Extra is a name to register. (5) terminate, in a process; stop and connect, in
+// start. (6) Extra is the assigns that connect gave. (7) With WantsReply, extra is
+// a token with which the message may be answered later. (8) See Connecting. (9)
+// Empty in the event that is answered, else the token of an earlier message; in a
+// reply to connect the socket id. (10) Empty for the handler's own. (11) Extra is a
+// list of fields: the assigns of each member.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. What its memory and
@@ -199,26 +199,27 @@
 //
 // # Presence
 //
-// A process tracks itself in a topic under a key, such as a user's id, with meta data: a JSON object. The
-// members of the topic get the differences as broadcasts presence_diff; presences
-// is what presence_state has to be. The host untracks a process when it ends, for whatever reason, and a
-// channel handler that is restarted in place stays present if it tracks itself again when its
-// join is replayed.
+// A process tracks itself in a topic under a key, such as a user's id, with meta
+// data: a JSON object. The members of the topic get the differences as broadcasts
+// presence_diff; presences is what presence_state has to be. The host untracks a
+// process when it ends, for whatever reason, and a channel handler that is
+// restarted in place stays present if it tracks itself again when its join is
+// replayed.
 //
 // # Broadcasts
 //
 // broadcast goes to the handler's own topic. publish goes to any topic that the
 // plugin serves or that its config grants; so does subscribe, after which the
 // process gets that topic's broadcasts, until it ends. A handler that in join
-// intercepts an event gets its own topic's broadcasts of it as out: its client does not, unless the handler pushes
-// it. In out, detail is the member that a broadcast_from leaves out, if the
-// handler serves several.
+// intercepts an event gets its own topic's broadcasts of it as out: its client does
+// not, unless the handler pushes it. In out, detail is the member that a
+// broadcast_from leaves out, if the handler serves several.
 //
 // # Children
 //
-// With the effect child, a plugin declares its tree in start: children in order, each a process
-// of a module, a supervisor, or a dynamic supervisor, under which processes are
-// spawned later. Detail is a JSON object; every key may be left out:
+// With the effect child, a plugin declares its tree in start: children in order,
+// each a process of a module, a supervisor, or a dynamic supervisor, under which
+// processes are spawned later. Detail is a JSON object; every key may be left out:
 //
 //	type          "worker" (default), "supervisor", "dynamic"
 //	under         id of a supervisor declared before; default: the plugin itself
@@ -254,10 +255,10 @@
 //
 // # Questions
 //
-// Why one import and not one for each operation? A module that imports a function which the
-// host lacks cannot be instantiated at all. With one entry, a
-// guest built for a newer rtd runs on an older one and gets [CodeUnknown] where
-// the host cannot follow.
+// Why one import and not one for each operation? A module that imports a function
+// which the host lacks cannot be instantiated at all. With one entry, a guest built
+// for a newer rtd runs on an older one and gets [CodeUnknown] where the host cannot
+// follow.
 //
 // Why does the guest name the place of the inbox? Only the guest knows which of its
 // memory is free. A C guest returns a static buffer, a Go guest a slice it keeps.

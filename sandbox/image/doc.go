@@ -1,5 +1,6 @@
-// Package image keeps the memories of many actors in few places. A [Snapshot] is the memory that they all
-// began with, a [Memory] is where one of them is at work, and a [Store] has what the others differ by.
+// Package image keeps the memories of many actors in few places. A [Snapshot] is
+// the memory that they all began with, a [Memory] is where one of them is at work,
+// and a [Store] has what the others differ by.
 //
 //	Snapshot  ┌──────────────────────┐  a sealed file, written once
 //	          └──────────┬───────────┘
@@ -28,46 +29,58 @@
 // Memory that was written once stays in the list, so that the kernel need not be asked each time. [Memory.Begin] and
 // [Memory.End] enclose the guest's work; if its thread had no page fault in between, no page was written for the first time.
 //
-// Pages that were written are only candidates. They are compared with the snapshot, and only runs of bytes that
-// differ get into the delta. What a guest declares as scratch is put back but not saved.
+// Pages that were written are only candidates. They are compared with the snapshot,
+// and only runs of bytes that differ get into the delta. What a guest declares as
+// scratch is put back but not saved.
 //
 // # Rationale
 //
-// Why are written pages put back by copying? Unmapping them, or MADV_DONTNEED, takes a lock of the whole process and
-// interrupts the other processors. Two cores then do little more than one. A copied page stays the memory's own and is
-// compared each time; a memory that has collected more than 4 MiB of such pages is mapped anew.
+// Why are written pages put back by copying? Unmapping them, or MADV_DONTNEED,
+// takes a lock of the whole process and interrupts the other processors. Two cores
+// then do little more than one. A copied page stays the memory's own and is
+// compared each time; a memory that has collected more than 4 MiB of such pages is
+// mapped anew.
 //
-// Why count page faults? PAGEMAP_SCAN walks all pages of a memory: 1.5 µs for one of 128 KiB, 5.5 µs for a Go guest's. To
-// read a thread's count twice takes 0.8 µs. The count is the thread's, so the goroutine is bound to it meanwhile, but not
-// while the guest stands still. A fault of something else costs a needless scan and no more. An emulation of Linux that
-// does not count is found out at the start.
+// Why count page faults? PAGEMAP_SCAN walks all pages of a memory: 1.5 µs for one
+// of 128 KiB, 5.5 µs for a Go guest's. To read a thread's count twice takes 0.8 µs.
+// The count is the thread's, so the goroutine is bound to it meanwhile, but not
+// while the guest stands still. A fault of something else costs a needless scan and
+// no more. An emulation of Linux that does not count is found out at the start.
 //
-// Why is a memory as many addresses as it may ever need? A guest's memory then grows without moving or copying.
-// Addresses cost nothing until they are written.
+// Why is a memory as many addresses as it may ever need? A guest's memory then
+// grows without moving or copying. Addresses cost nothing until they are written.
 //
-// Why no soft-dirty bits or userfaultfd? Both write-protect pages again after each turn, with the same costs as unmapping;
-// the first needs a kernel option that arm64 lacks, the second a privilege in many containers.
+// Why no soft-dirty bits or userfaultfd? Both write-protect pages again after each
+// turn, with the same costs as unmapping; the first needs a kernel option that
+// arm64 lacks, the second a privilege in many containers.
 //
-// Why bytes and not pages in a delta? An actor writes to a few words on several pages: its stack, a counter, an
-// allocator's lists. In pages it would cost 20 KiB, in runs 200 bytes.
+// Why bytes and not pages in a delta? An actor writes to a few words on several
+// pages: its stack, a counter, an allocator's lists. In pages it would cost 20 KiB,
+// in runs 200 bytes.
 //
-// Why filled runs? Guests with a collector leave cleared or clobbered memory behind. A pattern of 4 bytes that repeats
-// says that in a few bytes, before any compression.
+// Why filled runs? Guests with a collector leave cleared or clobbered memory
+// behind. A pattern of 4 bytes that repeats says that in a few bytes, before any
+// compression.
 //
-// Is a delta trusted? It comes from Save, but Load checks every number: an error is better than another actor's memory.
+// Is a delta trusted? It comes from Save, but Load checks every number: an error is
+// better than another actor's memory.
 //
-// May a memory shrink? Only between two actors, when it is the snapshot and zeros: then nothing is lost. A guest never sees
-// its own get smaller.
+// May a memory shrink? Only between two actors, when it is the snapshot and zeros:
+// then nothing is lost. A guest never sees its own get smaller.
 //
-// Why a store of its own? A million small slices cost the collector a mark each and the heap its headroom of one half. The
-// store takes memory from the system, in arenas of 1 MiB which it cuts into chunks of equal cells, four sizes for each
-// doubling. A chunk whose cells are all free may serve another size: actors grow together, and so do their deltas.
+// Why a store of its own? A million small slices cost the collector a mark each and
+// the heap its headroom of one half. The store takes memory from the system, in
+// arenas of 1 MiB which it cuts into chunks of equal cells, four sizes for each
+// doubling. A chunk whose cells are all free may serve another size: actors grow
+// together, and so do their deltas.
 //
-// What does the store not do? It does not move cells, so that one live cell keeps its chunk of 16 or 128 KiB. Arenas stay
-// mapped until Close, though empty chunks beyond a few give their memory back. Each string of more than 32 KiB is a mapping
+// What does the store not do? It does not move cells, so that one live cell keeps
+// its chunk of 16 or 128 KiB. Arenas stay mapped until Close, though empty chunks
+// beyond a few give their memory back. Each string of more than 32 KiB is a mapping
 // of its own; a system allows some 65,000 of them unless they lie side by side.
 //
-// What if the system has no memory left? Put and NewMemory return errors, and the actor concerned is lost. A page that a
-// guest writes for the first time cannot fail in an orderly way: there the kernel kills the process, as it does
-// with any other. Limits on memory and on slots are what prevents that.
+// What if the system has no memory left? Put and NewMemory return errors, and the
+// actor concerned is lost. A page that a guest writes for the first time cannot
+// fail in an orderly way: there the kernel kills the process, as it does with any
+// other. Limits on memory and on slots are what prevents that.
 package image

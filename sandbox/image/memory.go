@@ -17,8 +17,9 @@ type Memory struct {
 	size     int  // of what the guest has
 	scratch  span // what Save forgets
 
-	// What was written, in order. The pages stay written when the snapshot's bytes are put back. So while known is
-	// true, which Begin and End see to, spans has all that may differ from the snapshot, and nobody has to ask.
+	// What was written, in order. The pages stay written when the snapshot's bytes
+	// are put back. So while known is true, which Begin and End see to, spans has
+	// all that may differ from the snapshot, and nobody has to ask.
 	spans    []span
 	known    bool
 	watching bool

@@ -84,8 +84,8 @@ type chunk struct {
 
 var errTooLong = errors.New("store state: it is 4 GiB or more")
 
-// Put stores a copy of b, which may not be empty and must be shorter than 4 GiB. An error says
-// that the system has no memory.
+// Put stores a copy of b, which may not be empty and must be shorter than 4 GiB. An
+// error says that the system has no memory.
 func (s *Store) Put(b []byte) (Ref, error) {
 	if uint64(len(b)) > math.MaxUint32 {
 		return Ref{}, errTooLong

@@ -28,8 +28,9 @@ type TopicChannel interface {
 	Leave(s *Socket, reason string) error
 }
 
-// OutHandler is a [Channel] that intercepts broadcasts of its topic: they go to HandleOut instead
-// of to the client, or, of a [TopicChannel], to all of its members.
+// OutHandler is a [Channel] that intercepts broadcasts of its topic: they go to
+// HandleOut instead of to the client, or, of a [TopicChannel], to all of its
+// members.
 type OutHandler interface {
 	// Intercepts lists the events. It is asked once, before Join.
 	Intercepts() []string
@@ -37,8 +38,9 @@ type OutHandler interface {
 	// HandleOut takes a broadcast of one of these events. The client gets what
 	// is pushed here; what BroadcastFrom keeps from the client does not come here.
 	//
-	// A TopicChannel gets each broadcast once, and pushes to the Sockets of its members. Here s is
-	// the one that BroadcastFrom leaves out, or one that is no member's.
+	// A TopicChannel gets each broadcast once, and pushes to the Sockets of its
+	// members. Here s is the one that BroadcastFrom leaves out, or one that is no
+	// member's.
 	HandleOut(s *Socket, event string, payload []byte) error
 }
 

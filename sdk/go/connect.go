@@ -28,8 +28,9 @@ func OnConnect(f func(c *Conn) error) {
 	plugin.onConnect = f
 }
 
-// RefuseStatus returns an error for the function of [OnConnect] to return: the client's request is
-// answered with this HTTP status, from 400 to 599; 403 stands in for any other.
+// RefuseStatus returns an error for the function of [OnConnect] to return: the
+// client's request is answered with this HTTP status, from 400 to 599; 403 stands
+// in for any other.
 func RefuseStatus(status int) error { return &refusal{status: strconv.Itoa(status)} }
 
 // Conn is a client that connects, and what it is to have from then on.
@@ -71,9 +72,9 @@ func (c *Conn) AuthToken() string { return unquote(find(c.info, "auth_token")) }
 // UserAgent is the header of this name.
 func (c *Conn) UserAgent() string { return unquote(find(c.info, "user_agent")) }
 
-// Header is a header, "" if there is none: one whose name begins with X- or Sec-WebSocket-,
-// Traceparent or Tracestate. All others are withheld, because a foreign page could make a
-// browser send them.
+// Header is a header, "" if there is none: one whose name begins with X- or
+// Sec-WebSocket-, Traceparent or Tracestate. All others are withheld, because a
+// foreign page could make a browser send them.
 func (c *Conn) Header(name string) string {
 	name = strings.ToLower(name)
 	for _, group := range []string{"x_headers", "sec_websocket_headers", "trace_context_headers"} {

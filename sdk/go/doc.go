@@ -132,7 +132,7 @@
 // Why does every call have a timeout? A process takes no events while it waits. Five
 // seconds is OTP's default, too.
 //
-// Why is each handler of an event manager a process, where OTP runs them in the manager's?
-// Memory is what a crash takes along, and there is no catching a trap in
+// Why is each handler of an event manager a process, where OTP runs them in the
+// manager's? Memory is what a crash takes along, and there is no catching a trap in
 // WebAssembly. With a memory for each, the crash of one is nobody else's.
 package rtd

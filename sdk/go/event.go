@@ -73,9 +73,9 @@ func (m EventManager) Call(id string, question []byte, timeout time.Duration) ([
 	return m.ask(askCall, id, question, timeout)
 }
 
-// Add starts a handler and waits for its Init. It fails with ErrTaken if there is one of the
-// same ID, and with an [*EndedError] if Init fails. What is added so is not there
-// any more when the manager has been restarted.
+// Add starts a handler and waits for its Init. It fails with ErrTaken if there is
+// one of the same ID, and with an [*EndedError] if Init fails. What is added so is
+// not there any more when the manager has been restarted.
 func (m EventManager) Add(h HandlerSpec) error {
 	rest := appendField(nil, h.Module)
 	rest = appendField(rest, strconv.FormatBool(h.Restart))

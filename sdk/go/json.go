@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// As much JSON as the SDK itself needs: encoding/json would make every guest
-// half as large again. The texts that it reads are the host's, and well-formed; of others it
-// makes something, but ends.
+// As much JSON as the SDK itself needs: encoding/json would make every guest half
+// as large again. The texts that it reads are the host's, and well-formed; of
+// others it makes something, but ends.
 
 const space = " \t\r\n"
 

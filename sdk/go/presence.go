@@ -15,10 +15,10 @@ type Presence string
 // Presence is who is in the topic joined.
 func (s *Socket) Presence() Presence { return Presence(s.topic) }
 
-// Track makes this process present under a key, such as a user's id, with meta data: a JSON
-// object; nil stands for {}. Members of the topic get presence_diff. The host
-// untracks it when the process ends; one that was restarted tracks itself again,
-// in Join for example. ref is what meta gets as phx_ref.
+// Track makes this process present under a key, such as a user's id, with meta
+// data: a JSON object; nil stands for {}. Members of the topic get presence_diff.
+// The host untracks it when the process ends; one that was restarted tracks itself
+// again, in Join for example. ref is what meta gets as phx_ref.
 func (p Presence) Track(key string, meta []byte) (ref string, err error) {
 	return doText(record{kind: opTrack, name: key, payload: meta, detail: string(p)})
 }
@@ -33,8 +33,8 @@ func (p Presence) Untrack(key string) error {
 	return do(record{kind: opUntrack, name: key, detail: string(p)})
 }
 
-// List returns who is present, as presence_state has to have it: the metas of each key. What this
-// process has tracked is among them.
+// List returns who is present, as presence_state has to have it: the metas of each
+// key. What this process has tracked is among them.
 func (p Presence) List() ([]byte, error) {
 	answer, err := operate(record{kind: opPresences, name: string(p)})
 	return clone(answer), err

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Tree declares the processes that the plugin consists of. They are started in this order,
-// before any channel handler, and stopped in reverse order, each under the
+// Tree declares the processes that the plugin consists of. They are started in this
+// order, before any channel handler, and stopped in reverse order, each under the
 // supervisor whose Children it is among. The outermost ones are the plugin's own:
 // strategy and intensity are those of its table in the server's config. Call it
 // from init.
@@ -37,8 +37,8 @@ type Worker struct {
 	Shutdown  time.Duration // how long it may take to end; default: 5 s; negative: none, it is killed
 }
 
-// Supervisor restarts its children, or itself ends and is restarted with all of them, when they
-// crash too often.
+// Supervisor restarts its children, or itself ends and is restarted with all of
+// them, when they crash too often.
 type Supervisor struct {
 	ID          string
 	Strategy    Strategy
