@@ -36,7 +36,7 @@ func TestCall(t *testing.T) {
 		"another plugin":       {counted("q/a"), abi.CodeDenied, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eventually(t, "b is there", func() bool { return w.process("p/b") != nil })
+			eventually(t, "b lives", func() bool { p := w.process("p/b"); return p != nil && p.Info().State == supervisor.Waiting })
 			r := w.ask("p/a", test.order)
 			if test.code != 0 && r.code != test.code || !strings.Contains(r.answer, test.reason) {
 				t.Errorf("got %v %q, want %v", r.code, r.answer, test.code)
@@ -89,10 +89,7 @@ func TestMemoriesAreApart(t *testing.T) {
 	for _, p := range []string{"p/a", "p/b", "p/b", "p/c", "p/c", "p/c"} {
 		w.ask(p, op(count, ""))
 	}
-	if _, err := w.call("p/b", op(trap, "")); err == nil {
-		t.Error("the call that crashed was answered")
-	}
-	eventually(t, "b is back", func() bool { return w.process("p/b") != nil })
+	w.crash("p/b")
 	for p, want := range map[string]abi.Code{"p/a": 2, "p/b": 1, "p/c": 4} {
 		if r := w.ask(p, op(count, "")); r.code != want {
 			t.Errorf("%s counts %d, want %d", p, r.code, want)
@@ -140,9 +137,7 @@ func TestEscalation(t *testing.T) {
 	w.ask("p/y", op(count, ""))
 	y := w.process("p/y")
 	for range 2 {
-		x := w.process("p/x")
-		w.call("p/x", op(trap, ""))
-		eventually(t, "x is back", func() bool { p := w.process("p/x"); return p != nil && p != x })
+		w.crash("p/x")
 	}
 	eventually(t, "y is another", func() bool { p := w.process("p/y"); return p != nil && p != y })
 	if r := w.ask("p/y", op(count, "")); r.code != 1 {
@@ -181,14 +176,13 @@ func TestDynamicSupervisor(t *testing.T) {
 	spawn := func(name string, init ...abi.Effect) result {
 		return w.ask("p/a", abi.Effect{Kind: abi.OpSpawn, Name: "m", Payload: orders(init...), Detail: "pool", Extra: name})
 	}
-	one, two := spawn("one"), spawn("")
-	pid := fieldsOf(one.answer)[0]
+	spawn("one")
+	two := spawn("")
 	if got := fieldsOf(w.ask("p/a", op(abi.OpChildren, "pool")).answer); len(got) != 2 {
 		t.Errorf("children = %q, want 2", got)
 	}
 	w.ask("p/one", op(count, ""))
-	w.call("p/one", op(trap, ""))
-	eventually(t, "one is back", func() bool { p := w.process("p/one"); return p != nil && p != w.process(pid) })
+	w.crash("p/one")
 	if r := w.ask("p/one", op(count, "")); r.code != 1 {
 		t.Errorf("after a restart it counts %d", r.code)
 	}
@@ -275,8 +269,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("%v %s = %v, want %v", step.order.Kind, step.order.Name, r, step.code)
 		}
 	}
-	w.call("p/a", op(trap, ""))
-	eventually(t, "a is back", func() bool { return w.process("p/a") != nil })
+	w.crash("p/a")
 	if w.process("p/me") != nil {
 		t.Error("a name outlived its process")
 	}

@@ -124,6 +124,16 @@ func (w *world) call(whom string, what ...abi.Effect) ([]byte, error) {
 	return w.set.Call(ctx, p, orders(what...))
 }
 
+// crash lets a puppet with a name crash, and waits for its next life.
+func (w *world) crash(whom string) {
+	w.t.Helper()
+	before := w.process(whom)
+	if _, err := w.call(whom, op(trap, "")); err == nil {
+		w.t.Errorf("the call in which %s crashed was answered", whom)
+	}
+	eventually(w.t, whom+" is back", func() bool { p := w.process(whom); return p != nil && p != before })
+}
+
 func (w *world) process(whom string) *supervisor.Process {
 	if digits, ok := strings.CutPrefix(whom, "#"); ok {
 		var pid uint64
