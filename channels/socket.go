@@ -48,6 +48,11 @@ type SocketOptions struct {
 	// connection is to be closed, after which somebody calls Close. Callers hold
 	// locks: it must not block, nor call back into this package.
 	Disconnect func()
+	// Control is asked about events on topic phoenix other than heartbeat. It returns
+	// whether the event was meant for it; then it calls reply once, now or later,
+	// from any goroutine. Callers hold locks: it must not block, nor call back into
+	// this package but for reply. Default: there are none.
+	Control func(event string, payload []byte, reply func(status string, response []byte)) bool
 }
 
 // joined is a topic's place in a socket, from the client's join to its end.
@@ -133,6 +138,11 @@ func (s *Socket) dispatch(m Message) {
 		j = nil // nobody can join it
 	}
 	switch {
+	case m.Topic == topicPhoenix && m.Event != eventHeartbeat && !m.Binary && s.options.Control != nil &&
+		s.options.Control(m.Event, m.Payload, func(status string, response []byte) {
+			s.reply(nil, &m, status, response)
+		}):
+
 	case m.Topic == topicPhoenix && m.Event == eventHeartbeat:
 		s.reply(nil, &m, statusOK, nil)
 
@@ -313,6 +323,12 @@ func (s *Socket) overloaded(m Message) {
 }
 
 // reply answers a message on the host's behalf.
+// Tell sends the client an event of the host's own, on topic phoenix. It may be
+// called from any goroutine.
+func (s *Socket) Tell(event string, payload []byte) {
+	s.send(s.encode(&Outgoing{Kind: Push, Topic: topicPhoenix, Name: event, Payload: payload}))
+}
+
 func (s *Socket) reply(joinRef []byte, to *Message, status string, response []byte) {
 	s.send(s.encode(&Outgoing{
 		Kind: Reply, JoinRef: joinRef, Ref: to.Ref, Topic: to.Topic, oddTopic: to.oddTopic, Name: status, Payload: response,

@@ -39,6 +39,8 @@ type conn struct {
 	bytes   int
 	writing bool
 	closing *closeFrame // to send behind the queue
+
+	token *heldToken // that it lives by, or nil; set before it is open
 }
 
 type closeFrame struct {
@@ -60,8 +62,11 @@ var (
 	closeSlow      = closeFrame{closeCodeSlow, "slow consumer"}
 )
 
+var closeToken = closeFrame{closeCodeToken, "token expired"}
+
 const (
-	closeCodeSlow websocket.StatusCode = 4001
+	closeCodeSlow  websocket.StatusCode = 4001
+	closeCodeToken websocket.StatusCode = 4003
 
 	// closePatience is how long a client has to take what is queued for it and
 	// to answer a close frame.
@@ -75,7 +80,7 @@ func (c *conn) open(ws *websocket.Conn, codec channels.Codec, said plugin.Connec
 	c.touch()
 	socket := c.server.endpoint.NewSocket(channels.SocketOptions{
 		Codec: codec, Out: c, ID: said.ID, Assigns: said.Assigns, Serves: m.serves,
-		Disconnect: func() { c.close(closeGone) },
+		Disconnect: func() { c.close(closeGone) }, Control: c.token.controls(),
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,8 +90,19 @@ func (c *conn) open(ws *websocket.Conn, codec channels.Codec, said plugin.Connec
 	}
 }
 
+// tell sends the client an event of the host's own.
+func (c *conn) tell(event string, payload []byte) {
+	c.mu.Lock()
+	socket := c.socket
+	c.mu.Unlock()
+	if socket != nil {
+		socket.Tell(event, payload)
+	}
+}
+
 // serve reads until the connection ends.
 func (c *conn) serve() {
+	defer c.token.release()
 	err := c.read()
 	c.socket.Close()
 	c.end(err)

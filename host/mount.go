@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"rtd/channels"
+	"rtd/host/auth"
 	"rtd/host/config"
 	"rtd/host/handshake"
 	"rtd/host/plugin"
@@ -46,6 +47,9 @@ func newMounts(c *config.Config) (mounts, error) {
 		}
 		if len(socket.Plugins) > 0 {
 			m.serves = func(p channels.Plugin) bool { return slices.Contains(socket.Plugins, p.Name()) }
+		}
+		if a := c.Auth; socket.Auth != "none" && len(a.Keys) == 0 && a.JWKSFile+a.JWKSURL+a.PhoenixSecretKeyBase == "" {
+			return nil, fmt.Errorf("socket.%s.auth is %q, but no token is good: set keys, jwks_file, jwks_url or phoenix_secret_key_base in [auth]", name, socket.Auth)
 		}
 		var err error
 		if m.origins, err = handshake.NewOrigins(entries); err != nil {
@@ -121,10 +125,10 @@ func (m *mount) match(parts []string) (params map[string]string, ok bool) {
 // connect asks the mount's plugin about a client, if there is one that wants to be
 // asked. It ends early with ctx. Clients that wait for a slow plugin hold up no
 // others, but for the bound on their number.
-func (s *Server) connect(ctx context.Context, m *mount, info func() []byte) (plugin.Connection, error) {
+func (s *Server) connect(ctx context.Context, m *mount, claims *auth.Claims, info func() []byte) (plugin.Connection, error) {
 	name, err := s.connector(m)
 	if err != nil || name == "" {
-		return plugin.Connection{}, err
+		return plugin.Connection{Assigns: claimsOf(claims)}, err
 	}
 	select {
 	case m.connecting <- struct{}{}:
@@ -136,6 +140,9 @@ func (s *Server) connect(ctx context.Context, m *mount, info func() []byte) (plu
 	defer cancel()
 	connection, err := s.plugins.Connect(ctx, name, m.name, info())
 	if err == nil {
+		if connection.Assigns == nil {
+			connection.Assigns = claimsOf(claims)
+		}
 		return connection, nil
 	}
 	err = fmt.Errorf("ask plugin %s: %w", name, err)

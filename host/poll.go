@@ -38,7 +38,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, m *mount, path map
 }
 
 // openPoll decides about a new client, as handshake does for WebSockets.
-func (s *Server) openPoll(r *http.Request, m *mount, path map[string]string, out channels.Outbox, end func()) (*channels.Socket, error) {
+func (s *Server) openPoll(r *http.Request, m *mount, path map[string]string, out channels.Outbox, end func()) (longpoll.Socket, error) {
 	params, err := handshake.Params(r.URL.RawQuery, path)
 	if err != nil {
 		return nil, err
@@ -52,13 +52,38 @@ func (s *Server) openPoll(r *http.Request, m *mount, path map[string]string, out
 		offer.Token = &tokens[0]
 	}
 	r.Header.Del(authTokenHeader) // it has a place of its own, and is not for every log
-	connection, err := s.connect(r.Context(), m, func() []byte {
-		return handshake.Info{Params: params, Offer: offer, Proxies: s.proxies}.JSON(r)
+	claims, err := s.tokens.admit(r.Context(), m, params, offer)
+	if err != nil {
+		return nil, err
+	}
+	connection, err := s.connect(r.Context(), m, claims, func() []byte {
+		return handshake.Info{Params: params, Offer: offer, Claims: claimsOf(claims), Proxies: s.proxies}.JSON(r)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return s.endpoint.NewSocket(channels.SocketOptions{
+	p := &polled{}
+	p.Socket = s.endpoint.NewSocket(channels.SocketOptions{
 		Codec: codec, Out: out, ID: connection.ID, Assigns: connection.Assigns, Serves: m.serves, Disconnect: end,
-	}), nil
+		Control: p.control,
+	})
+	p.token = s.tokens.hold(claims, p.Tell, end)
+	return p, nil
+}
+
+// polled is a socket that lives by a token, perhaps.
+type polled struct {
+	*channels.Socket
+	token *heldToken
+}
+
+// control is called for frames, which come when the session is open.
+func (p *polled) control(event string, payload []byte, reply func(status string, response []byte)) bool {
+	return p.token != nil && p.token.control(event, payload, reply)
+}
+
+// Close implements [longpoll.Socket].
+func (p *polled) Close() {
+	p.token.release()
+	p.Socket.Close()
 }

@@ -53,6 +53,7 @@ type Server struct {
 	running  sync.WaitGroup // writers, and goroutines of Serve
 	writers  writers
 	polls    *longpoll.Server
+	tokens   *tokens
 	apiKeys  []string
 	ready    atomic.Bool // the plugins that were there have been loaded
 	draining atomic.Bool
@@ -112,6 +113,9 @@ func New(o Options) (*Server, error) {
 	s := &Server{options: o, config: o.Config, log: o.Log, runtime: supervisor.New(supervisor.Options{}), refused: map[string]refusal{}}
 	s.tables.Store(o.Config)
 	var err error
+	if s.tokens, err = newTokens(s.config.Auth, s.log); err != nil {
+		return nil, err
+	}
 	if s.apiKeys, err = secrets(s.config.API.Keys); err != nil {
 		return nil, fmt.Errorf("read api.keys: %w", err)
 	}
@@ -198,6 +202,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.running.Go(func() { s.deployChanges(watch, plugins) })
 	s.running.Go(func() { s.watchConfig(watch) })
 	s.running.Go(func() { s.closeIdle(watch) })
+	s.running.Go(func() { s.tokens.run(watch) })
 
 	web := s.newHTTPServer(ctx)
 	served := make(chan error, 1)
@@ -283,6 +288,7 @@ func (s *Server) closeIdle(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			s.polls.Sweep(now)
+			s.tokens.sweep(now)
 			oldest := now.Add(-s.config.Server.IdleTimeout).Unix()
 			s.conns.each(func(c *conn) {
 				if last := c.lastRead.Load(); last != 0 && last < oldest {

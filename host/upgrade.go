@@ -67,8 +67,12 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, m *mount, pat
 	if !handshake.Upgrades(r) {
 		return refuse(http.StatusBadRequest, "request", errors.New("not a WebSocket handshake"))
 	}
-	connection, err := s.connect(r.Context(), m, func() []byte {
-		return handshake.Info{Params: params, Offer: offer, Proxies: s.proxies}.JSON(r)
+	claims, err := s.tokens.admit(r.Context(), m, params, offer)
+	if err != nil {
+		return err
+	}
+	connection, err := s.connect(r.Context(), m, claims, func() []byte {
+		return handshake.Info{Params: params, Offer: offer, Claims: claimsOf(claims), Proxies: s.proxies}.JSON(r)
 	})
 	if err != nil {
 		return err
@@ -86,6 +90,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, m *mount, pat
 		return refuse(0, "request", err) // Accept has answered
 	}
 	ws.SetReadLimit(int64(s.config.Server.MaxFrame))
+	c.token = s.tokens.hold(claims, c.tell, func() { c.close(closeToken) })
 	c.open(ws, codec, connection, m)
 	return nil
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Server  Server  `toml:"server"`
 	Log     Log     `toml:"log"`
 	API     API     `toml:"api"`
+	Auth    Auth    `toml:"auth"`
 	Plugins Plugins `toml:"plugins"`
 
 	// Sockets holds the mounts by name: the [socket.NAME] tables of the file, completed with the defaults. A
@@ -104,6 +105,9 @@ type Socket struct {
 	ConnectTimeout time.Duration `toml:"connect_timeout" range:"1ms..10m"`
 	MaxConnecting  int           `toml:"max_connecting" range:"1..1000000"`
 
+	// Auth says whether clients must show a token that [Auth] verifies, as their auth token or param token.
+	Auth string `toml:"auth" oneof:"none optional required"`
+
 	// AuthToken takes a token out of the subprotocols that clients offer, which are ignored otherwise.
 	AuthToken bool `toml:"auth_token"`
 }
@@ -112,6 +116,39 @@ type Socket struct {
 type Log struct {
 	Level  string `toml:"level" oneof:"debug info warn error"`
 	Format string `toml:"format" oneof:"text json"`
+}
+
+// Auth says which tokens are good: JSON Web Tokens and those of Phoenix.Token. Secrets may stand in the
+// environment, "env:NAME", or in a file, "file:PATH".
+type Auth struct {
+	// Keys verify JWTs: secrets, or public keys as PEM; "KID=env:NAME" is for tokens of that kid alone.
+	Keys []string `toml:"keys" check:"filled"`
+
+	// Algorithms are those that a JWT may be signed with. None: HS256, RS256 and ES256.
+	Algorithms []string `toml:"algorithms" check:"filled"`
+
+	// JWKSFile and JWKSURL are where public keys are published, Refresh how often the latter is loaded again.
+	JWKSFile string        `toml:"jwks_file"`
+	JWKSURL  string        `toml:"jwks_url"`
+	Refresh  time.Duration `toml:"refresh" range:"10s..24h"`
+
+	// Issuer and Audience are what a JWT must say. "": anything will do.
+	Issuer   string `toml:"issuer"`
+	Audience string `toml:"audience"`
+
+	// Leeway is how far clocks may be off, and RequireExpiry refuses tokens that never expire.
+	Leeway        time.Duration `toml:"leeway" range:"0s..10m"`
+	RequireExpiry bool          `toml:"require_expiry"`
+
+	// PhoenixSecretKeyBase is the secret_key_base of an Elixir application whose tokens are good,
+	// PhoenixSalt the salt that they are signed with, PhoenixMaxAge how old they may be; 0s: what they say.
+	PhoenixSecretKeyBase string        `toml:"phoenix_secret_key_base"`
+	PhoenixSalt          string        `toml:"phoenix_salt"`
+	PhoenixMaxAge        time.Duration `toml:"phoenix_max_age" range:"0s..8760h"`
+
+	// Notice is how long before the expiry a client is told, Grace for how long after it a new token is taken.
+	Notice time.Duration `toml:"notice" range:"1s..24h"`
+	Grace  time.Duration `toml:"grace" range:"1s..24h"`
 }
 
 // API says who may use the HTTP API for backends.
@@ -210,8 +247,12 @@ func Default() *Config {
 			DrainBatch:        10_000,
 			DrainInterval:     2 * time.Second,
 		},
-		Log:     Log{Level: "info", Format: "text"},
-		API:     API{Keys: []string{}},
+		Log: Log{Level: "info", Format: "text"},
+		API: API{Keys: []string{}},
+		Auth: Auth{
+			Keys: []string{}, Algorithms: []string{}, Refresh: 15 * time.Minute, Leeway: 10 * time.Second,
+			RequireExpiry: true, Notice: time.Minute, Grace: 30 * time.Second,
+		},
 		Plugins: Plugins{Dir: "plugins", Build: true},
 		Sockets: map[string]Socket{"socket": defaultSocket("socket")},
 		Tables:  map[string]Plugin{},
@@ -226,6 +267,7 @@ func defaultSocket(name string) Socket {
 		ConnectTimeout: 10 * time.Second,
 		MaxConnecting:  1000,
 		AuthToken:      true,
+		Auth:           "none",
 	}
 }
 

@@ -138,7 +138,7 @@ func TestInfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(handshake.Info{Params: params, Offer: offer}.JSON(r))
-	want := `{"auth_token":"abc","params":{"user":"Ada","vsn":"2.0.0"},"peer":{"address":"203.0.113.7","port":50123},` +
+	want := `{"auth_token":"abc","claims":null,"params":{"user":"Ada","vsn":"2.0.0"},"peer":{"address":"203.0.113.7","port":50123},` +
 		`"sec_websocket_headers":{"sec-websocket-key":"k","sec-websocket-protocol":"phoenix"},` +
 		`"trace_context_headers":{"traceparent":"00-1","tracestate":"a=b"},` +
 		`"uri":{"host":"chat.example","path":"/socket/websocket","port":4000,"query":"vsn=2.0.0&user=%41da","scheme":"http"},` +

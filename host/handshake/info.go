@@ -13,6 +13,7 @@ import (
 type Info struct {
 	Params  map[string]any
 	Offer   Offer
+	Claims  []byte  // JSON of a verified token, or nil
 	Proxies Proxies // who may say what the client's address is, and what it asked for
 }
 
@@ -37,6 +38,10 @@ func (i Info) JSON(r *http.Request) []byte {
 		"sec_websocket_headers": headers(r.Header, func(name string) bool { return strings.HasPrefix(name, "sec-websocket-") }),
 		"trace_context_headers": headers(r.Header, func(name string) bool { return name == "traceparent" || name == "tracestate" }),
 		"auth_token":            i.Offer.Token,
+		"claims":                nil,
+	}
+	if i.Claims != nil {
+		info["claims"] = json.RawMessage(i.Claims)
 	}
 	if agent := r.Header.Values("User-Agent"); len(agent) > 0 {
 		info["user_agent"] = agent[0]

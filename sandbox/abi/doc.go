@@ -191,6 +191,7 @@
 //	user_agent      text or null
 //	x_headers       {"x-…": "…"}, and likewise sec_websocket_headers and trace_context_headers
 //	auth_token      what came as a token by subprotocol, or null
+//	claims          what the token says, if the host has verified it, or null
 //
 // It runs in a process of its own, which can call others. A reply "ok" accepts: its
 // response is the socket's assigns, which every join gets, its token the socket's id. Any

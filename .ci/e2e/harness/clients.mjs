@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import WebSocket from "ws";
 import { until, within } from "./wait.mjs";
+import { XMLHttpRequest } from "./xhr.mjs";
 
 const require = createRequire(import.meta.url);
 
@@ -16,7 +17,7 @@ const V1 = {
   decode: (text, done) => done(JSON.parse(text)),
 };
 
-/** name, Socket, and what it can. */
+/** name, Socket, LongPoll and Presence, and what it can. */
 export const clients = [
   { name: "phoenix 1.8", package: "phoenix", binary: true },
   { name: "phoenix 1.7", package: "phoenix-1.7", binary: true },
@@ -35,11 +36,19 @@ export const clients = [
   /** A second channel of a topic takes the place of the first. */
   replaces: true,
   options: {},
-  Socket: require(from).Socket,
+  ...load(from),
   ...rest,
 }));
 
 export const newest = clients[0];
+
+// load requires a version. Those before 1.8 need a window to poll, and look for it when they are loaded.
+function load(from) {
+  if (from !== "phoenix") globalThis.window = { XMLHttpRequest };
+  const { Socket, LongPoll, Presence } = require(from);
+  delete globalThis.window;
+  return { Socket, LongPoll, Presence };
+}
 
 /** Opens a socket; it is closed when the test ends. options are the package's own. */
 export async function connect(t, url, client = newest, options = {}) {

@@ -50,6 +50,7 @@ func (r *Room) Join(s *rtd.Socket, payload []byte) error {
 		Push      int
 		Broadcast bool
 		Report    string
+		Presence  *present
 	}
 	if !rtd.IsBinary() {
 		_ = json.Unmarshal(payload, &o) // a join may have any payload
@@ -79,6 +80,11 @@ func (r *Room) Join(s *rtd.Socket, payload []byte) error {
 	}
 	if o.Broadcast {
 		s.Broadcast("entered", toJSON(map[string]any{"topic": s.Topic()}))
+	}
+	if o.Presence != nil {
+		if err := o.Presence.arrive(s); err != nil {
+			return err
+		}
 	}
 	if o.Crash != "" && o.Crash != "none" {
 		return die(o.Crash)
@@ -117,6 +123,8 @@ func (r *Room) HandleIn(s *rtd.Socket, event string, payload []byte) error {
 		s.Reply("ok", toJSON(map[string]any{"event": event}))
 	case "push_binary", "broadcast_binary", "broadcast_from_binary", "reply_binary":
 		return r.binary(s, event, payload)
+	case "track", "update", "untrack", "presences", "presence_count":
+		return presence(s, event, payload)
 	case "raise", "panic", "trap", "exit", "loop", "recurse", "memory", "bad_json":
 		return r.die(s, event)
 	default:
