@@ -33,6 +33,8 @@
 //	403      subprotocol      a malformed auth token, or none of those offered is "phoenix"
 //	403      vsn              neither ~> 1.0.0 nor ~> 2.0.0; a missing one is 1.0.0
 //	400      request          no WebSocket handshake
+//	403      token            the mount wants a token, and this one is not good
+//	503      token            the keys to verify it with are not there
 //	503      connecting       the plugin that is asked is not there, several want to be and the
 //	                          table does not say which, max_connecting clients wait for it, or connect_timeout is over
 //	400–599  connect          the plugin refuses, with 403 if it says nothing else
@@ -75,6 +77,20 @@
 //	1012  rtd drains before it stops                               yes, at once
 //	4001  slow consumer: more waited for the client than           yes
 //	      server.max_outbox_messages or max_outbox_bytes
+//	4003  the token has expired, and its grace is over             yes, with a new token
+//
+// # Long polling
+//
+// path + "/longpoll" is the same socket behind package longpoll: the checks above
+// come when a session begins, and a refusal is a status in the body. Sessions are
+// bounded by themselves, and not counted as connections.
+//
+// # Tokens
+//
+// With auth = "required" or "optional", a mount verifies what the client shows as its auth
+// token or as param token (package auth). The claims go to the plugin's connect,
+// and are the socket's assigns unless that gives others. A client is told by
+// token_expiring on topic phoenix, and sends a new token there as event token.
 //
 // # What may go wrong, and what then
 //
