@@ -1,9 +1,12 @@
 package channels_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"rtd/channels"
 	"rtd/supervisor"
@@ -289,13 +292,18 @@ func TestRefsAreOpaque(t *testing.T) {
 	})
 }
 
-func TestReplyWithoutRefGoesNowhere(t *testing.T) {
+// TestReplyWithoutRef has a handler answer a message without a ref: Phoenix sends that, too. The answers that
+// only rtd gives are not sent: nobody could tell what they are about.
+func TestReplyWithoutRef(t *testing.T) {
 	run(t, options{}, func(t *testing.T, s *server) {
 		c := s.connect().joined("room:a")
-		c.send(`["1",null,"room:a","echo",{}]`, `["1",null,"room:a","large",{}]`, `["1",null,"room:a","crash",{}]`)
+		c.send(`["1",null,"room:a","echo",{"n":1}]`)
+		c.want(`["1",null,"room:a","phx_reply",{"status":"ok","response":{"n":1}}]`)
+		c.send(`["1",null,"room:a","large",{}]`, `["1",null,"room:a","crash",{}]`)
 		c.want()
 		c.send(`["1",null,"room:a","flags",{}]`, `["1","2","room:a","flags",{}]`)
-		c.want(`["1","2","room:a","phx_reply",{"status":"ok","response":2}]`)
+		c.want(`["1",null,"room:a","phx_reply",{"status":"ok","response":0}]`,
+			`["1","2","room:a","phx_reply",{"status":"ok","response":2}]`)
 	})
 }
 
@@ -396,6 +404,32 @@ func TestFramesWaitBehindJoin(t *testing.T) {
 			ok("6", "6", "room:a"),
 			`["6","8","room:a","phx_reply",{"status":"ok","response":1}]`,
 		)
+	})
+}
+
+func TestDecidedWaitsForJoins(t *testing.T) {
+	runBoth(t, options{}, func(t *testing.T, s *server) {
+		c := s.connect().joined("room:b")
+		decided := func(what string) {
+			t.Helper()
+			if err := c.Decided(t.Context()); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		decided("no join")
+		for _, end := range []func(){func() { s.plugin.gate <- struct{}{} }, c.Close} {
+			c.send(`["1","1","room:a","phx_join","wait"]`)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := c.Decided(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("beside a join: %v", err)
+			}
+			cancel()
+			go end()
+			decided("decided, or closed")
+			c.send(`["1","2","room:a","phx_leave",{}]`)
+			settle()
+		}
+		close(s.plugin.gate)
 	})
 }
 

@@ -119,7 +119,7 @@ func (l *lives) apply(effects []abi.Effect, at *member, m *Message, named func(i
 				if to, ref := l.asker(e.Detail, named); to != nil {
 					to.reply(ref, answerOf(e))
 				}
-			} else if m != nil && m.Ref != nil {
+			} else if m != nil {
 				m.member.reply(m.Ref, answerOf(e))
 			}
 		case abi.EffectPush:

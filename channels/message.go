@@ -5,7 +5,7 @@ package channels
 // they are sent back as the bytes that the client wrote.
 type Message struct {
 	JoinRef []byte // a JSON value; nil is null
-	Ref     []byte // a JSON value; nil is null: a handler's reply to it goes nowhere
+	Ref     []byte // a JSON value; nil is null, and so is that of a handler's reply, as in Phoenix
 	Topic   string
 	Event   string // the JSON text of what is no string: no handler knows that event
 	Payload []byte // JSON text, or anything if Binary

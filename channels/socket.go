@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -28,6 +29,7 @@ type Socket struct {
 	mu     sync.Mutex // taken after a handler's; Outbox, Hub and mailboxes come later
 	topics map[string]*joined
 	closed bool
+	turned chan struct{} // closed when a join is decided, if Decided waits; else nil
 }
 
 // SocketOptions say who is connected.
@@ -123,11 +125,56 @@ func (s *Socket) end(reason error) {
 		return
 	}
 	s.closed = true
+	s.turn()
 	s.endpoint.counts.sockets.Add(-1)
 	s.endpoint.names.remove(s)
 	for _, j := range s.topics {
 		j.held = nil
 		j.member.handler.stop(j.member, reason)
+	}
+}
+
+// Decided waits until none of the socket's joins waits for its handler, or for ctx,
+// whose error it returns. Phoenix takes no frame before; a transport that says when a
+// frame is dealt with has to wait as well. It may be called from any goroutine.
+func (s *Socket) Decided(ctx context.Context) error {
+	for {
+		turned := s.undecided()
+		if turned == nil {
+			return nil
+		}
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// undecided returns what is closed when one of the joins is decided, or nil if
+// none has to be.
+func (s *Socket) undecided() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	for _, j := range s.topics {
+		if j.state == joining || j.state == replacing {
+			if s.turned == nil {
+				s.turned = make(chan struct{})
+			}
+			return s.turned
+		}
+	}
+	return nil
+}
+
+// turn lets Decided look again. Callers hold mu.
+func (s *Socket) turn() {
+	if s.turned != nil {
+		close(s.turned)
+		s.turned = nil
 	}
 }
 
@@ -257,6 +304,7 @@ func (s *Socket) reserve(m *Message) bool {
 func (s *Socket) accepted(m *member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.turn()
 	if j := s.topics[m.Topic]; j.state == joining && !s.closed {
 		j.state = serving
 		s.release(j)
@@ -268,6 +316,7 @@ func (s *Socket) accepted(m *member) {
 func (s *Socket) ended(m *member, last *Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.turn()
 	j := s.topics[m.Topic]
 	delete(s.topics, m.Topic)
 	s.endpoint.counts.channels.Add(-1)
@@ -291,6 +340,7 @@ func (s *Socket) ended(m *member, last *Frame) {
 func (s *Socket) joinAgain(m *member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.turn()
 	j := s.topics[m.Topic]
 	delete(s.topics, m.Topic)
 	s.endpoint.counts.channels.Add(-1)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -23,13 +24,16 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, m *mount, path map
 		return
 	}
 	if !s.ready.Load() {
-		longpoll.Refuse(w, http.StatusServiceUnavailable)
+		longpoll.Refuse(w, longpoll.TryAgain)
 		return
 	}
 	s.polls.Serve(w, r, func(out channels.Outbox, end func()) (longpoll.Socket, error) {
 		socket, err := s.openPoll(r, m, path, out, end)
 		if err != nil {
 			s.log.Debug("connection refused", "remote", s.proxies.Client(r).Addr(), "socket", m.name, "transport", "longpoll", "cause", err)
+			if e, ok := errors.AsType[*refusedError](err); ok && (e.status >= 500 || e.status == http.StatusTooManyRequests) {
+				err = fmt.Errorf("%w: %w", longpoll.ErrLater, err)
+			}
 			return nil, err
 		}
 		s.counts.accepted.Add(1)

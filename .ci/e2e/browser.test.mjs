@@ -13,6 +13,8 @@ const browser = await chromium.launch({
 });
 after(() => browser.close());
 
+const LEFT_MS = 40_000; // a session that nobody polls ends after 15 to 30 s
+
 const newRoom = () => randomUUID().slice(0, 8);
 
 describe("the chat page", () => {
@@ -81,7 +83,74 @@ describe("the chat page", () => {
     await ada.say("renamed");
     await bob.sees("Augusta", "renamed");
   });
+
+  rtd.test("it shows who is here, in both tabs, until one is closed", async (t) => {
+    const { ada, bob } = await twoTabs(t);
+    await presence(ada, bob);
+  });
 });
+
+describe("the chat page where WebSockets are blocked", () => {
+  for (const [how, block] of [["by a proxy", refuseWebSockets], ["by the browser", breakWebSockets]]) {
+    rtd.test(`${how}, polls`, async (t) => {
+      const { ada, bob } = await twoTabs(t, { prepare: (tab) => tab.page.addInitScript(block) });
+      for (const tab of [ada, bob]) await tab.shows("#uptime", /^polling for/);
+      await converse(ada, bob);
+      await ada.say("/crash");
+      await ada.shows("#crashes", "1");
+      await converse(ada, bob);
+      await presence(ada, bob);
+    });
+  }
+
+  rtd.test("one that polls and one that does not are in one room", async (t) => {
+    const prepare = (tab) => tab.name === "Ada" && tab.page.addInitScript(refuseWebSockets);
+    const { ada, bob } = await twoTabs(t, { prepare });
+    await ada.shows("#uptime", /^polling for/);
+    await bob.shows("#uptime", /^open for/);
+    await converse(ada, bob);
+    await presence(ada, bob);
+  });
+
+  rtd.test("a restart of the server is survived", async (t) => {
+    const { ada, bob } = await twoTabs(t, { prepare: (tab) => tab.page.addInitScript(refuseWebSockets) });
+    await rtd.stop();
+    await Promise.all([ada.is("reconnecting"), bob.is("reconnecting")]);
+    await ada.say("meanwhile");
+    await rtd.start();
+    await Promise.all([ada.is("joined"), bob.is("joined")]);
+    await ada.sees("Ada", "meanwhile");
+    await converse(ada, bob);
+  });
+});
+
+// refuseWebSockets, in a page, makes them fail as behind a proxy that knows no upgrades.
+function refuseWebSockets() {
+  const Real = window.WebSocket;
+  window.WebSocket = class extends Real {
+    constructor(url) {
+      super(url.replace("/socket/websocket", "/nowhere/websocket"));
+    }
+  };
+}
+
+// breakWebSockets, in a page, makes them close by themselves before they have opened.
+function breakWebSockets() {
+  window.WebSocket = class {
+    constructor() {
+      setTimeout(() => this.onclose?.({ code: 1006 }), 10);
+    }
+    close() {}
+  };
+}
+
+// presence asserts that both tabs show both, and the one that is left only itself after the other was closed.
+async function presence(ada, bob) {
+  await ada.shows("#here", /^Ada \(you\)\s+Bob$/);
+  await bob.shows("#here", /^Ada\s+Bob \(you\)$/);
+  await bob.page.close();
+  await ada.shows("#here", "Ada (you)", LEFT_MS);
+}
 
 // converse lets each say something that the other sees.
 async function converse(...tabs) {
@@ -92,12 +161,14 @@ async function converse(...tabs) {
   }
 }
 
-async function twoTabs(t) {
+/** Two tabs in a new room. prepare is done to each before it loads the page. */
+async function twoTabs(t, { prepare = () => {} } = {}) {
   const context = await browser.newContext();
   const room = newRoom();
   const tabs = [];
   for (const name of ["Ada", "Bob"]) {
     const tab = new Tab(await context.newPage(), name);
+    await prepare(tab);
     await tab.enter(room);
     await tab.rename(name);
     tabs.push(tab);
@@ -154,13 +225,13 @@ class Tab {
   }
 
   /** Waits until an element has this text, or one that matches. */
-  shows(selector, text) {
+  shows(selector, text, ms = 10_000) {
     const holds = ({ selector, exactly, pattern }) => {
       const shown = document.querySelector(selector).innerText.trim();
       return pattern === undefined ? shown === exactly : new RegExp(pattern).test(shown);
     };
     const wanted = text instanceof RegExp ? { selector, pattern: text.source } : { selector, exactly: text };
-    return this.#told(this.page.waitForFunction(holds, wanted), `${text || "nothing"} in ${selector}`);
+    return this.#told(this.page.waitForFunction(holds, wanted, { timeout: ms }), `${text || "nothing"} in ${selector}`);
   }
 
   // told adds to a time-out what the page shows instead.

@@ -16,9 +16,8 @@ const transient = await phoenix({ restart: "transient" });
 const newTopic = () => `room:${randomUUID()}`;
 
 globalThis.window = { XMLHttpRequest }; // where phoenix 1.3 looks whenever it polls
-// 1.2 wants objects where every Phoenix since 1.3 sends strings, and a batch, which newer clients send, can be V2 only.
-const POLLS = ["phoenix 1.8", "phoenix 1.7", "phoenix 1.6", "phoenix 1.5", "phoenix 1.4", "phoenix 1.3", "phoenix 1.4 speaking V1"];
-const polling = clients.filter(({ name }) => POLLS.includes(name)).map((client) => ({
+// 1.2 wants objects where every Phoenix since 1.3 sends strings; all others poll in V2 only.
+const polling = clients.filter(({ name }) => !name.includes("V1")).map((client) => ({
   ...client,
   options: { ...client.options, transport: client.LongPoll },
 }));

@@ -26,6 +26,10 @@
 // by then misses it, as it would with a WebSocket that breaks; one that has
 // cancelled its poll before gets it with the next.
 //
+// Why does a POST wait for the joins in it? Phoenix decides a join before it takes
+// the next frame. So a client finds the replies to all joins of a POST in its next
+// poll. One that is not decided within the window is answered 408; it goes on.
+//
 // What of binary frames? A client can send them, as base64 lines of a batch. The
 // other way the protocol has no room for them: messages are strings in JSON. They
 // are dropped and counted, where Phoenix's session would crash.

@@ -29,7 +29,9 @@ type client struct {
 	end    func()
 	got    []string // frames, binary ones in angle brackets
 	closed int
-	refuse bool
+	refuse error
+
+	joins sync.WaitGroup // that are not decided
 }
 
 // Receive implements [longpoll.Socket].
@@ -47,6 +49,18 @@ func (c *client) Receive(frame []byte, binary bool) error {
 	return nil
 }
 
+// Decided implements [longpoll.Socket].
+func (c *client) Decided(ctx context.Context) error {
+	decided := make(chan struct{})
+	go func() { c.joins.Wait(); close(decided) }()
+	select {
+	case <-decided:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Close implements [longpoll.Socket].
 func (c *client) Close() {
 	c.mu.Lock()
@@ -55,8 +69,8 @@ func (c *client) Close() {
 }
 
 func (c *client) open(out channels.Outbox, end func()) (longpoll.Socket, error) {
-	if c.refuse {
-		return nil, errors.New("no")
+	if c.refuse != nil {
+		return nil, c.refuse
 	}
 	c.out, c.end = out, end
 	return c, nil
@@ -201,14 +215,16 @@ func TestBadFramesEndTheSession(t *testing.T) {
 }
 
 func TestRefusalsAndManners(t *testing.T) {
-	c := &client{t: t, server: longpoll.New(longpoll.Options{Sessions: 1}), refuse: true}
+	c := &client{t: t, server: longpoll.New(longpoll.Options{Sessions: 1}), refuse: errors.New("no")}
 	want(t, c.get(), 403)
-	c.refuse, c.token = false, "made up"
+	c.refuse = fmt.Errorf("crashed: %w", longpoll.ErrLater)
+	want(t, c.get(), longpoll.TryAgain)
+	c.refuse, c.token = nil, "made up"
 	if a := c.get(); a.Status != 410 || a.Token == "made up" {
 		t.Errorf("an unknown token: %+v", a)
 	}
 	c.token = ""
-	want(t, c.get(), 503) // one too many
+	want(t, c.get(), longpoll.TryAgain) // one too many
 	if status := c.post("", "[1]"); status != 410 {
 		t.Errorf("post without a token: %d", status)
 	}
@@ -314,6 +330,33 @@ func FuzzPost(f *testing.F) {
 		c.token = c.get().Token
 		if status := c.post(kind, body); status != 200 && status != 410 {
 			t.Errorf("status %d", status)
+		}
+	})
+}
+
+// TestPostWaitsForJoins makes sure that a poll behind a POST finds the replies to all its joins, and that
+// a POST does not wait for ever.
+func TestPostWaitsForJoins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := connected(t, longpoll.Options{Window: 10 * time.Second})
+		c.joins.Add(1)
+		go func() {
+			time.Sleep(3 * time.Second)
+			c.send("1")
+			c.send("2")
+			c.joins.Done()
+		}()
+		began := time.Now()
+		if status := c.post("", "[join]"); status != 200 || time.Since(began) != 3*time.Second {
+			t.Errorf("post: %d after %v", status, time.Since(began))
+		}
+		want(t, c.get(), 200, "1", "2")
+
+		c.joins.Add(1)
+		defer c.joins.Done()
+		began = time.Now()
+		if status := c.post("", "[join]"); status != 408 || time.Since(began) != 10*time.Second {
+			t.Errorf("post with a slow join: %d after %v", status, time.Since(began))
 		}
 	})
 }

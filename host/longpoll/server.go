@@ -3,6 +3,7 @@ package longpoll
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -38,11 +39,16 @@ func (o Options) withDefaults() Options {
 // Socket is what a session's frames go to: a [channels.Socket].
 type Socket interface {
 	Receive(frame []byte, binary bool) error
+	Decided(ctx context.Context) error // waits for the joins among the frames
 	Close()
 }
 
+// ErrLater is wrapped by the error of an [Open] that could not decide.
+var ErrLater = errors.New("try again later")
+
 // Open decides about a new client and connects it. What it is sent goes to out;
-// end ends the session. An error refuses the client.
+// end ends the session. An error refuses the client, for good unless it wraps
+// [ErrLater].
 type Open func(out channels.Outbox, end func()) (Socket, error)
 
 // Server is the sessions of a node. Its methods may be called from any
@@ -97,6 +103,10 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open Open) {
 	}
 }
 
+// TryAgain is the status for clients that cannot be served now. Of all errors
+// they know this one only: at another, such as 503, they stop for good.
+const TryAgain = http.StatusInternalServerError
+
 // Refuse answers a request with a status of the protocol, such as 403 for a
 // foreign origin.
 func Refuse(w http.ResponseWriter, status int) { answer(w, response{Status: status}) }
@@ -149,13 +159,17 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, open Open) {
 func (s *Server) open(w http.ResponseWriter, open Open) {
 	c := newSession(s)
 	if !s.add(c) {
-		Refuse(w, http.StatusServiceUnavailable)
+		Refuse(w, TryAgain)
 		return
 	}
 	socket, err := open(c, func() { go c.end() }) // callers may hold locks
 	if err != nil {
 		s.remove(c)
-		Refuse(w, http.StatusForbidden)
+		status := http.StatusForbidden
+		if errors.Is(err, ErrLater) {
+			status = TryAgain
+		}
+		Refuse(w, status)
 		return
 	}
 	c.connect(socket)
@@ -186,6 +200,10 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	if err != nil { // a malformed frame ends its session, as it would a WebSocket
 		c.end()
 		Refuse(w, http.StatusGone)
+		return
+	}
+	if !c.decided(r.Context(), s.options.Window) {
+		Refuse(w, http.StatusRequestTimeout)
 		return
 	}
 	Refuse(w, http.StatusOK)

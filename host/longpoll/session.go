@@ -141,6 +141,18 @@ func (c *session) receive(frames []frame) error {
 	return nil
 }
 
+// decided waits until the joins among what was received are decided, so that a
+// poll behind a POST finds all their replies, and reports whether that was
+// within the window.
+func (c *session) decided(ctx context.Context, window time.Duration) bool {
+	c.mu.Lock()
+	socket := c.socket
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, window)
+	defer cancel()
+	return socket.Decided(ctx) == nil
+}
+
 // end ends the session, once.
 func (c *session) end() {
 	c.mu.Lock()

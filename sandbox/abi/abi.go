@@ -195,7 +195,7 @@ const (
 	// Binary marks a payload that is not JSON text.
 	Binary Flags = 1 << 0
 	// WantsReply marks a message whose sender waits for a reply. Without it a
-	// reply is allowed and goes nowhere.
+	// reply is allowed, and reaches the client without a ref, as in Phoenix.
 	WantsReply Flags = 1 << 1
 	// Replay marks a join that the client does not know of: the handler was
 	// restarted after a crash or moved to a new version.

@@ -58,8 +58,10 @@ export class LongPoll {
     const headers = this.#token ? { "X-Phoenix-Longpoll-Token": this.#token } : {};
     if (body) headers["Content-Type"] = "application/x-ndjson";
     const signals = method === "POST" ? [this.#ended.signal, AbortSignal.timeout(SEND_MS)] : [this.#ended.signal];
+    // Without no-store, browsers let the polls of two tabs wait for each other: the second might be served from the cache.
+    const options = { method, body, headers, cache: "no-store", signal: AbortSignal.any(signals) };
     try {
-      const answer = await fetch(this.#url, { method, body, headers, signal: AbortSignal.any(signals) });
+      const answer = await fetch(this.#url, options);
       return await answer.json();
     } catch {
       return { status: 0 };
