@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"sync"
+	"time"
 
 	"rtd/channels/presence"
 	"rtd/supervisor"
@@ -37,7 +38,7 @@ func NewEndpoint(l Limits) *Endpoint {
 		Hub: NewHub(), Router: NewRouter(), Limits: l.withDefaults(),
 		shared: map[sharedKey]*SharedChannel{},
 	}
-	e.Presence = presence.New(presence.Options{Check: checkJSON, Broadcast: func(topic string, d presence.Diff) {
+	e.Presence = presence.New(presence.Options{Check: checkJSON, Grace: l.PresenceGrace, Broadcast: func(topic string, d presence.Diff) {
 		e.Publish(topic, eventPresenceDiff, d.JSON(), false)
 	}})
 	return e
@@ -62,14 +63,18 @@ type Limits struct {
 	// after one more. After a quiet second as many may come at once. Default:
 	// no limit.
 	Rate int
+	// PresenceGrace is how long a key stays present whose last process has ended,
+	// so that who reconnects does not flicker. Default: not at all.
+	PresenceGrace time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		Joins:   limit(l.Joins, 100),
-		Held:    limit(l.Held, 1000),
-		Pending: limit(l.Pending, 8<<20),
-		Rate:    limit(l.Rate, math.MaxInt),
+		Joins:         limit(l.Joins, 100),
+		Held:          limit(l.Held, 1000),
+		Pending:       limit(l.Pending, 8<<20),
+		Rate:          limit(l.Rate, math.MaxInt),
+		PresenceGrace: l.PresenceGrace,
 	}
 }
 

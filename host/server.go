@@ -144,7 +144,7 @@ func New(o Options) (*Server, error) {
 // limits are those of the protocol. Whatever may arrive must find room to wait.
 func (s *Server) limits() channels.Limits {
 	c := &s.config.Server
-	return channels.Limits{Joins: c.MaxJoins, Rate: c.MaxRate, Pending: max(8<<20, framesThatFit*c.MaxFrame)}
+	return channels.Limits{Joins: c.MaxJoins, Rate: c.MaxRate, PresenceGrace: c.PresenceGrace, Pending: max(8<<20, framesThatFit*c.MaxFrame)}
 }
 
 // framesThatFit is how many frames of the largest size have room, wherever frames

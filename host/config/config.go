@@ -68,6 +68,9 @@ type Server struct {
 	MaxOutboxMessages int `toml:"max_outbox_messages" range:"1..1000000"`
 	MaxOutboxBytes    int `toml:"max_outbox_bytes" range:"1024..1073741824"`
 
+	// PresenceGrace is how long a key stays present whose last connection has ended.
+	PresenceGrace time.Duration `toml:"presence_grace" range:"0s..10m"`
+
 	// MaxJoins is how many topics one socket may have joined at a time.
 	MaxJoins int `toml:"max_joins" range:"1..1000000"`
 
