@@ -31,7 +31,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request, m *mount, path map
 		socket, err := s.openPoll(r, m, path, out, end)
 		if err != nil {
 			s.log.Debug("connection refused", "remote", s.proxies.Client(r).Addr(), "socket", m.name, "transport", "longpoll", "cause", err)
-			if e, ok := errors.AsType[*refusedError](err); ok && (e.status >= 500 || e.status == http.StatusTooManyRequests) {
+			if e, ok := errors.AsType[*refusedError](err); ok && e.status >= 500 && e.cause != "connect" { // it is not the plugin's refusal
 				err = fmt.Errorf("%w: %w", longpoll.ErrLater, err)
 			}
 			return nil, err
