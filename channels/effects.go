@@ -133,7 +133,7 @@ func (l *lives) apply(effects []abi.Effect, at *member, m *Message, named func(i
 		case abi.EffectIntercept: // was declared before
 		case abi.EffectStop:
 			if stop == nil {
-				stop = stopReason(e)
+				stop = StopReason(e)
 			}
 		default:
 			l.guest.Apply(e)
@@ -155,9 +155,9 @@ func (l *lives) broadcast(e *abi.Effect, except *member) {
 	_ = l.endpoint.Hub.Broadcast(&o, from) // it counts members whose codec cannot write it
 }
 
-// stopReason is the exit reason that a guest gives itself: "normal", which an
+// StopReason is the exit reason that a guest gives itself: "normal", which an
 // empty one means too, "shutdown" with or without a detail, or else a crash.
-func stopReason(e *abi.Effect) error {
+func StopReason(e *abi.Effect) error {
 	text := strings.ToValidUTF8(string(e.Payload[:min(len(e.Payload), maxReason)]), "\ufffd")
 	switch {
 	case e.Name == "" || e.Name == "normal":
@@ -168,6 +168,8 @@ func stopReason(e *abi.Effect) error {
 		return supervisor.ShutdownBecause(text)
 	case text == "":
 		return errors.New(e.Name)
+	case e.Name == "crash":
+		return errors.New(text)
 	}
 	return errors.New(e.Name + ": " + text)
 }

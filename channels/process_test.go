@@ -78,8 +78,8 @@ func TestGuestThatStops(t *testing.T) {
 			c.send(`["1","4","room:a","reply and stop","crash"]`, `["1","5","room:a","count",{}]`)
 			c.want(ok("1", "4", "room:a"), counted("5", 1))
 			s.wantCrashes(
-				`rooms v1 room:a stop: crash: enough, restarts, 0`,
-				`rooms v1 room:a reply and stop: crash: enough, restarts, 1`)
+				`rooms v1 room:a stop: enough, restarts, 0`,
+				`rooms v1 room:a reply and stop: enough, restarts, 1`)
 		})
 		run(t, options{restart: supervisor.Temporary}, func(t *testing.T, s *server) {
 			c := s.connect().joined("room:a")

@@ -380,37 +380,25 @@ func (b *body) exit(o *abi.Effect) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	to.Exit(b.process, reasonOf(string(o.Payload), nil))
+	to.Exit(b.process, exitReason(string(o.Payload)))
 	return nil, nil
 }
 
-// reasonOf is the reason that a guest names: by a word and a text, or by both in
-// one, as reasons are told to guests.
-func reasonOf(word string, text []byte) error {
-	if len(text) == 0 {
-		if first, rest, both := strings.Cut(word, ": "); both && first == "shutdown" {
-			word, text = first, []byte(rest)
-		}
-	}
-	switch word {
-	case "", "normal":
+// exitReason is the reason that a guest names for another process's end, in the words
+// in which reasons are told to guests.
+func exitReason(text string) error {
+	word, detail, _ := strings.Cut(text, ": ")
+	switch {
+	case text == "", text == "normal":
 		return supervisor.Normal
-	case "shutdown":
-		if len(text) == 0 {
-			return supervisor.Shutdown
-		}
-		return supervisor.ShutdownBecause(printable(text))
-	case "kill":
+	case text == "shutdown":
+		return supervisor.Shutdown
+	case word == "shutdown":
+		return supervisor.ShutdownBecause(printable([]byte(detail)))
+	case text == "kill":
 		return supervisor.Killed
-	case "crash":
-		if len(text) > 0 {
-			return &guestReason{printable(text)}
-		}
 	}
-	if len(text) > 0 {
-		word += ": " + string(text)
-	}
-	return &guestReason{printable([]byte(word))}
+	return &guestReason{printable([]byte(text))}
 }
 
 // guestReason is the reason of a crash as a guest gave it.

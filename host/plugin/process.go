@@ -100,7 +100,7 @@ func (w *worker) handle(b *body, e abi.Event) (stop error) {
 	}
 	for i := range effects {
 		if effects[i].Kind == abi.EffectStop {
-			stop = reasonOf(effects[i].Name, effects[i].Payload)
+			stop = channels.StopReason(&effects[i])
 			continue
 		}
 		b.Apply(&effects[i])
