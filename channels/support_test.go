@@ -55,7 +55,11 @@ func newServer(t testing.TB, o options) *server {
 	v.Mailbox, v.Rate = o.mailbox, o.rate
 	s.plugin.current.Store(v)
 	if o.sibling {
-		s.process = s.rt.Spawn(supervisor.Spec{Actor: s.root()})
+		started := make(chan error, 1)
+		s.process = s.rt.Spawn(supervisor.Spec{Actor: s.root(), Started: func(err error) { started <- err }})
+		if err := <-started; err != nil {
+			t.Fatal(err)
+		}
 	} else {
 		s.process = s.rt.Spawn(s.plugin.tree.Spec())
 	}
