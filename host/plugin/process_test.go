@@ -387,6 +387,8 @@ func TestTerminate(t *testing.T) {
 func TestInfo(t *testing.T) {
 	w := newWorld(t)
 	w.deploy("p", nil, worker("a"), worker("b"))
+	// b is registered before its first turn has ended.
+	eventually(t, "b waits", func() bool { return w.process("p/b").Info().State == supervisor.Waiting })
 	r := w.ask("p/a", op(abi.OpInfo, "b"))
 	for _, want := range []string{`"names":["b"]`, `"state":"waiting"`, `"mailbox":0`, `"reductions":`} {
 		if !strings.Contains(r.answer, want) {
