@@ -126,6 +126,10 @@ func (l *lives) apply(effects []abi.Effect, at *member, m *Message, named func(i
 			if to := about(e); to != nil {
 				to.push(e)
 			}
+		case abi.EffectPresent:
+			if to := about(e); to != nil {
+				l.present(e, to)
+			}
 		case abi.EffectBroadcast:
 			l.broadcast(e, nil)
 		case abi.EffectBroadcastFrom:

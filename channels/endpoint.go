@@ -38,13 +38,9 @@ func NewEndpoint(l Limits) *Endpoint {
 		Hub: NewHub(), Router: NewRouter(), Limits: l.withDefaults(),
 		shared: map[sharedKey]*SharedChannel{},
 	}
-	e.Presence = presence.New(presence.Options{Check: checkJSON, Grace: l.PresenceGrace, Broadcast: func(topic string, d presence.Diff) {
-		e.Publish(topic, eventPresenceDiff, d.JSON(), false)
-	}})
+	e.Presence = e.newPresence(l.PresenceGrace)
 	return e
 }
-
-const eventPresenceDiff = "presence_diff"
 
 // Limits bound what one client may take. Zero means the default, a negative
 // number none.

@@ -108,6 +108,10 @@ func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
 		return []abi.Effect{{Kind: abi.EffectPush, Name: "told", Detail: strings.Trim(string(e.Payload), `"`)}}, nil
 	case "shout around": // the payload is who is left out
 		return []abi.Effect{{Kind: abi.EffectBroadcastFrom, Name: "shouted", Detail: strings.Trim(string(e.Payload), `"`)}}, nil
+	case "present": // the payload is the topic
+		return effects(abi.EffectPresent, strings.Trim(string(e.Payload), `"`), ""), nil
+	case "present to": // the payload is the member
+		return []abi.Effect{{Kind: abi.EffectPresent, Detail: strings.Trim(string(e.Payload), `"`)}}, nil
 	case "apply":
 		return slices.Concat(effects(abi.EffectPush, "before", ""), effects(abi.EffectAnswer, "token", "no JSON"), effects(abi.EffectPush, "after", "")), nil
 	case "interrupted": // waits for what does not come
@@ -241,6 +245,10 @@ func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
 		}
 		hello := append(effects(abi.EffectPush, "hello", ""), effects(abi.EffectBroadcast, "new", "")...)
 		return append(hello, reply("ok", `{"you":"are in"}`)...), nil
+	case `"present"`:
+		return slices.Concat(effects(abi.EffectPresent, "", ""), effects(abi.EffectPush, "hello", ""), reply("ok", "")), nil
+	case `"present and refuse"`:
+		return append(effects(abi.EffectPresent, "", ""), reply("error", "")...), nil
 	case `"not json"`:
 		return reply("ok", `{`), nil
 	case `"binary"`:

@@ -106,6 +106,11 @@ func (c *effects) take(e *abi.Effect) abi.Code {
 			}
 			c.replied = true
 		}
+	case abi.EffectPresent:
+		if e.Name == "" {
+			return 0
+		}
+		fallthrough
 	case abi.EffectPublish, abi.EffectSubscribe:
 		if c.process == nil {
 			return abi.CodeNotNow
@@ -128,7 +133,7 @@ func (c *effects) allowed(kind abi.Kind) abi.Code {
 	switch kind {
 	case abi.EffectReply:
 		ok = !alone && (!c.silent || c.event == abi.EventConnect)
-	case abi.EffectPush, abi.EffectBroadcast, abi.EffectBroadcastFrom:
+	case abi.EffectPush, abi.EffectPresent, abi.EffectBroadcast, abi.EffectBroadcastFrom:
 		ok = !alone && !c.silent
 	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends:
 		ok = starting

@@ -20,7 +20,7 @@ type Process interface {
 	// the guest: its trap is of [KindEnded] and wraps it.
 	Operate(request *abi.Effect) (answer []byte, err error)
 	// Permit says whether the guest may publish or subscribe to the topic that an
-	// effect names: 0, or why not.
+	// effect names, or show who is present in it: 0, or why not.
 	Permit(e *abi.Effect) abi.Code
 	// Block calls f, which waits, while the scheduler of the process serves
 	// others.

@@ -83,13 +83,18 @@ func BenchmarkSameKey(b *testing.B) {
 
 func BenchmarkList(b *testing.B) {
 	tr := crowded(b, crowd, nil)
-	b.Run("changed", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			tr.Update(0, "room", "user:0", meta)
-			b.SetBytes(int64(len(tr.List("room"))))
-		}
-	})
+	for _, n := range []int{1, 1000} { // changes before the list
+		b.Run(fmt.Sprint("changed ", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for i := range n {
+					id := i * (crowd / n)
+					tr.Update(id, "room", fmt.Sprint("user:", id), meta)
+				}
+				b.SetBytes(int64(len(tr.List("room"))))
+			}
+		})
+	}
 	b.Run("herd", func(b *testing.B) { // each changes the topic and then reads it
 		b.SetParallelism(100)
 		b.RunParallel(func(pb *testing.PB) {

@@ -3,6 +3,7 @@ package presence_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -31,6 +32,51 @@ func TestDiffsKeepOrder(t *testing.T) {
 		}
 		if len(diffs) != 7 || c.surplus != 0 || len(c.present) != 0 {
 			t.Errorf("clients have %v, with %d leaves too many, after\n%q", c.present, c.surplus, diffs)
+		}
+	})
+}
+
+// TestCrowd: to a crowd, what one owner does in a row goes out together, and without
+// what nobody can have seen.
+func TestCrowd(t *testing.T) {
+	inBubble(t, presence.Options{Audience: func(string) int { return 500 }}, func(t *testing.T, tr *presence.Tracker, l *log) {
+		update := func() (ref string) {
+			for range 5 {
+				ref, _ = tr.Update(1, "room", "ann", []byte(`{}`))
+			}
+			return ref
+		}
+		track(t, tr, "other", "room", "bob", `{}`)
+		synctest.Wait()
+		l.take("room")
+		track(t, tr, 1, "room", "ann", `{}`)
+		update()
+		tr.Untrack(1, "room", "ann")
+		settle()
+		l.want(t, "room")
+
+		first := track(t, tr, 1, "room", "ann", `{}`)
+		settle()
+		l.want(t, "room", `{"joins":{"ann":{"metas":[{"phx_ref":"`+first+`"}]}},"leaves":{}}`)
+		synctest.Wait()
+		tr.Update("other", "room", "bob", []byte(`{}`))
+		synctest.Wait()
+		l.take("room")
+		last := update()
+		settle()
+		diffs := l.take("room")
+		d := decode[diffPayload](t, []byte(diffs[0]))
+		if joined, left := d.Joins["ann"].Metas, d.Leaves["ann"].Metas; len(diffs) != 1 || len(joined) != 1 || ref(joined[0]) != last || len(left) != 1 || ref(left[0]) != first {
+			t.Errorf("after five updates in a row: %q", diffs)
+		}
+		tr.Update("other", "room", "bob", []byte(`{}`))
+		synctest.Wait()
+		l.take("room")
+		update()
+		tr.Untrack(1, "room", "ann")
+		settle()
+		if d := decode[diffPayload](t, []byte(l.take("room")[0])); len(d.Joins) != 0 || len(d.Leaves["ann"].Metas) != 1 || ref(d.Leaves["ann"].Metas[0]) != last {
+			t.Errorf("after five updates and the end: %v", d)
 		}
 	})
 }
@@ -99,6 +145,82 @@ func TestInterval(t *testing.T) {
 			t.Errorf("diffs %q", diffs)
 		}
 	})
+}
+
+// TestShow: a list that is shown takes its place among the diffs, also for clients that
+// forget at a list what they knew.
+func TestShow(t *testing.T) {
+	var mu sync.Mutex
+	var watching []*client
+	o := presence.Options{Interval: -1, Broadcast: func(_ string, d presence.Diff) {
+		text := d.JSON()
+		for range 5 { // a diff is on its way for a while
+			runtime.Gosched()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range watching {
+			c.apply(t, text)
+		}
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		tr := presence.New(o)
+		defer tr.Close()
+		var all sync.WaitGroup
+		for g := range 8 {
+			all.Go(func() {
+				c := &client{present: map[string]map[string]bool{}}
+				mu.Lock()
+				watching = append(watching, c)
+				mu.Unlock()
+				for i := range 200 {
+					id := [2]int{g, i}
+					track(t, tr, id, "room", fmt.Sprint("user", i), `{}`)
+					if i%10 == 0 {
+						tr.Show("room", func(list []byte) {
+							runtime.Gosched()
+							mu.Lock()
+							defer mu.Unlock()
+							c.state(t, list)
+						})
+					}
+					if i%3 > 0 {
+						tr.Leave(id)
+					}
+				}
+			})
+		}
+		all.Wait()
+		settle()
+		for i, c := range watching {
+			if list := tr.List("room"); !c.agrees(t, list) {
+				t.Errorf("client %d has %d keys, the list is %.300s", i, len(c.present), list)
+			}
+		}
+	})
+}
+
+// TestAudience: the more are told, the longer the interval, up to a limit.
+func TestAudience(t *testing.T) {
+	for audience, interval := range map[int]time.Duration{
+		0: 20 * time.Millisecond, 200: 20 * time.Millisecond, 5_000: 500 * time.Millisecond, 1_000_000: 1500 * time.Millisecond,
+	} {
+		o := presence.Options{Audience: func(string) int { return audience }}
+		inBubble(t, o, func(t *testing.T, tr *presence.Tracker, l *log) {
+			track(t, tr, 1, "room", "first", `{}`)
+			synctest.Wait()
+			track(t, tr, 2, "room", "second", `{}`)
+			time.Sleep(interval - time.Millisecond)
+			if n := len(l.take("room")); n != 1 {
+				t.Errorf("%d diffs for %d clients before the interval is over", n, audience)
+			}
+			time.Sleep(2 * time.Millisecond)
+			if n := len(l.take("room")); n != 1 {
+				t.Errorf("%d diffs for %d clients after the interval", n, audience)
+			}
+			time.Sleep(2 * interval)
+		})
+	}
 }
 
 // TestChurn has thousands of owners that come, change and die on many goroutines.

@@ -5,16 +5,17 @@ package presence
 // out together. Clients apply the joins of a diff before its leaves, so that one
 // entry cannot do both in one; the second opens another batch.
 //
-// If changes come so fast that there are maxBatches, the last batch takes all
-// that follow, and of several changes to one entry the latest counts. An entry
-// that has come and gone is dropped from it altogether, if the topic has not
-// been read in between and so nobody can know of it. What is queued is then
-// bounded by what was broadcast or read, and not by the number of changes. This
-// relies on that an entry joins once: that of a replica which comes up again has
-// been broadcast before, and must not be dropped so.
+// If there are as many batches as may wait, the last one takes all that follow, and
+// of several changes to one entry the latest counts. An entry that has come and
+// gone is dropped from it altogether, if the topic has not been read in between and
+// so nobody can know of it. What is queued is then bounded by what was broadcast
+// or read, and not by the number of changes. This relies on that an entry joins
+// once: that of a replica which comes up again has been broadcast before, and must
+// not be dropped so.
 type queue struct {
 	batches []map[Tag]change
 	running bool // an announcer takes from it
+	crowded bool // what nobody has seen is not worth a diff to so many
 }
 
 type change struct {
@@ -23,6 +24,7 @@ type change struct {
 	reads  uint64 // of the topic, when the entry joined
 }
 
+// maxBatches is how many batches may wait; in a crowded topic it is one.
 const maxBatches = 16
 
 func (q *queue) add(e *Entry, joined bool, reads uint64) {
@@ -36,7 +38,7 @@ func (q *queue) add(e *Entry, joined bool, reads uint64) {
 	switch {
 	case !twice:
 		last[e.Tag] = c
-	case len(q.batches) < maxBatches:
+	case len(q.batches) < maxBatches && !q.crowded:
 		q.batches = append(q.batches, map[Tag]change{e.Tag: c})
 	case before.joined && before.reads == reads:
 		delete(last, e.Tag)

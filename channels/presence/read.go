@@ -4,14 +4,14 @@ import "slices"
 
 // List is the payload of a presence_state: {key: {"metas": […]}} with the keys
 // in the order in which they came, each with its metas in theirs. It must not be
-// modified: it is kept until another one is made, because the topic has changed.
+// modified: until the topic changes, all who ask get the same one.
 //
 // It includes all changes that were made before List was called. Any of these
 // may still be broadcast afterwards, and all later ones will be: see the
 // package's documentation.
 //
-// The tracker is locked only while the entries are collected. Of many who ask
-// at the same time one makes the list for all.
+// The tracker is locked only while the texts of what has changed since the last list
+// are made. Of many who ask at the same time one makes the list for all.
 func (t *Tracker) List(topic string) []byte {
 	s := t.shard(topic)
 	s.mu.RLock()
@@ -26,14 +26,40 @@ func (t *Tracker) List(topic string) []byte {
 
 	r.listing.Lock()
 	defer r.listing.Unlock()
-	if r.listed < now {
+	if r.list == nil || r.listed < now {
 		s.mu.RLock()
-		entries, size := r.all(), r.size
+		pages := r.pages()
 		r.listed = r.version
 		s.mu.RUnlock()
-		r.list = appendEntries(make([]byte, 0, size+len(`{}`)), entries)
+		r.list = listOf(pages)
 	}
 	return r.list
+}
+
+// Show calls show with List, and with no diff of the topic under way. Where show
+// puts the list in order with the diffs, those before it are in the list, and what
+// is not in it comes in those behind. show must not wait for a diff, nor change
+// anything in the tracker.
+func (t *Tracker) Show(topic string, show func(list []byte)) {
+	telling := t.tellingOf(topic)
+	telling.RLock()
+	defer telling.RUnlock()
+	show(t.List(topic))
+}
+
+func listOf(pages [][]byte) []byte {
+	size := len(`{}`) + len(pages)
+	for _, text := range pages {
+		size += len(text)
+	}
+	b := append(make([]byte, 0, size), '{')
+	for i, text := range pages {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, text...)
+	}
+	return append(b, '}')
 }
 
 // Get is {"metas": […]} of one key of a topic; ok is false if it has none.

@@ -13,13 +13,12 @@ type roster struct {
 	people      map[string]*person
 	first, last *person
 	metas       int
-	size        int    // of the list in bytes, but for escapes
 	version     uint64 // how often it has changed
 	queue       queue
 	reads       atomic.Uint64 // how often somebody may have seen its refs
 
-	// The last list that was made. Who makes one takes this mutex before the
-	// shard's.
+	// The last list that was made, nil if it was dropped. Who makes one takes this
+	// mutex before the shard's.
 	listing sync.Mutex
 	list    []byte
 	listed  uint64 // the version
@@ -30,6 +29,7 @@ type person struct {
 	key         string
 	first, last *tracked
 	prev, next  *person
+	page        *page
 }
 
 // tracked is one meta of a person, and the place of its owner in the topic.
@@ -56,6 +56,7 @@ func (r *roster) join(x *tracked, p *person) {
 			r.first = p
 		}
 		r.last = p
+		r.lastPage().add(p)
 	}
 	x.person, x.prev, x.next = p, p.last, nil
 	if x.prev != nil {
@@ -65,7 +66,15 @@ func (r *roster) join(x *tracked, p *person) {
 	}
 	p.last = x
 	r.metas++
-	r.changed(x.entry, true)
+	r.changed(p, x.entry, true)
+}
+
+// lastPage is the page of who comes next.
+func (r *roster) lastPage() *page {
+	if before := r.last.prev; before != nil && before.page.people < pageSize {
+		return before.page
+	}
+	return &page{}
 }
 
 // leave takes x out, and its key if that has no other meta.
@@ -75,6 +84,7 @@ func (r *roster) leave(x *tracked) {
 	x.person = nil
 	if p.first == nil {
 		delete(r.people, p.key)
+		p.page.remove(p)
 		if p.prev != nil {
 			p.prev.next = p.next
 		} else {
@@ -87,13 +97,13 @@ func (r *roster) leave(x *tracked) {
 		}
 	}
 	r.metas--
-	r.changed(x.entry, false)
+	r.changed(p, x.entry, false)
 }
 
 // replace gives x another entry, by which it becomes the last of its key.
 func (r *roster) replace(x *tracked, e *Entry) {
 	p := x.person
-	r.changed(x.entry, false)
+	r.changed(p, x.entry, false)
 	r.unchain(x)
 	if x.prev, x.next = p.last, nil; x.prev != nil {
 		x.prev.next = x
@@ -102,7 +112,7 @@ func (r *roster) replace(x *tracked, e *Entry) {
 	}
 	p.last = x
 	x.entry = e
-	r.changed(e, true)
+	r.changed(p, e, true)
 }
 
 func (r *roster) unchain(x *tracked) {
@@ -119,26 +129,30 @@ func (r *roster) unchain(x *tracked) {
 	}
 }
 
-func (r *roster) changed(e *Entry, joined bool) {
+func (r *roster) changed(p *person, e *Entry, joined bool) {
 	r.version++
-	size := len(e.Key) + len(e.Meta) + perMeta
-	if !joined {
-		size = -size
-	}
-	r.size += size
+	p.page.text = nil
 	r.queue.add(e, joined, r.reads.Load())
 }
 
-// all is the entries in order.
-func (r *roster) all() []*Entry {
-	entries := make([]*Entry, 0, r.metas)
-	for p := r.first; p != nil; p = p.next {
-		for x := p.first; x != nil; x = x.next {
-			entries = append(entries, x.entry)
-		}
+// pages is the texts of all pages in order.
+func (r *roster) pages() (texts [][]byte) {
+	for p := r.first; p != nil; p = p.page.last.next {
+		texts = append(texts, p.page.read())
 	}
 	r.reads.Add(1)
-	return entries
+	return texts
+}
+
+// dropList lets go of a list that nobody will get again. Callers hold the shard's
+// mutex; one that is being made stays.
+func (r *roster) dropList() {
+	if r.listing.TryLock() {
+		if r.listed != r.version {
+			r.list = nil
+		}
+		r.listing.Unlock()
+	}
 }
 
 // get is the metas of one key, or nil.

@@ -159,22 +159,37 @@ func (s *shard) announce(r *roster) {
 // There is one at most for a topic, so that diffs go out in order.
 func (s *shard) announcer(r *roster) {
 	for {
-		s.mu.Lock()
-		batches := r.queue.take()
-		if len(batches) == 0 || s.closed {
-			r.queue.running = false
-			if r.metas == 0 {
-				delete(s.topics, r.topic)
-			}
-			s.mu.Unlock()
+		interval, crowded := s.tracker.interval(r.topic)
+		if !s.tell(r, crowded) {
 			return
 		}
-		s.mu.Unlock()
-		for _, batch := range batches {
-			s.tracker.broadcast(r.topic, diffOf(batch))
-		}
-		s.tracker.pause()
+		s.tracker.pause(interval)
 	}
+}
+
+// tell broadcasts what is queued of a topic. If that is nothing it says so, and the
+// announcer has ended.
+func (s *shard) tell(r *roster, crowded bool) (told bool) {
+	telling := s.tracker.tellingOf(r.topic)
+	telling.Lock()
+	defer telling.Unlock()
+	s.mu.Lock()
+	r.queue.crowded = crowded
+	batches := r.queue.take()
+	if len(batches) == 0 || s.closed {
+		r.queue.running = false
+		r.dropList()
+		if r.metas == 0 {
+			delete(s.topics, r.topic)
+		}
+		s.mu.Unlock()
+		return false
+	}
+	s.mu.Unlock()
+	for _, batch := range batches {
+		s.tracker.broadcast(r.topic, diffOf(batch))
+	}
+	return true
 }
 
 // over reports whether n entries are as many as there may be; a negative limit

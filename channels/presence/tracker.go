@@ -34,15 +34,23 @@ type Options struct {
 	Replica string
 
 	// Broadcast is given every change, in order for each topic and never two
-	// of one topic at a time. It runs on a goroutine of the tracker without
-	// any of its locks, and may call it, but for Close. While it runs, further
-	// changes of the topic are collected. Nil is nobody to tell.
+	// of one topic at a time. It runs on a goroutine of the tracker and may call
+	// it, but for Close and Show. While it runs, further changes of the topic are
+	// collected. Nil is nobody to tell.
 	Broadcast func(topic string, d Diff)
 
 	// Interval is the least time between two diffs of one topic. The first
 	// change goes out at once, and those that follow within the interval
 	// together. 20 ms by default.
 	Interval time.Duration
+
+	// Audience, if set, says how many are told of the changes of a topic. It is
+	// called as Broadcast is. Each of them adds 100 µs to the interval, beyond the
+	// least one and up to the 1.5 s of Phoenix's tracker: however many come and go,
+	// the diffs of a topic make 10,000 deliveries a second or less, with up to
+	// 15,000 who get them. An entry that comes and goes within such an interval
+	// is not told.
+	Audience func(topic string) int
 
 	// Grace is how long an entry stays when its owner has ended and nobody
 	// else has its key: one who comes with the key meanwhile takes its place,
@@ -80,6 +88,9 @@ type Tracker struct {
 	// An owner's lock is taken before a shard's.
 	owners [shards]owners
 	shards [shards]shard
+	// Held while a diff is broadcast, by reading while a list is shown; of the
+	// topics with one hash. Taken before a shard's.
+	telling [256]sync.RWMutex
 
 	closed     chan struct{}
 	announcers sync.WaitGroup
@@ -233,17 +244,39 @@ func (t *Tracker) broadcast(topic string, d Diff) {
 	}
 }
 
-// pause waits for the interval between two diffs, or for the end of the tracker.
-func (t *Tracker) pause() {
-	if t.opts.Interval <= 0 {
+// What one who is told of changes adds to the interval, and how far that goes.
+const (
+	perListener     = 100 * time.Microsecond
+	longestInterval = 1500 * time.Millisecond
+)
+
+// interval is the time between two diffs of a topic, and whether that is longer than
+// the least, because so many are told.
+func (t *Tracker) interval(topic string) (interval time.Duration, crowded bool) {
+	least := t.opts.Interval
+	if least <= 0 || t.opts.Audience == nil {
+		return least, false
+	}
+	listeners := min(t.opts.Audience(topic), int(longestInterval/perListener))
+	interval = time.Duration(listeners) * perListener
+	return max(least, interval), interval > least
+}
+
+// pause waits for an interval, or for the end of the tracker.
+func (t *Tracker) pause(interval time.Duration) {
+	if interval <= 0 {
 		return
 	}
-	timer := time.NewTimer(t.opts.Interval)
+	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-t.closed:
 	}
+}
+
+func (t *Tracker) tellingOf(topic string) *sync.RWMutex {
+	return &t.telling[maphash.String(t.seed, topic)%uint64(len(t.telling))]
 }
 
 // since is the time since the tracker began, in nanoseconds.

@@ -125,6 +125,53 @@ func TestListGetCountTopics(t *testing.T) {
 	})
 }
 
+// TestListOfMany compares lists with a slice, while people come, change and leave at
+// random.
+func TestListOfMany(t *testing.T) {
+	inBubble(t, presence.Options{}, func(t *testing.T, tr *presence.Tracker, l *log) {
+		type one struct {
+			owner     int
+			key, text string
+		}
+		var all []one
+		for i := range 3000 {
+			switch {
+			case len(all) == 0 || i < 500 || i%7 < 3:
+				key := fmt.Sprintf(`"%d"`, i)
+				all = append(all, one{i, key, fmt.Sprintf(`"\"%d\"":{"metas":[{"phx_ref":"%s"}]}`, i, track(t, tr, i, "room", key, `{}`))})
+			case i%7 == 3:
+				x := &all[i*31%len(all)]
+				ref, _ := tr.Update(x.owner, "room", x.key, []byte(`{"away":true}`))
+				x.text = fmt.Sprintf(`"\"%d\"":{"metas":[{"away":true,"phx_ref":"%s",`, x.owner, ref)
+			default:
+				at := i * 31 % len(all)
+				tr.Leave(all[at].owner)
+				all = slices.Delete(all, at, at+1)
+			}
+			if i > 2900 { // fewer than a page
+				for len(all) > 10 {
+					tr.Leave(all[0].owner)
+					all = all[1:]
+				}
+			}
+			if i%50 > 0 && i < 2900 {
+				continue
+			}
+			list := string(tr.List("room"))
+			if keys, _ := tr.Count("room"); keys != len(all) || !json.Valid([]byte(list)) {
+				t.Fatalf("step %d: %d keys of %d in %s", i, keys, len(all), list)
+			}
+			for _, x := range all {
+				before, after, ok := strings.Cut(list, x.text)
+				if !ok || strings.Contains(before, `{"metas"`) && strings.Count(before, `{"metas"`) != 1 {
+					t.Fatalf("step %d: %s is not next in %.300s", i, x.text, list)
+				}
+				list = after
+			}
+		}
+	})
+}
+
 var errHalf = errors.New("half of a surrogate pair")
 
 func TestRefused(t *testing.T) {

@@ -2,9 +2,13 @@ package plugin_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"rtd/channels"
 	"rtd/host/plugin"
 	"rtd/sandbox/abi"
 )
@@ -61,4 +65,47 @@ func TestPresence(t *testing.T) {
 	}
 	w.call("p/a", op(trap, "")) // the host untracks who ends, for whatever reason
 	eventually(t, "a has left", func() bool { list(); return len(state) == 0 })
+}
+
+// TestPresent: a channel handler can show who is present in its own topic and in those
+// granted to the plugin; a process that is none has nobody to show it to.
+func TestPresent(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("p", func(s *plugin.Settings) { s.Topics, s.Grants = []string{"room"}, []string{"lobby"} }, worker("a"))
+	if r := w.ask("p/a", op(abi.EffectPresent, "lobby")); r.code != abi.CodeNotNow {
+		t.Errorf("present in a process without a client = %v", r)
+	}
+	track := abi.Effect{Kind: abi.OpTrack, Name: "ada", Payload: []byte(`{"at":"home"}`), Detail: "lobby"}
+	ref := w.ask("p/a", track).answer
+
+	var box frames
+	s := w.endpoint.NewSocket(channels.SocketOptions{Codec: channels.V2, Out: &box})
+	defer s.Close()
+	what := orders(op(abi.EffectPresent, "room"), op(abi.EffectPresent, "elsewhere"), op(abi.EffectPresent, "lobby"), op(abi.EffectPresent, ""))
+	must(t, s.Receive(append([]byte("\x00\x01\x01\x04\x0811roomphx_join"), what...), true))
+	here := fmt.Sprintf(`["1",null,"room","presence_state",{"ada":{"metas":[{"at":"home","phx_ref":%q}]}}]`, ref)
+	nobody := `["1",null,"room","presence_state",{}]`
+	want := []string{`["1","1","room","phx_reply",{"status":"ok","response":{}}]`, nobody, here, nobody}
+	eventually(t, "states", func() bool { return len(box.all()) >= len(want) })
+	if got := box.all(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// frames is an outbox that keeps them.
+type frames struct {
+	mu   sync.Mutex
+	sent []string
+}
+
+func (f *frames) Send(frame channels.Frame) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent = append(f.sent, string(frame.Data))
+}
+
+func (f *frames) all() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.sent)
 }

@@ -8,13 +8,14 @@ import (
 )
 
 // Permit implements [sandbox.Process]: a guest may publish and subscribe to the topics
-// that its plugin serves, and to those that are granted to it.
+// that its plugin serves, and to those that are granted to it. It may show who is
+// present in them, and in its own.
 func (b *body) Permit(e *abi.Effect) abi.Code {
 	topic := e.Name
 	if e.Kind == abi.EffectPublish {
 		topic = e.Detail
 	}
-	if !b.mayPublish(topic) {
+	if own := e.Kind == abi.EffectPresent && topic == b.topic; !own && !b.mayPublish(topic) {
 		return abi.CodeDenied
 	}
 	return 0

@@ -43,18 +43,20 @@ const patience = 20 * time.Second
 // world is a set of plugins that are puppets, and a process of the host's that hears
 // of the events that they get.
 type world struct {
-	t       testing.TB
-	set     *plugin.Set
-	runtime *supervisor.Runtime
-	log     *logText
-	events  chan abi.Event
-	begun   atomic.Int64 // processes of which the event init came
+	t        testing.TB
+	set      *plugin.Set
+	endpoint *channels.Endpoint
+	runtime  *supervisor.Runtime
+	log      *logText
+	events   chan abi.Event
+	begun    atomic.Int64 // processes of which the event init came
 }
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, runtime: supervisor.New(supervisor.Options{}), log: &logText{}, events: make(chan abi.Event, 10_000)}
 	engine := sandboxtest.Engine(t)
-	w.set = plugin.NewSet(channels.NewEndpoint(channels.Limits{}), engine, w.runtime, slog.New(slog.NewTextHandler(w.log, nil)))
+	w.endpoint = channels.NewEndpoint(channels.Limits{})
+	w.set = plugin.NewSet(w.endpoint, engine, w.runtime, slog.New(slog.NewTextHandler(w.log, nil)))
 	sink, err := w.set.Provide("sink", supervisor.Spec{Actor: listener{w}, Limit: 1 << 20})
 	must(t, err)
 	t.Cleanup(func() {

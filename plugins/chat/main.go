@@ -38,11 +38,7 @@ func (r *Room) arrive(s *rtd.Socket) error {
 	if _, err := s.Presence().Track(r.user, nil); err != nil {
 		return err
 	}
-	here, err := s.Presence().List()
-	if err != nil {
-		return err
-	}
-	s.Push("presence_state", here)
+	s.PushPresence()
 	return nil
 }
 

@@ -45,6 +45,8 @@ const (
 	EventConnect   Kind = 0x010 // a client connects; to a process of its own, if wanted
 	EventOut       Kind = 0x011 // a broadcast that the handler intercepts
 	EventBroadcast Kind = 0x012 // a broadcast of a topic that the process subscribed to
+	EventExport    Kind = 0x013 // write down the state, for the next version
+	EventImport    Kind = 0x014 // take over the state of another version; the first event
 )
 
 // Effects, guest to host, applied when the call succeeds.
@@ -66,6 +68,8 @@ const (
 	EffectSubscribe     Kind = 0x10F // get the broadcasts of another topic as events
 	EffectUnsubscribe   Kind = 0x110 // no longer
 	EffectDisconnect    Kind = 0x111 // end all connections of a socket id
+	EffectPresent       Kind = 0x112 // push one client presence_state
+	EffectState         Kind = 0x113 // in export only: the state
 )
 
 // Operations, guest to host, done at once.
@@ -122,6 +126,8 @@ var kindNames = map[Kind]string{
 	EventConnect:        "connect",
 	EventOut:            "out",
 	EventBroadcast:      "broadcast",
+	EventExport:         "export",
+	EventImport:         "import",
 	EffectReply:         "reply",
 	EffectPush:          "push",
 	EffectBroadcast:     "broadcast",
@@ -139,6 +145,8 @@ var kindNames = map[Kind]string{
 	EffectSubscribe:     "subscribe",
 	EffectUnsubscribe:   "unsubscribe",
 	EffectDisconnect:    "disconnect",
+	EffectPresent:       "present",
+	EffectState:         "state",
 	OpLog:               "log",
 	OpAbort:             "abort",
 	OpTake:              "take",

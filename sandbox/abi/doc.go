@@ -73,6 +73,8 @@
 //	0x010   connect         socket mount    JSON (8)
 //	0x011   out             event           payload         member          Binary
 //	0x012   broadcast       event           payload         topic           Binary
+//	0x013   export          topic or module
+//	0x014   import          topic or module state           schema (12)     (13)
 //
 //	kind    effect          field 0         field 1         detail          flags
 //	0x101   reply           status          response        token (9)       Binary
@@ -92,6 +94,8 @@
 //	0x10F   subscribe       topic
 //	0x110   unsubscribe     topic
 //	0x111   disconnect      socket id
+//	0x112   present         topic (10)                      member
+//	0x113   state           schema          state                           Binary
 //
 //	kind    operation       field 0         field 1         detail          flags       answer
 //	0x201   log             level           text
@@ -129,11 +133,13 @@
 // arguments. (2) A list of fields: length, bytes, length, bytes …; of members they
 // are member, join payload, and so on, in the order of joins. (3) See Children. (4)
 // Extra is a name to register. (5) terminate, in a process; stop and connect, in
-// start. (6) Extra is the assigns that connect gave. (7) With WantsReply, extra is
+// start, as export. (6) Extra is the assigns that connect gave. (7) With WantsReply, extra is
 // a token with which the message may be answered later. (8) See Connecting. (9)
 // Empty in the event that is answered, else the token of an earlier message; in a
 // reply to connect the socket id. (10) Empty for the handler's own. (11) Extra is a
-// list of fields: the assigns of each member.
+// list of fields: the assigns of each member. (12) What the state effect had as its
+// name. (13) Extra is a list of fields: of each member its id, join payload and
+// assigns; of a process its pid and arguments.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. What its memory and
@@ -202,7 +208,10 @@
 //
 // A process tracks itself in a topic under a key, such as a user's id, with meta
 // data: a JSON object. The members of the topic get the differences as broadcasts
-// presence_diff; presences is what presence_state has to be. The host untracks a
+// presence_diff, and need to know from what: with the effect present, a handler lets
+// the host push presence_state to a member, usually in join. The list does not enter
+// the guest and is as of when the effect is applied, so that it fits the differences
+// that follow. presences is for guests that want to look. The host untracks a
 // process when it ends, for whatever reason, and a channel handler that is
 // restarted in place stays present if it tracks itself again when its join is
 // replayed.
@@ -241,6 +250,17 @@
 // join. join, message and leave then carry in detail which member they are about; it is
 // what push sends to, the member at hand if empty. After a crash, members
 // comes in place of the joins.
+//
+// # The next version
+//
+// A plugin that wants export, in start, can hand its state on. When another version of
+// it is deployed, each process gets export between two messages and answers with the
+// effect state: any bytes, and in its name how they are to be read, such as "2". The
+// process goes on in an instance of the new version, whose first event is import, in
+// place of join, members or init. What it replies with other than "ok", or a crash,
+// says that it cannot read the state. All that is outside of the memory stays as it is:
+// pid, names, timers, monitors, subscriptions, intercepts and wants, presence. Without
+// export in both versions, or without an effect state, the join is replayed.
 //
 // # Standing still
 //

@@ -7,13 +7,23 @@ import "strconv"
 // [Publish] does.
 //
 //	s.Presence().Track(user, []byte(`{"device":"phone"}`))
-//	state, err := s.Presence().List()
-//	…
-//	s.Push("presence_state", state)
+//	s.PushPresence()
 type Presence string
 
 // Presence is who is in the topic joined.
 func (s *Socket) Presence() Presence { return Presence(s.topic) }
+
+// PushPresence tells this client who is in the topic joined, by presence_state; the
+// presence_diff that follow keep it up to date. Call it in Join, behind the Track of who
+// has joined. The host makes the list when the event has been handled: however
+// many there are, they do not enter the plugin.
+func (s *Socket) PushPresence() { effect(record{kind: effectPresent, detail: s.member}) }
+
+// PushTo is [Socket.PushPresence] of another topic than the one that s has joined. The
+// client gets it in the one joined, and no diffs.
+func (p Presence) PushTo(s *Socket) error {
+	return attempt(record{kind: effectPresent, name: string(p), detail: s.member}, string(p))
+}
 
 // Track makes this process present under a key, such as a user's id, with meta
 // data: a JSON object; nil stands for {}. Members of the topic get presence_diff.
@@ -33,8 +43,9 @@ func (p Presence) Untrack(key string) error {
 	return do(record{kind: opUntrack, name: key, detail: string(p)})
 }
 
-// List returns who is present, as presence_state has to have it: the metas of each
-// key. What this process has tracked is among them.
+// List returns who is present, for a plugin that wants to look: the metas of each key, in
+// JSON as presence_state has it. What this process has tracked is among them. Clients are
+// told by [Socket.PushPresence].
 func (p Presence) List() ([]byte, error) {
 	answer, err := operate(record{kind: opPresences, name: string(p)})
 	return clone(answer), err

@@ -13,19 +13,24 @@ func (p *present) Join(s *rtd.Socket, payload []byte) error {
 	if _, err := s.Presence().Track("ada", payload); err != nil {
 		return err
 	}
-	state, err := s.Presence().List()
-	s.Push("presence_state", state)
-	return err
+	s.PushPresence()
+	return rtd.Presence("lobby").PushTo(s)
 }
 
 func TestPresence(t *testing.T) {
 	h := rtd.NewHost(t)
 	rtd.Handle("room:*", func() rtd.Channel { return new(present) })
-	h.Answer("presences", `{"ada":{"metas":[]}}`)
 	h.Join("room:1", `{"n":1}`, "")
-	h.Want(`track|ada|{"n":1}|room:1`, "presences|room:1", `push|presence_state|{"ada":{"metas":[]}}`)
+	h.Want(`track|ada|{"n":1}|room:1`, "present", "present|lobby")
+	h.Join("room:2", `{}`, "7") // of a member
+	h.Want("track|ada|{}|room:2", "present|||7", "present|lobby||7")
 
 	lobby := rtd.Presence("lobby")
+	h.Answer("presences", `{"ada":{"metas":[]}}`)
+	if list, err := lobby.List(); err != nil || string(list) != `{"ada":{"metas":[]}}` {
+		t.Errorf("list = %s, %v", list, err)
+	}
+	h.Want("presences|lobby")
 	h.Answer("track", "r1")
 	h.Answer("update", "r2")
 	h.Answer("presence_count", rtd.Fields("2", "3"), rtd.Fields("many", "3"))

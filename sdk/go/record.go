@@ -30,6 +30,8 @@ const (
 	eventConnect   kind = 0x010
 	eventOut       kind = 0x011
 	eventBroadcast kind = 0x012
+	eventExport    kind = 0x013
+	eventImport    kind = 0x014
 
 	effectReply         kind = 0x101
 	effectPush          kind = 0x102
@@ -47,6 +49,8 @@ const (
 	effectSubscribe     kind = 0x10F
 	effectUnsubscribe   kind = 0x110
 	effectDisconnect    kind = 0x111
+	effectPresent       kind = 0x112
+	effectState         kind = 0x113
 
 	opLog        kind = 0x201
 	opAbort      kind = 0x202
