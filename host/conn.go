@@ -1,11 +1,13 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,30 +16,33 @@ import (
 
 	"rtd/channels"
 	"rtd/host/plugin"
+	"rtd/host/wire"
 )
 
 // conn is one WebSocket connection: it reads frames for a [channels.Socket] and
-// writes those of its outbox. It reads on the goroutine that serves it and writes on
-// one that lives as long as there is something to write.
+// writes those of its outbox. It has no goroutine as long as neither moves: package
+// wire calls it when something has arrived (it implements [wire.Reader]), a writer
+// when something is to be written.
 type conn struct {
 	server  *Server
-	raw     net.Conn   // closing it ends everything at once
 	remote  string     // the client's address
 	address netip.Addr // by which connections are counted
 
 	// Set by open; before, it is a client that is about to connect.
-	ws       *websocket.Conn // above raw
+	wire     wire.Conn
+	ws       *websocket.Conn // above wire
 	socket   *channels.Socket
+	writer   *writer      // nil if writing may have to wait
 	lastRead atomic.Int64 // when something came in last, Unix seconds
 
 	taking sync.Mutex // held while a frame is taken
 	deaf   bool       // no more are
 
 	mu      sync.Mutex
-	opened  bool // there is something to write to
-	queue   []channels.Frame
-	bytes   int
-	writing bool
+	raw     net.Conn    // closing it ends everything at once
+	opened  bool        // there is something to write to
+	writing bool        // a writer has it, or will when the client has room
+	queue   *outbox     // nil if nothing waits
 	closing *closeFrame // to send behind the queue
 
 	token *heldToken // that it lives by, or nil; set before it is open
@@ -78,6 +83,9 @@ const (
 func (c *conn) open(ws *websocket.Conn, codec channels.Codec, said plugin.Connection, m *mount) {
 	c.ws = ws
 	c.touch()
+	if !c.wire.Blocks() {
+		c.writer = c.server.writers.shard()
+	}
 	socket := c.server.endpoint.NewSocket(channels.SocketOptions{
 		Codec: codec, Out: c, ID: said.ID, Assigns: said.Assigns, Serves: m.serves,
 		Disconnect: func() { c.close(closeGone) }, Control: c.token.controls(),
@@ -85,9 +93,26 @@ func (c *conn) open(ws *websocket.Conn, codec channels.Codec, said plugin.Connec
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.socket, c.opened = socket, true
-	if c.closing != nil || len(c.queue) > 0 { // already
+	if c.closing != nil || c.queue != nil { // already
 		c.startWriter()
 	}
+}
+
+// adopt takes over the connection below HTTP.
+func (c *conn) adopt(raw net.Conn, arrived []byte) wire.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wire = c.server.poller.Adopt(raw, arrived)
+	c.raw = c.wire
+	return c.wire
+}
+
+// cut ends everything at once.
+func (c *conn) cut() {
+	c.mu.Lock()
+	raw := c.raw
+	c.mu.Unlock()
+	raw.Close()
 }
 
 // tell sends the client an event of the host's own.
@@ -100,27 +125,71 @@ func (c *conn) tell(event string, payload []byte) {
 	}
 }
 
-// serve reads until the connection ends.
-func (c *conn) serve() {
-	defer c.token.release()
-	err := c.read()
-	c.socket.Close()
-	c.end(err)
+// ReadFrame implements [wire.Reader]: it reads one frame and takes it.
+func (c *conn) ReadFrame() error {
+	kind, r, err := c.ws.Reader(context.Background())
+	if err != nil {
+		return err
+	}
+	frame, err := readFrame(r)
+	if err != nil {
+		return err
+	}
+	c.touch()
+	if err := c.take(frame, kind == websocket.MessageBinary); err != nil {
+		c.server.log.Debug("closing connection", "remote", c.remote, "cause", err)
+		c.close(closeFor(err))
+	}
+	return nil
 }
 
-func (c *conn) read() error {
+// ReadFrames implements [wire.Reader].
+func (c *conn) ReadFrames() {
 	for {
-		kind, data, err := c.ws.Read(context.Background())
-		if err != nil {
-			return err
+		if err := c.ReadFrame(); err != nil {
+			c.Failed(err)
+			return
 		}
-		c.touch()
-		if err := c.take(data, kind == websocket.MessageBinary); err != nil {
-			c.server.log.Debug("closing connection", "remote", c.remote, "cause", err)
-			c.close(closeFor(err))
+		if c.wire.Park() {
+			return
 		}
 	}
 }
+
+// Failed implements [wire.Reader]: the connection has ended. Whoever reads calls it
+// once.
+func (c *conn) Failed(err error) {
+	c.token.release()
+	c.socket.Close()
+	c.end(err)
+	c.server.conns.remove(c)
+}
+
+// Writable implements [wire.Reader].
+func (c *conn) Writable() { c.writer.add(c) }
+
+// readFrame returns what r has, in memory of its own that is no larger. Where frames
+// are read is shared by all.
+func readFrame(r io.Reader) ([]byte, error) {
+	scratch := scratches.Get().(*[]byte)
+	defer scratches.Put(scratch)
+	b := (*scratch)[:0]
+	for {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, cap(b)) // of a large frame alone
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return bytes.Clone(b), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+var scratches = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 
 // take gives a frame to the socket, but not in a drain: the frame is never
 // answered then, and the client asks again elsewhere. Behind a frame that ends the
@@ -177,16 +246,27 @@ func (c *conn) Send(f channels.Frame) {
 	if c.closing != nil {
 		return
 	}
-	limits := &c.server.config.Server
+	if c.queue == nil {
+		c.queue = outboxes.Get().(*outbox)
+	}
+	q, limits := c.queue, &c.server.config.Server
 	bytes := max(limits.MaxOutboxBytes, framesThatFit*limits.MaxFrame)
-	if len(c.queue) >= limits.MaxOutboxMessages || c.bytes+len(f.Data) > bytes && len(c.queue) > 0 {
-		c.queue, c.bytes = nil, 0
+	if len(q.frames) >= limits.MaxOutboxMessages || q.bytes+len(f.Data) > bytes && len(q.frames) > 0 {
+		c.drop()
 		c.closeLocked(closeSlow)
 		return
 	}
-	c.queue = append(c.queue, f)
-	c.bytes += len(f.Data)
+	q.frames = append(q.frames, f)
+	q.bytes += len(f.Data)
 	c.startWriter()
+}
+
+// drop forgets what is queued. Callers hold mu.
+func (c *conn) drop() {
+	if c.queue != nil {
+		c.queue.free()
+		c.queue = nil
+	}
 }
 
 // close sends what is queued, then a close frame, and waits for the client's in the
@@ -205,47 +285,93 @@ func (c *conn) closeLocked(f closeFrame) {
 	c.startWriter()
 	// A client that does not read holds up the writer, and one that does not
 	// answer the close frame holds up the end.
-	time.AfterFunc(closePatience, func() { c.raw.Close() })
+	time.AfterFunc(closePatience, c.cut)
 }
 
+// startWriter has the queue written, and then the close frame. Callers hold mu.
 func (c *conn) startWriter() {
-	if c.opened && !c.writing {
-		c.writing = true
-		c.server.writers.start(c.write)
+	if !c.opened || c.writing {
+		return
+	}
+	c.writing = true
+	if c.writer != nil {
+		c.writer.add(c)
+	} else {
+		c.server.writers.wait(c)
 	}
 }
 
-// write sends what is queued until nothing is.
-func (c *conn) write() {
-	var batch []channels.Frame
-	for {
-		c.mu.Lock()
-		if len(c.queue) == 0 {
-			c.writing = false
-			closing := c.closing
-			c.mu.Unlock()
-			if closing != nil {
-				c.socket.Close()
-				c.ws.Close(closing.code, closing.reason) // its error says what the reader learns anyway
-			}
-			return
-		}
-		batch, c.queue = c.queue, batch[:0]
-		c.bytes = 0
+// write writes what is queued, and says whether it is to be called again: always,
+// until nothing is queued, but when the client has no room: then Writable is called.
+func (c *conn) write(buffer []byte) (again bool) {
+	c.mu.Lock()
+	q := c.queue
+	c.queue = nil
+	if q == nil {
+		c.writing = false
+		closing := c.closing
 		c.mu.Unlock()
-		for i, f := range batch {
-			kind := websocket.MessageText
-			if f.Binary {
-				kind = websocket.MessageBinary
-			}
-			if err := c.ws.Write(context.Background(), kind, f.Data); err != nil {
-				c.raw.Close() // which the reader notices
-				c.abandon()
-				break
-			}
-			c.server.counts.framesOut.Add(1)
-			batch[i] = channels.Frame{}
+		if closing != nil {
+			c.server.running.Go(func() { c.shut(*closing) })
 		}
+		return false
+	}
+	c.mu.Unlock()
+
+	sent, pending, err := c.writeFrames(q.frames, buffer)
+	c.server.counts.framesOut.Add(uint64(sent))
+	if err != nil {
+		c.wire.Close() // which the reader notices
+		c.abandon()
+	} else if sent < len(q.frames) {
+		c.putBack(q, sent)
+		return !pending
+	}
+	q.free()
+	return !pending
+}
+
+// writeFrames writes as many frames at once as fit into the buffer. It returns how
+// many are on their way before something is pending.
+func (c *conn) writeFrames(frames []channels.Frame, buffer []byte) (sent int, pending bool, err error) {
+	b := buffer[:0]
+	for i, f := range frames {
+		if len(b) > 0 && len(b)+wire.HeaderSize+len(f.Data) > cap(buffer) {
+			if pending, err = c.wire.Batch(b); pending || err != nil {
+				return i, pending, err
+			}
+			b = b[:0]
+		}
+		b = append(wire.AppendHeader(b, f.Binary, len(f.Data)), f.Data...)
+	}
+	pending, err = c.wire.Batch(b)
+	return len(frames), pending, err
+}
+
+// putBack queues the frames of q that were not sent in front of those that have come
+// since.
+func (c *conn) putBack(q *outbox, sent int) {
+	for _, f := range q.frames[:sent] {
+		q.bytes -= len(f.Data)
+	}
+	q.frames = slices.Delete(q.frames, 0, sent)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queue != nil {
+		q.frames = append(q.frames, c.queue.frames...)
+		q.bytes += c.queue.bytes
+		c.queue.free()
+	}
+	c.queue = q
+}
+
+// shut closes the connection with a close frame, now that all else has been written.
+func (c *conn) shut(f closeFrame) {
+	c.socket.Close()
+	alone := c.wire.Hold()
+	c.ws.Close(f.code, f.reason) // its error says what the reader learns anyway
+	if alone {
+		c.Failed(net.ErrClosed)
 	}
 }
 
@@ -254,7 +380,7 @@ func (c *conn) write() {
 func (c *conn) abandon() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue, c.bytes = nil, 0
+	c.drop()
 	if c.closing != nil {
 		return false
 	}
@@ -273,12 +399,12 @@ func (c *conn) end(err error) {
 		// Not closed by the client: it broke the protocol, or is gone and will
 		// not mind. Close also takes in what a client is still sending of an
 		// oversized frame, so that it can see the code.
-		force := time.AfterFunc(closePatience, func() { c.raw.Close() })
+		force := time.AfterFunc(closePatience, c.cut)
 		c.ws.Close(closeProtocol.code, closeProtocol.reason)
 		force.Stop()
 	}
 	c.ws.CloseNow()
-	c.raw.Close()
+	c.cut()
 }
 
 // count notes with what the library has closed the connection because of err.

@@ -103,6 +103,6 @@ func (cs *connSet) wait(ctx context.Context) {
 
 // kill cuts the connections that are left, and waits for their end.
 func (cs *connSet) kill() {
-	cs.each(func(c *conn) { c.raw.Close() })
+	cs.each((*conn).cut)
 	<-cs.empty
 }

@@ -137,9 +137,16 @@
 // on an error the old one stays. A listener or a limit in force for some
 // connections and not for others cannot.
 //
-// Why is there no goroutine for writing? A connection that has nothing to write
-// is the common case. Whoever puts the first frame into an empty outbox starts
-// the goroutine, which ends when the outbox is empty.
+// Why does a connection have no goroutine? One that neither sends nor is sent anything
+// is the common case, and a goroutine with its stack takes more than all else of it.
+// What arrives is read by package wire. Whoever puts the first frame into an empty
+// outbox hands the connection to one of a few writers, which goes from one connection
+// to the next and gives the kernel, in one system call, all that has queued up: a
+// loopback write takes seven microseconds, whether of one frame or of fifty. What the
+// kernel does not take is kept below; the writer goes on with others.
+//
+// Why does a broadcast not write by itself? It holds the lock of its topic, and its
+// guest. It appends to outboxes, which takes some 50 ns each.
 //
 // Why the four dependencies? coder/websocket is a small, well-tested WebSocket
 // implementation with a context-free close and message limits; fsnotify and toml

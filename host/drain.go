@@ -92,7 +92,9 @@ func (s *Server) release(ctx context.Context) error {
 	go func() {
 		s.plugins.Close()
 		s.runtime.Wait()
+		s.writers.stop()
 		s.running.Wait()
+		s.poller.Close()
 		s.endpoint.Presence.Close()
 		released <- s.engine.Close(context.Background())
 	}()

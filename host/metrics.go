@@ -41,6 +41,7 @@ var (
 	mProcesses   = gauge("processes", "Live processes.")
 	mQueued      = gauge("processes_ready", "Processes that wait for a scheduler.")
 	mHandovers   = counter("scheduler_handovers_total", "Times that a process outlived its slice while others waited.")
+	mPoller      = gauge("poller_info", "How connections without TLS are waited for.", "kind")
 	mAccepted    = counter("connections_accepted_total", "Connections accepted.")
 	mRefused     = counter("connections_refused_total", "Connections refused before the upgrade, by cause.", "cause")
 	mClosed      = counter("connections_closed_total", "Connections that rtd closed, by close code and cause.", "code", "cause")
@@ -82,6 +83,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	s := c.server
 	put(mConnections, float64(s.conns.len()))
+	put(mPoller, 1, s.poller.Kind())
 	put(mAccepted, float64(s.counts.accepted.Load()))
 	for cause, n := range s.counts.refused.all() {
 		put(mRefused, float64(n), cause)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"rtd/host/longpoll"
 	"rtd/host/plugin"
 	"rtd/host/web"
+	"rtd/host/wire"
 	"rtd/sandbox"
 	"rtd/supervisor"
 )
@@ -51,7 +53,8 @@ type Server struct {
 	listener net.Listener
 	conns    *connSet
 	running  sync.WaitGroup // writers, and goroutines of Serve
-	writers  writers
+	poller   *wire.Poller
+	writers  *writers
 	polls    *longpoll.Server
 	tokens   *tokens
 	apiKeys  []string
@@ -119,7 +122,6 @@ func New(o Options) (*Server, error) {
 	if s.apiKeys, err = secrets(s.config.API.Keys); err != nil {
 		return nil, fmt.Errorf("read api.keys: %w", err)
 	}
-	s.writers = newWriters(&s.running)
 	s.polls = longpoll.New(longpoll.Options{
 		MaxBody:  int64(s.config.Server.MaxFrame),
 		Messages: s.config.Server.MaxOutboxMessages,
@@ -138,6 +140,8 @@ func New(o Options) (*Server, error) {
 	s.endpoint = channels.NewEndpoint(s.limits())
 	s.plugins = plugin.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.metrics = newMetrics(s)
+	s.poller = wire.New(wire.Options{Kind: s.config.Server.Poller, Limit: s.config.Server.MaxFrame, Log: s.log})
+	s.writers = newWriters(runtime.GOMAXPROCS(0), &s.running)
 	return s, nil
 }
 
@@ -166,7 +170,8 @@ func (s *Server) cacheDir() string {
 
 // Listen takes the address.
 func (s *Server) Listen() error {
-	l, err := net.Listen("tcp", s.config.Server.Listen)
+	// Silent clients are found by timeouts of our own.
+	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", s.config.Server.Listen)
 	if err != nil {
 		return fmt.Errorf("%w; set server.listen in config.toml, or --listen, to a free address", err)
 	}
@@ -242,13 +247,21 @@ func (s *Server) newHTTPServer(ctx context.Context) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, rawConn{}, c) },
+		ConnContext:       s.connContext,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
 
 // rawConn is the key of a request's connection in its context.
 type rawConn struct{}
+
+// connContext is called for each connection when it comes.
+func (s *Server) connContext(ctx context.Context, c net.Conn) context.Context {
+	if tcp, ok := c.(*net.TCPConn); ok && s.config.Server.SendBuffer > 0 {
+		_ = tcp.SetWriteBuffer(s.config.Server.SendBuffer) // or it stays as large as the kernel likes
+	}
+	return context.WithValue(ctx, rawConn{}, c)
+}
 
 func (s *Server) serveHTTP(web *http.Server) error {
 	var err error

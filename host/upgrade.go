@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 )
 
 // upgrade serves the WebSocket endpoint of a mount: it checks what can be checked before
-// there is a connection, and then serves the connection to its end. Refusals are
+// there is a connection, and then has the connection served. Refusals are
 // statuses without a body, as Phoenix's are; the log says why.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, m *mount, path map[string]string) {
 	client := s.proxies.Client(r)
@@ -22,8 +23,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, m *mount, path 
 	c := &conn{server: s, raw: raw, remote: client.Addr().String(), address: handshake.Group(client.Addr())}
 	err := s.admit(r, c)
 	if err == nil {
-		defer s.conns.remove(c)
-		err = s.handshake(w, r, m, path, c)
+		if err = s.handshake(w, r, m, path, c); err != nil {
+			s.conns.remove(c)
+		}
 	}
 	if err != nil {
 		s.answerRefused(w, m, c.remote, err)
@@ -31,7 +33,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, m *mount, path 
 	}
 	s.counts.accepted.Add(1)
 	s.log.Debug("connected", "remote", c.remote, "socket", m.name)
-	c.serve()
+	c.wire.Start(c) // and nothing of the request is kept
 }
 
 // admit says whether there is room for another connection.
@@ -85,7 +87,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, m *mount, pat
 	if len(offer.Subprotocols) > 0 {
 		options.Subprotocols = []string{handshake.Subprotocol}
 	}
-	ws, err := websocket.Accept(w, r, options)
+	ws, err := websocket.Accept(hijacker{w, c}, r, options)
 	if err != nil {
 		return refuse(0, "request", err) // Accept has answered
 	}
@@ -93,6 +95,24 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, m *mount, pat
 	c.token = s.tokens.hold(claims, c.tell, func() { c.close(closeToken) })
 	c.open(ws, codec, connection, m)
 	return nil
+}
+
+// hijacker gives the library the connection as package wire has it, for which the
+// buffers of HTTP are let go.
+type hijacker struct {
+	http.ResponseWriter
+	conn *conn
+}
+
+// Hijack implements [http.Hijacker].
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	raw, buffers, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	arrived, _ := buffers.Reader.Peek(buffers.Reader.Buffered())
+	c := h.conn.adopt(raw, arrived)
+	return c, c.Buffers(), nil
 }
 
 // codecFor chooses the codec by the vsn that the client sent.

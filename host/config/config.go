@@ -68,6 +68,13 @@ type Server struct {
 	MaxOutboxMessages int `toml:"max_outbox_messages" range:"1..1000000"`
 	MaxOutboxBytes    int `toml:"max_outbox_bytes" range:"1024..1073741824"`
 
+	// SendBuffer is how many bytes the kernel takes for a slow connection before they wait in rtd; 0 leaves that
+	// to the kernel, which may take megabytes. What is not used takes no memory.
+	SendBuffer int `toml:"send_buffer" range:"0..1073741824"`
+
+	// Poller says how bytes of clients are waited for: "auto" takes epoll where there is one, but not with TLS.
+	Poller string `toml:"poller" oneof:"auto goroutines"`
+
 	// PresenceGrace is how long a key stays present whose last connection has ended.
 	PresenceGrace time.Duration `toml:"presence_grace" range:"0s..10m"`
 
@@ -243,6 +250,8 @@ func Default() *Config {
 			Grace:             10 * time.Second,
 			MaxOutboxMessages: 4096,
 			MaxOutboxBytes:    1 << 20,
+			SendBuffer:        128 << 10,
+			Poller:            "auto",
 			MaxJoins:          100,
 			MaxRate:           100_000,
 			MaxConnections:    1_000_000,

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package wire
+
+import (
+	"errors"
+	"net"
+)
+
+// epoll is Linux's alone.
+type epoll struct{}
+
+func newEpoll(Options) (*epoll, error) { return nil, errors.ErrUnsupported }
+
+func (*epoll) adopt(net.Conn, []byte, int) Conn { return nil }
+func (*epoll) close()                           {}

@@ -1,0 +1,96 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+// memory is a connection of which only so much has arrived.
+type memory struct {
+	net.Conn
+	r io.Reader
+}
+
+var errBeyond = errors.New("read beyond")
+
+func (m memory) Read(b []byte) (int, error) {
+	n, err := m.r.Read(b)
+	if err == io.EOF {
+		err = errBeyond
+	}
+	return n, err
+}
+func (memory) Write(b []byte) (int, error) { return len(b), nil }
+func (memory) Close() error                { return nil }
+
+type inMemory struct {
+	*httptest.ResponseRecorder
+	conn memory
+	br   *bufio.Reader
+}
+
+func (h inMemory) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.conn, bufio.NewReadWriter(h.br, bufio.NewWriterSize(h.conn, writeBuffer)), nil
+}
+
+// What is plain, the library reads to its last byte, and to none beyond.
+func FuzzPlain(f *testing.F) {
+	mask := "\x01\x02\x03\x04"
+	f.Add([]byte("\x81\x85"+mask+"hello"+"\x82\x80"+mask), 64)
+	f.Add([]byte("\x81\xfe\x00\x05"+mask+"hello"+"\x81\x85"+mask+"hel"), 64)
+	f.Add([]byte("\x81\xff\x00\x00\x00\x00\x00\x00\x00\x05"+mask+"hello"), 64)
+	f.Add([]byte("\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff"+mask+"hello"), 64)
+	f.Add([]byte("\x01\x85"+mask+"hello"), 64)
+	f.Add([]byte("\x89\x80"+mask), 64)
+	f.Add([]byte("\x81\x05hello"), 64)
+	f.Fuzz(func(t *testing.T, b []byte, limit int) {
+		limit = min(max(limit, 1), 1<<20)
+		whole := plain(b, limit)
+		if whole < 0 || whole > len(b) {
+			t.Fatalf("%d of %d bytes are whole", whole, len(b))
+		}
+		unread := bytes.NewReader(b[:whole])
+		conn := memory{r: unread}
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		for key, value := range map[string]string{
+			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+		} {
+			r.Header.Set(key, value)
+		}
+		br := bufio.NewReaderSize(conn, smallestBuffer)
+		ws, err := websocket.Accept(inMemory{httptest.NewRecorder(), conn, br}, r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ws.SetReadLimit(int64(limit))
+		for unread.Len() > 0 || br.Buffered() > 0 {
+			if _, _, err := ws.Read(context.Background()); err != nil {
+				t.Fatalf("%d bytes are whole, of which %d are left: %v", whole, unread.Len(), err)
+			}
+		}
+	})
+}
+
+// The header is what clients expect, at every length of its length.
+func TestAppendHeader(t *testing.T) {
+	for size, want := range map[int]string{
+		0: "\x81\x00", 125: "\x81\x7d", 126: "\x81\x7e\x00\x7e", 65535: "\x81\x7e\xff\xff",
+		65536: "\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00",
+	} {
+		if got := AppendHeader(nil, false, size); string(got) != want {
+			t.Errorf("header of %d bytes is % x, not % x", size, got, want)
+		}
+	}
+	if got := AppendHeader(nil, true, 1); string(got) != "\x82\x01" {
+		t.Errorf("binary header is % x", got)
+	}
+}

@@ -1,0 +1,388 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// polled is a connection that nobody waits for but its loop. It is read in one of
+// three ways:
+//
+//	idle ──────► inline ──────► idle       whole messages, on the loop's goroutine
+//	                │
+//	                ▼
+//	               held ──────► idle       anything else, on a goroutine that may
+//	                                       wait, until it parks between two messages
+type polled struct {
+	loop   *loop
+	reader Reader
+	br     *bufio.Reader // the library's; above Read
+	bw     *bufio.Writer
+	limit  int
+
+	mu     sync.Mutex
+	fd     int
+	state  readState
+	more   bool       // something may be there, of which no event will tell
+	ended  bool       // the client has sent all that it will: so there is
+	closed bool       // no more system calls
+	input  []byte     // received, and not yet read
+	chunk  []byte     // of a held one: where input is received
+	stuck  []byte     // written, and not yet sent
+	added  int        // bytes of it that the library wrote
+	owed   bool       // Writable, when nothing is stuck
+	change *sync.Cond // of state, more and closed; made by whoever waits first
+}
+
+type readState uint8
+
+const (
+	idle readState = iota
+	inline
+	held
+)
+
+const (
+	// heldChunk is what a held connection receives at once.
+	heldChunk = 2 << 10
+	// maxAdded is what the library can write to a client that takes nothing: pongs.
+	maxAdded = 16 << 10
+)
+
+var (
+	errSlow     = errors.New("client takes no control frames")
+	errNotWhole = errors.New("read beyond a whole message")
+	errDeadline = errors.New("deadlines are not supported")
+)
+
+func newPolled(l *loop, fd int, arrived []byte, limit int) *polled {
+	c := &polled{loop: l, fd: fd, limit: limit, input: bytes.Clone(arrived)}
+	c.br = bufio.NewReaderSize(c, smallestBuffer)
+	c.bw = bufio.NewWriterSize(c, writeBuffer)
+	return c
+}
+
+func (c *polled) Buffers() *bufio.ReadWriter { return bufio.NewReadWriter(c.br, c.bw) }
+func (c *polled) Blocks() bool               { return false }
+
+func (c *polled) Start(r Reader) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reader = r
+	if c.closed || c.loop.watch(c) != nil || len(c.input) > 0 {
+		c.more = true
+		c.hold()
+	}
+}
+
+// hold lets a goroutine of its own read on; it also sees an end. Callers hold mu.
+func (c *polled) hold() {
+	c.state = held
+	go c.reader.ReadFrames()
+}
+
+// beginRead makes the loop the one who reads. If somebody else does, that one is
+// told that there is more.
+func (c *polled) beginRead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != idle || c.closed {
+		c.more = true
+		c.changed()
+		return false
+	}
+	c.state = inline
+	return true
+}
+
+// endRead is the end of the loop's turn. It reports whether there may be more.
+func (c *polled) endRead() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed()
+	if c.closed {
+		c.hold()
+		return false
+	}
+	c.state = idle
+	return c.more
+}
+
+// ends says that the client has sent its last byte, or is gone.
+func (c *polled) ends() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+}
+
+// receive is one system call; n is 0 at the end of what the client sends.
+func (c *polled) receive(b []byte) (n int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.receiveLocked(b)
+}
+
+func (c *polled) receiveLocked(b []byte) (n int, err error) {
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	for {
+		n, err = unix.Read(c.fd, b)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	c.more = n == len(b) || c.ended
+	return max(n, 0), err
+}
+
+// frames has whole messages read, on the loop's goroutine.
+func (c *polled) frames(b []byte) error {
+	c.input = b // nobody else looks at it while the state is inline
+	defer func() { c.input = nil }()
+	for len(c.input) > 0 || c.br.Buffered() > 0 {
+		if err := c.reader.ReadFrame(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// handOver lets a goroutine of its own read on, beginning with b.
+func (c *polled) handOver(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.input = bytes.Clone(b)
+	c.changed()
+	c.hold()
+}
+
+// fail lets a goroutine of its own end the connection.
+func (c *polled) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = held
+	c.changed()
+	go c.reader.Failed(err)
+}
+
+// Park implements [Conn].
+func (c *polled) Park() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.more || c.closed || len(c.input) > 0 || c.br.Buffered() > 0 {
+		return false
+	}
+	c.state, c.input, c.chunk = idle, nil, nil
+	return true
+}
+
+// Hold implements [Conn].
+func (c *polled) Hold() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.state == inline {
+		c.wait()
+	}
+	if c.state == held {
+		return false
+	}
+	c.state, c.more = held, true
+	return true
+}
+
+// Read implements [net.Conn]. While the connection is held, it waits for bytes.
+func (c *polled) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.input) == 0 {
+		if c.state == inline {
+			return 0, errNotWhole
+		}
+		into := b
+		if len(b) < heldChunk {
+			if c.chunk == nil {
+				c.chunk = make([]byte, heldChunk)
+			}
+			into = c.chunk
+		}
+		n, err := c.receiveLocked(into)
+		switch {
+		case errors.Is(err, syscall.EAGAIN):
+			for !c.more && !c.closed {
+				c.wait()
+			}
+		case err != nil:
+			return 0, fmt.Errorf("read: %w", err)
+		case n == 0:
+			return 0, io.EOF
+		case len(b) >= heldChunk:
+			return n, nil
+		default:
+			c.input = c.chunk[:n]
+		}
+	}
+	n := copy(b, c.input)
+	c.input = c.input[n:]
+	return n, nil
+}
+
+// Write implements [net.Conn]. It does not wait: what the client has no room for is
+// kept for later, within bounds.
+func (c *polled) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.stuck) == 0 {
+		c.added = 0
+	}
+	if c.added += len(b); c.added > maxAdded {
+		return 0, errSlow
+	}
+	if err := c.send(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Batch implements [Conn].
+func (c *polled) Batch(b []byte) (pending bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.send(b); err != nil {
+		return false, err
+	}
+	c.owed = len(c.stuck) > 0
+	return c.owed, nil
+}
+
+// send writes b behind what is stuck, and keeps what does not go. Callers hold mu.
+func (c *polled) send(b []byte) error {
+	if c.closed {
+		return net.ErrClosed
+	}
+	if len(c.stuck) > 0 {
+		c.stuck = append(c.stuck, b...)
+		return nil
+	}
+	n, err := c.transmit(b)
+	if err != nil {
+		return err
+	}
+	c.stuck = bytes.Clone(b[n:])
+	return nil
+}
+
+// transmit writes as much as the kernel takes. Callers hold mu.
+func (c *polled) transmit(b []byte) (n int, err error) {
+	for n < len(b) {
+		m, err := unix.Write(c.fd, b[n:])
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
+			return n, nil
+		case err != nil:
+			return n, fmt.Errorf("write: %w", err)
+		default:
+			n += m
+		}
+	}
+	return n, nil
+}
+
+// flush sends what is stuck, as there is room again. An error is seen by the next
+// who reads or writes.
+func (c *polled) flush() {
+	c.mu.Lock()
+	if !c.closed && len(c.stuck) > 0 {
+		n, err := c.transmit(c.stuck)
+		if c.stuck = c.stuck[n:]; len(c.stuck) == 0 || err != nil {
+			c.stuck = nil
+		}
+	}
+	tell := c.owed && len(c.stuck) == 0
+	c.owed = c.owed && !tell
+	c.mu.Unlock()
+	if tell {
+		c.reader.Writable()
+	}
+}
+
+// Close implements [net.Conn]. Whoever reads learns of it, and if nobody does,
+// ReadFrames is called.
+func (c *polled) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return net.ErrClosed
+	}
+	c.closed = true
+	c.loop.epoll.remove(c)
+	err := unix.Close(c.fd)
+	c.stuck = nil
+	tell := c.owed
+	c.owed = false
+	if c.state == idle && c.reader != nil {
+		c.hold()
+	}
+	c.changed()
+	c.mu.Unlock()
+	if tell {
+		c.reader.Writable()
+	}
+	return err
+}
+
+// wait returns when something has changed. Callers hold mu.
+func (c *polled) wait() {
+	if c.change == nil {
+		c.change = sync.NewCond(&c.mu)
+	}
+	c.change.Wait()
+}
+
+// changed wakes those who wait. Callers hold mu.
+func (c *polled) changed() {
+	if c.change != nil {
+		c.change.Broadcast()
+	}
+}
+
+// LocalAddr implements [net.Conn]. It is nil if the connection is closed.
+func (c *polled) LocalAddr() net.Addr { return c.addr(unix.Getsockname) }
+
+// RemoteAddr implements [net.Conn]. It is nil if the connection is closed.
+func (c *polled) RemoteAddr() net.Addr { return c.addr(unix.Getpeername) }
+
+// addr asks the kernel: to keep addresses would take more than all else.
+func (c *polled) addr(of func(int) (unix.Sockaddr, error)) net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	switch a, _ := of(c.fd); a := a.(type) {
+	case *unix.SockaddrInet4:
+		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
+	case *unix.SockaddrInet6:
+		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
+	}
+	return nil
+}
+
+// Deadlines are not supported: whoever has one calls Close.
+
+func (c *polled) SetDeadline(time.Time) error      { return errDeadline }
+func (c *polled) SetReadDeadline(time.Time) error  { return errDeadline }
+func (c *polled) SetWriteDeadline(time.Time) error { return errDeadline }
