@@ -69,6 +69,7 @@ On SIGHUP it reads the config file again and starts plugins that have failed.`,
 	cmd.Flags().StringVar(&f.config, "config", "", "config `file` (default config.toml, which may be absent)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "`address` to listen on, as host:port (overrides server.listen)")
 	cmd.Flags().StringVar(&f.plugins, "plugins", "", "`folder` of plugins (overrides plugins.dir)")
+	cmd.AddCommand(benchCommand())
 	return cmd
 }
 

@@ -313,7 +313,6 @@ func TestSlowClient(t *testing.T) {
 func TestPingFlood(t *testing.T) {
 	s := start(t, wire.Auto, false)
 	c, e := s.connect(t, "/silent", "")
-	c.(*net.TCPConn).SetReadBuffer(4 << 10)
 	go func() {
 		for pings := bytes.Repeat(frame(ping, make([]byte, 125)), 100); ; {
 			if _, err := c.Write(pings); err != nil {

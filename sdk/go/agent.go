@@ -81,3 +81,8 @@ func (a *agent[S]) HandleCall(from From, question []byte) error {
 	from.Reply(f(&a.state, arg))
 	return nil
 }
+
+func (a *agent[S]) migrator() Migrator {
+	m, _ := any(&a.state).(Migrator)
+	return m
+}

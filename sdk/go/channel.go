@@ -1,6 +1,10 @@
 package rtd
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // Channel handles one client's join of one topic. Its methods are called one
 // at a time. An error that is no refusal crashes the process, as a panic does.
@@ -38,7 +42,7 @@ type OutHandler interface {
 	// HandleOut takes a broadcast of one of these events. The client gets what
 	// is pushed here; what BroadcastFrom keeps from the client does not come here.
 	//
-	// A TopicChannel gets each broadcast once, and pushes to the Sockets of its
+	// A TopicChannel gets each broadcast once, and pushes to the [Sockets] of its
 	// members. Here s is the one that BroadcastFrom leaves out, or one that is no
 	// member's.
 	HandleOut(s *Socket, event string, payload []byte) error
@@ -83,6 +87,23 @@ type channel struct {
 	Channel
 	only    Socket             // of a process that has one; else it stands for the topic
 	members map[string]*Socket // of the others
+	joins   int                // so far
+}
+
+func (c *channel) code() any { return c.Channel }
+
+// Sockets returns the clients of this process in the order in which they joined: of a
+// [TopicChannel] its members, of another [Channel] the one that it has. Other processes
+// have none.
+func Sockets() []*Socket {
+	c, ok := this.body.(*channel)
+	if !ok {
+		return nil
+	}
+	if _, ok := c.Channel.(TopicChannel); !ok {
+		return []*Socket{&c.only}
+	}
+	return slices.SortedFunc(maps.Values(c.members), func(a, b *Socket) int { return a.order - b.order })
 }
 
 // replaying is set while members join again: their clients wait for no reply.
@@ -93,18 +114,11 @@ func openChannel(e record) error {
 	if _, open := this.body.(*channel); open && (e.detail != "" || e.kind == eventMembers) {
 		return nil
 	}
-	if len(plugin.routes) == 0 {
-		return errText("no channel: call rtd.Handle or rtd.HandleTopic from init")
-	}
-	chosen := plugin.routes[0]
-	for _, r := range plugin.routes {
-		if r.matches(e.name) {
-			chosen = r
-			break
-		}
-	}
 	reseed()
-	c := &channel{Channel: chosen.create(), only: Socket{topic: e.name}}
+	c, err := newChannel(e.name)
+	if err != nil {
+		return err
+	}
 	this.body = c
 	wantTerminate(c.Channel)
 	if o, ok := c.Channel.(OutHandler); ok {
@@ -115,10 +129,25 @@ func openChannel(e record) error {
 	return nil
 }
 
+// newChannel makes the channel of a topic.
+func newChannel(topic string) (*channel, error) {
+	if len(plugin.routes) == 0 {
+		return nil, errText("no channel: call rtd.Handle or rtd.HandleTopic from init")
+	}
+	chosen := plugin.routes[0]
+	for _, r := range plugin.routes {
+		if r.matches(topic) {
+			chosen = r
+			break
+		}
+	}
+	return &channel{Channel: chosen.create(), only: Socket{topic: topic}}, nil
+}
+
 func (c *channel) handle(e record) error {
 	switch e.kind {
 	case eventJoin:
-		err := c.join(Socket{e.name, e.detail, e.extra, e.flags&flagReplay != 0}, e.payload)
+		err := c.join(Socket{topic: e.name, member: e.detail, assigns: e.extra, replay: e.flags&flagReplay != 0}, e.payload)
 		if r, ok := err.(*refusal); ok {
 			delete(c.members, e.detail)
 			effect(record{kind: effectReply, name: r.status, payload: []byte(r.response)})
@@ -154,16 +183,21 @@ func (c *channel) handle(e record) error {
 	return handle(c.Channel, e)
 }
 
-func (c *channel) join(s Socket, payload []byte) error {
+func (c *channel) join(s Socket, payload []byte) error { return c.Join(c.add(s), payload) }
+
+// add keeps a socket until its client leaves.
+func (c *channel) add(s Socket) *Socket {
+	c.joins++
+	s.order = c.joins
 	if s.member == "" {
 		c.only = s
-		return c.Join(&c.only, payload)
+		return &c.only
 	}
 	if c.members == nil {
 		c.members = map[string]*Socket{}
 	}
 	c.members[s.member] = &s
-	return c.Join(&s, payload)
+	return &s
 }
 
 func (c *channel) socket(member string) *Socket {

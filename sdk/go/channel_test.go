@@ -35,9 +35,14 @@ func (r *room) HandleInfo(message []byte) error {
 	return nil
 }
 
+// lobby is a route that is not to be taken.
+type lobby struct{ room }
+
+func (l *lobby) Join(*rtd.Socket, []byte) error { return errors.New("the wrong route") }
+
 func TestChannel(t *testing.T) {
 	h := rtd.NewHost(t)
-	rtd.Handle("lobby", func() rtd.Channel { t.Error("the wrong route"); return new(room) })
+	rtd.Handle("lobby", func() rtd.Channel { return new(lobby) })
 	rtd.Handle("room:*", func() rtd.Channel { return new(room) })
 	h.Start("{}")
 	h.Want("handles|lobby", "handles|room:*")

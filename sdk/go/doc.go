@@ -60,7 +60,7 @@
 //	Endpoint.broadcast              Publish: to any topic that the plugin serves or was granted
 //	Endpoint.subscribe              Subscribe and BroadcastHandler
 //	broadcast "disconnect" to an id Disconnect
-//	Presence.track/3, list/1        Socket.Presence, Presence
+//	Presence.track/3, list/1        Socket.Presence, Presence, PushPresence
 //
 // A [TopicChannel] has no counterpart there: one process for all who join a topic.
 //
@@ -93,6 +93,9 @@
 // in every process, channel handlers among them, and takes effect at once: it is
 // not taken back if the event crashes later. What comes in goes to the same
 // optional methods everywhere, see [CallHandler].
+//
+// When a new version is deployed, each process hands its state on if it is a [Migrator];
+// otherwise it begins anew.
 //
 // plugins/rooms is an example of everything.
 //

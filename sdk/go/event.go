@@ -165,6 +165,8 @@ func parseError(code, text string) error {
 // eventHandler is the process of one handler.
 type eventHandler struct{ EventHandler }
 
+func (h *eventHandler) code() any { return h.EventHandler }
+
 func (h *eventHandler) handle(e record) error {
 	switch e.kind {
 	case eventInit:

@@ -214,6 +214,16 @@ func (h *Host) Terminate(kind, detail string) string {
 	return h.Event(record{kind: eventTerminate, name: kind, payload: []byte(detail)})
 }
 
+func (h *Host) Export(topicOrModule string) string {
+	return h.Event(record{kind: eventExport, name: topicOrModule})
+}
+
+// Import gives a new instance the state; list is of members or of a process.
+func (h *Host) Import(topicOrModule, schema, state string, list ...string) string {
+	h.NewProcess()
+	return h.Event(record{eventImport, 0, topicOrModule, []byte(state), schema, Fields(list...)})
+}
+
 func (h *Host) Stop() string { return h.Event(record{kind: eventStop}) }
 
 // Want checks what was asked for since the last Want.

@@ -46,6 +46,8 @@ var this struct {
 type body interface {
 	// handle takes one event. An error is a crash.
 	handle(e record) error
+	// code is what the plugin's author wrote of it.
+	code() any
 }
 
 // module registers what a process can be, by name.
@@ -86,6 +88,10 @@ func dispatch(e record) error {
 		if err := openChannel(e); err != nil {
 			return err
 		}
+	case eventImport:
+		if err := openImported(e); err != nil {
+			return err
+		}
 	}
 	if this.body == nil {
 		switch {
@@ -116,6 +122,9 @@ func start(config []byte) error {
 	}
 	if plugin.onConnect != nil {
 		effect(record{kind: effectWants, name: "connect"})
+	}
+	if anyMigrates() {
+		effect(record{kind: effectWants, name: "export"})
 	}
 	for _, c := range plugin.tree {
 		if err := c.declare(""); err != nil {

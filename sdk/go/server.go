@@ -18,6 +18,8 @@ func Serve(name string, create func() Server) {
 
 type server struct{ Server }
 
+func (s *server) code() any { return s.Server }
+
 func (s *server) handle(e record) error {
 	if e.kind != eventInit {
 		return handle(s.Server, e)
@@ -145,6 +147,10 @@ func handle(of any, e record) error {
 		if h, ok := of.(Terminator); ok {
 			h.Terminate(reasonOf(e))
 		}
+	case eventExport:
+		return exportState(of)
+	case eventImport:
+		return importState(of, e)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ type Socket struct {
 	member  string // "" if the process has one only
 	assigns string
 	replay  bool
+	order   int // among the joins of the process
 }
 
 // Topic is the topic joined.

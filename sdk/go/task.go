@@ -76,6 +76,8 @@ type task struct {
 
 func (t *task) handle(e record) error {
 	switch e.kind {
+	case eventExport, eventImport:
+		return handle(t, e)
 	case eventInit:
 		t.args, t.from = clone(e.payload), From{e.extra}
 		return Send(this.pid, nil)
@@ -91,3 +93,21 @@ func (t *task) handle(e record) error {
 	}
 	return nil
 }
+
+func (t *task) code() any { return t }
+
+// Export is for a task that has not begun yet. None is moved while it works.
+func (t *task) Export() (schema string, state []byte, err error) {
+	return taskSchema, append(appendField(nil, t.from.token), t.args...), nil
+}
+
+func (t *task) Import(schema string, state []byte) error {
+	token, args, ok := cutField(state)
+	if !ok || schema != taskSchema {
+		return errText("the task is of another version of the SDK: " + schema)
+	}
+	t.from, t.args = From{string(token)}, clone(args)
+	return nil
+}
+
+const taskSchema = "rtd.Task 1"
