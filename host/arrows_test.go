@@ -35,7 +35,8 @@ var arrows = map[string][]string{
 	"host": {"channels", "sandbox", "supervisor", "host/api", "host/auth", "host/config", "host/folder", "host/handshake", "host/longpoll", "host/plugin",
 		"host/web", "host/wire",
 		"github.com/coder/websocket", "github.com/prometheus/client_golang"},
-	"cmd/rtd": {"host", "host/config", "github.com/spf13/cobra"},
+	"cmd/rtd":       {"cmd/rtd/bench", "host", "host/config", "github.com/spf13/cobra"},
+	"cmd/rtd/bench": {},
 
 	"sdk/go":        {},
 	"plugins/chat":  {"sdk/go"},
