@@ -39,6 +39,8 @@ var arrows = map[string][]string{
 	"cmd/rtd/bench": {},
 
 	"sdk/go":        {},
+	"sdk/as":        {},
+	"sdk/suite":     {},
 	"plugins/chat":  {"sdk/go"},
 	"plugins/rooms": {"sdk/go"},
 

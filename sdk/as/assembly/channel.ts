@@ -1,0 +1,207 @@
+import { Effect, Event, Flag } from "./abi";
+import { crash, effect } from "./host";
+import { Payload } from "./payload";
+import { Body, Route, plugin } from "./plugin";
+import { Process } from "./process";
+import { Fields, Record } from "./record";
+import { replyImport, tell } from "./server";
+import { Socket, atHand } from "./socket";
+
+/**
+ * Handles one client's join of one topic. It is a process like any other: it can call, spawn,
+ * monitor and so on, and override the methods of Process.
+ *
+ *   class Room extends Channel {
+ *     handleIn(s: Socket, event: string, payload: Payload): void {
+ *       s.broadcast(event, payload);
+ *     }
+ *   }
+ *   handle("room:*", () => new Room());
+ */
+export abstract class Channel extends Process {
+  /** The client; of a TopicChannel, the topic, to which it can broadcast. It is set before join. */
+  socket: Socket = nobody;
+
+  /**
+   * Decides whether the client may join. To return accepts, with the response given to
+   * s.reply("ok", …) if any; to call s.reply with another status refuses. Pushes
+   * and broadcasts made here follow the reply.
+   */
+  join(s: Socket, payload: Payload): void {}
+
+  /** Takes a message that the client pushed. */
+  handleIn(s: Socket, event: string, payload: Payload): void {}
+
+  /**
+   * Takes a broadcast of an event that s.intercept has named. The client gets what is pushed
+   * here; what broadcastFrom keeps from the client does not come here. A TopicChannel gets
+   * each broadcast once, and pushes to its members; s is the one that broadcastFrom leaves
+   * out, or one that is no member's.
+   */
+  handleOut(s: Socket, event: string, payload: Payload): void {}
+}
+
+/**
+ * Handles all joins of one topic. The methods get the member at hand. After a crash, join
+ * runs again for every member, in the order in which they joined; none can be refused then.
+ */
+export abstract class TopicChannel extends Channel {
+  /** Who has joined, by Socket.member, in the order of joins. It is the SDK's: do not change it. */
+  readonly members: Map<string, Socket> = new Map();
+
+  /** The member has gone. */
+  leave(s: Socket, reason: string): void {}
+}
+
+const nobody = new Socket("", "", new Payload(), false);
+
+/**
+ * Serves the topics that match a pattern, an exact topic or a prefix followed by *, with channels
+ * made by create: one for each join. Of several patterns that match, the first wins.
+ * The server's config can give the plugin other topics; one that no pattern matches goes
+ * to the first.
+ */
+export function handle(pattern: string, create: () => Channel): void {
+  plugin.routes.push(new ChannelRoute(pattern, create));
+}
+
+/** Is handle with one channel for each topic, whoever joins. */
+export function handleTopic(pattern: string, create: () => TopicChannel): void {
+  plugin.routes.push(new TopicRoute(pattern, create));
+}
+
+class ChannelRoute extends Route {
+  constructor(pattern: string, private make: () => Channel) {
+    super(pattern, "");
+  }
+
+  create(topic: string): Body {
+    return new ChannelBody(this.make());
+  }
+}
+
+class TopicRoute extends Route {
+  constructor(pattern: string, private make: () => TopicChannel) {
+    super(pattern, "topic");
+  }
+
+  create(topic: string): Body {
+    const channel = this.make();
+    channel.socket = new Socket(topic, "", new Payload(), false);
+    return new TopicBody(channel);
+  }
+}
+
+/** The process of a Channel. */
+class ChannelBody extends Body {
+  constructor(private channel: Channel) {
+    super();
+  }
+
+  handle(e: Record): void {
+    const channel = this.channel;
+    switch (e.kind) {
+      case Event.Join:
+        channel.socket = new Socket(e.name.toString(), "", e.extra.copy(), e.has(Flag.Replay));
+        channel.join(channel.socket, e.payload);
+        return;
+      case Event.Message:
+        channel.handleIn(channel.socket, e.name.toString(), e.payload);
+        return;
+      case Event.Out:
+        channel.handleOut(channel.socket, e.name.toString(), e.payload);
+        return;
+      case Event.Import: {
+        const fields = Fields.of(e.extra);
+        fields.next(field); // the member, which is ""
+        fields.next(field); // the join payload
+        fields.next(field);
+        channel.socket = new Socket(e.name.toString(), "", field.copy(), true);
+        replyImport(channel, e);
+        return;
+      }
+    }
+    tell(channel, e);
+  }
+}
+
+const field = new Payload();
+
+/** The process of a TopicChannel. */
+class TopicBody extends Body {
+  constructor(private channel: TopicChannel) {
+    super();
+  }
+
+  handle(e: Record): void {
+    const channel = this.channel;
+    switch (e.kind) {
+      case Event.Join:
+        this.join(e.detail.toString(), e.payload, e.extra, e.has(Flag.Replay));
+        return;
+      case Event.Message:
+        channel.handleIn(this.socket(e), e.name.toString(), e.payload);
+        return;
+      case Event.Leave: {
+        const s = this.socket(e);
+        channel.members.delete(s.member);
+        channel.leave(s, e.payload.toString());
+        return;
+      }
+      case Event.Members:
+        this.rejoin(e);
+        return;
+      case Event.Out: {
+        const member = e.detail.toString();
+        const s = channel.members.has(member) ? channel.members.get(member) : channel.socket;
+        channel.handleOut(s, e.name.toString(), e.payload);
+        return;
+      }
+      case Event.Import: {
+        const fields = Fields.of(e.extra);
+        while (fields.next(field)) {
+          const member = field.toString();
+          fields.next(field); // the join payload
+          fields.next(field);
+          this.add(member, field, true);
+        }
+        replyImport(channel, e);
+        return;
+      }
+    }
+    tell(channel, e);
+  }
+
+  private add(member: string, assigns: Payload, replay: bool): Socket {
+    const s = new Socket(this.channel.socket.topic, member, assigns.copy(), replay);
+    this.channel.members.set(member, s);
+    return s;
+  }
+
+  private join(member: string, payload: Payload, assigns: Payload, replay: bool): void {
+    atHand.refused = false;
+    const s = this.add(member, assigns, replay);
+    this.channel.join(s, payload);
+    if (atHand.refused) this.channel.members.delete(member);
+  }
+
+  private rejoin(e: Record): void {
+    atHand.rejoining = true;
+    const members = Fields.of(e.payload);
+    const assigns = Fields.of(e.extra);
+    while (members.next(field)) {
+      const member = field.toString();
+      const payload = new Payload();
+      members.next(payload);
+      assigns.next(field);
+      this.join(member, payload, field, true);
+    }
+    atHand.rejoining = false;
+  }
+
+  private socket(e: Record): Socket {
+    const member = e.detail.toString();
+    if (!this.channel.members.has(member)) crash("an event of member " + member + ", who has not joined");
+    return this.channel.members.get(member);
+  }
+}

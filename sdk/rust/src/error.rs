@@ -1,0 +1,211 @@
+use crate::abi::text;
+use std::{error, fmt};
+
+/// What callbacks return. `?` makes a [`Failure`] of every error, and `Err("text".into())` one of a text.
+/// With a second parameter it is std's `Result`.
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// Why a callback failed: the cause of a crash, or a refusal. It is no error itself, so that it can be made of
+/// all of them, and of texts.
+pub struct Failure(Box<Why>); // boxed, as Error is, because small results make small code
+
+pub(crate) enum Why {
+    Crash(String),
+    Refused { status: String, response: Vec<u8> },
+}
+
+impl<E: fmt::Display> From<E> for Failure {
+    fn from(e: E) -> Failure {
+        Failure(Box::new(Why::Crash(e.to_string())))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.cause())
+    }
+}
+
+impl Failure {
+    /// The cause of the crash that it is. A refusal is one outside of a join or connect.
+    pub fn cause(&self) -> String {
+        match &*self.0 {
+            Why::Crash(cause) => cause.clone(),
+            Why::Refused { status, response } => {
+                ["refused outside of a join or connect: ", status, " ", text(response)].concat()
+            }
+        }
+    }
+
+    pub(crate) fn why(&self) -> &Why {
+        &self.0
+    }
+}
+
+/// Refuses a join: `return rtd::refuse(r#"{"reason":"unauthorized"}"#)`. The client gets an
+/// error reply with this JSON object, and nothing else happens.
+pub fn refuse<T>(response: impl Into<Vec<u8>>) -> Result<T> {
+    refuse_with("error", response)
+}
+
+/// Refuses a join with another status than "error", which is anything but "ok".
+pub fn refuse_with<T>(status: &str, response: impl Into<Vec<u8>>) -> Result<T> {
+    Err(Failure(Box::new(Why::Refused { status: status.to_string(), response: response.into() })))
+}
+
+/// Refuses a client in the function of [`on_connect`](crate::Plugin::on_connect): its request
+/// is answered with this HTTP status, from 400 to 599; 403 stands in for any other.
+pub fn refuse_status<T>(status: u16) -> Result<T> {
+    refuse_with(&status.to_string(), "")
+}
+
+/// What the host did not do, and why. It is what functions return that depend on others, or
+/// on the server's config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Box<What>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct What {
+    op: String,
+    name: String,
+    code: Code,
+}
+
+impl Error {
+    pub(crate) fn new(op: &str, name: &str, code: Code) -> Error {
+        Error(Box::new(What { op: op.to_string(), name: name.to_string(), code }))
+    }
+
+    /// Why it was not done.
+    pub fn code(&self) -> &Code {
+        &self.0.code
+    }
+
+    /// The operation: "call", "spawn" …
+    pub fn op(&self) -> &str {
+        &self.0.op
+    }
+
+    /// Of whom or what: a process, a module, a name, a topic.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(crate) fn into_code(self) -> Code {
+        self.0.code
+    }
+}
+
+impl error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.op())?;
+        if !self.name().is_empty() {
+            f.write_str(" ")?;
+            f.write_str(self.name())?;
+        }
+        f.write_str(": ")?;
+        self.code().fmt(f)
+    }
+}
+
+/// The host's reason for not doing something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Code {
+    /// The server is too old to know it.
+    Unknown,
+    /// A name, time or pid that is none.
+    Malformed,
+    /// Too many effects in one event, or a message above 4 MiB.
+    TooMuch,
+    /// Not during this event.
+    NotNow,
+    /// There is no such process, name, request, timer or monitor.
+    NoProcess,
+    /// No answer came in time.
+    Timeout,
+    /// Too many processes of the plugin wait already; try later.
+    Busy,
+    /// The process ended before it answered, for this reason.
+    Ended(String),
+    /// A process cannot wait for its own answer.
+    OwnAnswer,
+    /// Its mailbox is full.
+    Full,
+    /// The plugin has as many processes, timers or names as it may.
+    Limit,
+    /// Another process has the name.
+    Taken,
+    /// A process of a plugin that this one does not depend on, or a topic not granted to it.
+    Denied,
+    /// It waits for this process, itself or by way of others.
+    Deadlock,
+    /// It has no room for the message.
+    TooLarge,
+    /// Anything that is not the host's: the module is not registered, the event manager
+    /// refused, …
+    Other(String),
+}
+
+impl Code {
+    pub(crate) fn from_number(n: i32, reason: impl FnOnce() -> String) -> Code {
+        match n {
+            -1 => Code::Unknown,
+            -2 => Code::Malformed,
+            -3 => Code::TooMuch,
+            -4 => Code::NotNow,
+            -5 => Code::NoProcess,
+            -6 => Code::Timeout,
+            -7 => Code::Busy,
+            -8 => Code::Ended(reason()),
+            -9 => Code::OwnAnswer,
+            -10 => Code::Full,
+            -11 => Code::Limit,
+            -12 => Code::Taken,
+            -13 => Code::Denied,
+            -14 => Code::Deadlock,
+            -15 => Code::TooLarge,
+            _ => Code::Other("code ".to_string() + &n.to_string()),
+        }
+    }
+
+    /// The number on the wire; `None` of what is not the host's.
+    pub(crate) fn number(&self) -> Option<i32> {
+        (-15..0).find(|n| match self {
+            Code::Ended(_) => *n == -8,
+            other => Code::from_number(*n, String::new) == *other,
+        })
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let text = match self {
+            Code::Unknown => "this server does not know it; it needs a newer rtd",
+            Code::Malformed => "malformed",
+            Code::TooMuch => "too many effects, or too many bytes, in one event",
+            Code::NotNow => "not allowed during this event, or done already",
+            Code::NoProcess => "no such process",
+            Code::Timeout => "no answer in time",
+            Code::Busy => "too many processes of the plugin wait already",
+            Code::Ended(reason) => {
+                f.write_str("it ended before it answered: ")?;
+                reason
+            }
+            Code::OwnAnswer => "a process cannot wait for its own answer",
+            Code::Full => "its mailbox is full",
+            Code::Limit => "the plugin has as many processes, timers or names as it may",
+            Code::Taken => "the name is taken",
+            Code::Denied => {
+                "not a plugin that this one depends on, or a topic that is not granted to it; \
+                 see depends and grants in the server's config"
+            }
+            Code::Deadlock => "it waits for this process",
+            Code::TooLarge => "it has no room for the message",
+            Code::Other(text) => text,
+        };
+        f.write_str(text)
+    }
+}

@@ -1,0 +1,5 @@
+mod behaviours;
+mod channels;
+mod host;
+mod processes;
+mod vectors;
