@@ -78,21 +78,29 @@ const (
 	closePatience = 5 * time.Second
 )
 
-// open makes a client that was about to connect a connection, through mount m and
-// with what its plugin has said about it.
-func (c *conn) open(ws *websocket.Conn, codec channels.Codec, said plugin.Connection, m *mount) {
-	c.ws = ws
-	c.touch()
-	if !c.wire.Blocks() {
-		c.writer = c.server.writers.shard()
-	}
+// attach gives the client its place in the protocol, with what the plugin has said
+// about it, through mount m. From the first byte that it gets it can be found. It is
+// called before open, and followed by it or by Close of the socket.
+func (c *conn) attach(codec channels.Codec, said plugin.Connection, m *mount) {
 	socket := c.server.endpoint.NewSocket(channels.SocketOptions{
 		Codec: codec, Out: c, ID: said.ID, Assigns: said.Assigns, Serves: m.serves,
 		Disconnect: func() { c.close(closeGone) }, Control: c.token.controls(),
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.socket, c.opened = socket, true
+	c.socket = socket
+}
+
+// open makes a client that was about to connect a connection.
+func (c *conn) open(ws *websocket.Conn) {
+	c.ws = ws
+	c.touch()
+	if !c.wire.Blocks() {
+		c.writer = c.server.writers.shard()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opened = true
 	if c.closing != nil || c.queue != nil { // already
 		c.startWriter()
 	}

@@ -291,7 +291,11 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// closeIdle closes connections from which nothing has come for too long.
+// slotsStay is how long a WebAssembly instance stays without an actor's turn in it.
+const slotsStay = 2 * time.Second
+
+// closeIdle closes connections from which nothing has come for too long, and frees
+// what nobody has used.
 func (s *Server) closeIdle(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -302,6 +306,7 @@ func (s *Server) closeIdle(ctx context.Context) {
 		case now := <-tick.C:
 			s.polls.Sweep(now)
 			s.tokens.sweep(now)
+			s.engine.Trim(slotsStay)
 			oldest := now.Add(-s.config.Server.IdleTimeout).Unix()
 			s.conns.each(func(c *conn) {
 				if last := c.lastRead.Load(); last != 0 && last < oldest {

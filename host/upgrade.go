@@ -87,13 +87,16 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, m *mount, pat
 	if len(offer.Subprotocols) > 0 {
 		options.Subprotocols = []string{handshake.Subprotocol}
 	}
+	c.token = s.tokens.hold(claims, c.tell, func() { c.close(closeToken) })
+	c.attach(codec, connection, m)
 	ws, err := websocket.Accept(hijacker{w, c}, r, options)
 	if err != nil {
+		c.token.release()
+		c.socket.Close()
 		return refuse(0, "request", err) // Accept has answered
 	}
 	ws.SetReadLimit(int64(s.config.Server.MaxFrame))
-	c.token = s.tokens.hold(claims, c.tell, func() { c.close(closeToken) })
-	c.open(ws, codec, connection, m)
+	c.open(ws)
 	return nil
 }
 

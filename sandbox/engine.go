@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -54,6 +55,22 @@ func NewEngine(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("open compilation cache: %w", err)
 	}
 	return e, nil
+}
+
+// Trim frees slots that have been idle for so long, but for a few of each plugin; their
+// actors' states go where those of all idle actors are. It is to be called once in a
+// while, and may be called from any goroutine.
+func (e *Engine) Trim(idle time.Duration) {
+	e.mu.Lock()
+	plugins := make([]*Plugin, 0, len(e.plugins))
+	for p := range e.plugins {
+		plugins = append(plugins, p)
+	}
+	e.mu.Unlock()
+	before := clock() - int64(idle)
+	for _, p := range plugins {
+		p.trim(before)
+	}
 }
 
 // EngineStats are the figures of an engine.

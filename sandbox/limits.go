@@ -23,7 +23,7 @@ type Limits struct {
 	// standard output and error. Those beyond are counted only. Default 100.
 	LogLines int
 	// Slots is the largest number of WebAssembly instances in which the
-	// plugin's instances take turns. Default 64.
+	// plugin's instances take turns. Those that nobody uses are freed, see [Engine.Trim]. Default 256.
 	Slots int
 	// Waiting is the largest number of instances that wait for others to do
 	// something, within an event. They keep their slots, beyond those that
@@ -54,7 +54,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		l.LogLines = 100
 	}
 	if l.Slots == 0 {
-		l.Slots = 64
+		l.Slots = 256
 	}
 	if l.Waiting == 0 {
 		l.Waiting = 256

@@ -63,6 +63,7 @@ type Plugin struct {
 
 	mu     sync.Mutex
 	live   int // instances that hold a reference, those that are starting included
+	held   int // by who looks after its slots
 	closed bool
 	freed  chan struct{} // closed when nothing is left
 }
@@ -310,6 +311,32 @@ func (p *Plugin) Close() {
 	p.freeIfUnused()
 }
 
+// trim is [pool.trim]. Meanwhile the plugin is not freed.
+func (p *Plugin) trim(before int64) {
+	if p.pinned == "" && p.hold() {
+		defer p.letGo()
+		p.pool.trim(before)
+	}
+}
+
+// hold keeps the plugin from being freed until letGo, unless it is closed already.
+func (p *Plugin) hold() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.held++
+	return true
+}
+
+func (p *Plugin) letGo() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held--
+	p.freeIfUnused()
+}
+
 // acquire counts an instance in; every success is followed by one release.
 func (p *Plugin) acquire() error {
 	p.mu.Lock()
@@ -330,7 +357,7 @@ func (p *Plugin) release() {
 
 // freeIfUnused expects p.mu to be held.
 func (p *Plugin) freeIfUnused() {
-	if !p.closed || p.live > 0 {
+	if !p.closed || p.live+p.held > 0 {
 		return
 	}
 	ctx := context.Background() // freeing is not to be interrupted

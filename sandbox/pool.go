@@ -171,6 +171,41 @@ func (p *pool) waiter() chan<- *slot {
 	return wait
 }
 
+// trim closes slots that have not been used since before, on [clock], but for a few.
+// The actors in them go to rest.
+func (p *pool) trim(before int64) {
+	for {
+		s := p.stale(before)
+		if s == nil {
+			return
+		}
+		if s.owner != nil { // its mu is held
+			s.owner.rest(s)
+			s.owner.mu.Unlock()
+			s.owner = nil
+		}
+		s.close()
+		p.forget()
+	}
+}
+
+// stale takes out the slot that has been idle longest, with its owner's mu held if it
+// has one, or none if that is not long enough, or the slot is one of the last few.
+func (p *pool) stale(before int64) *slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s := p.first; s != nil && p.count > keepSlots; s = s.next {
+		if s.running < before && (s.owner == nil || s.owner.mu.TryLock()) {
+			p.unlink(s)
+			return s
+		}
+	}
+	return nil
+}
+
+// keepSlots are not closed for being idle: a plugin that is used again begins at once.
+const keepSlots = 4
+
 // slots is how many there are.
 func (p *pool) slots() int64 { return p.resident.Load() }
 

@@ -294,7 +294,7 @@ func defaultPlugin() Plugin {
 		Deadline:    time.Second,
 		Mailbox:     1000,
 		MaxRate:     1_000_000,
-		Slots:       64,
+		Slots:       256,
 		Waiting:     256,
 		Scope:       "declared",
 		Depends:     []string{},
