@@ -27,7 +27,7 @@ type Socket struct {
 	next, prev *Socket // with the same ID; guarded by the endpoint's names
 
 	mu     sync.Mutex // taken after a handler's; Outbox, Hub and mailboxes come later
-	topics map[string]*joined
+	topics topics
 	closed bool
 	turned chan struct{} // closed when a join is decided, if Decided waits; else nil
 }
@@ -76,7 +76,7 @@ const (
 // NewSocket connects a client.
 func (e *Endpoint) NewSocket(o SocketOptions) *Socket {
 	e.counts.sockets.Add(1)
-	s := &Socket{endpoint: e, options: o, assigns: string(o.Assigns), topics: map[string]*joined{}}
+	s := &Socket{endpoint: e, options: o, assigns: string(o.Assigns)}
 	s.options.Assigns = nil // once is enough
 	e.names.add(s)
 	return s
@@ -128,7 +128,7 @@ func (s *Socket) end(reason error) {
 	s.turn()
 	s.endpoint.counts.sockets.Add(-1)
 	s.endpoint.names.remove(s)
-	for _, j := range s.topics {
+	for j := range s.topics.all() {
 		j.held = nil
 		j.member.handler.stop(j.member, reason)
 	}
@@ -159,7 +159,7 @@ func (s *Socket) undecided() <-chan struct{} {
 	if s.closed {
 		return nil
 	}
-	for _, j := range s.topics {
+	for j := range s.topics.all() {
 		if j.state == joining || j.state == replacing {
 			if s.turned == nil {
 				s.turned = make(chan struct{})
@@ -180,7 +180,7 @@ func (s *Socket) turn() {
 
 // dispatch is the protocol: one case for each kind of message. Callers hold mu.
 func (s *Socket) dispatch(m Message) {
-	j := s.topics[m.Topic]
+	j := s.topics.get(m.Topic)
 	if m.oddTopic != nil {
 		j = nil // nobody can join it
 	}
@@ -246,7 +246,7 @@ func (s *Socket) join(m Message, old *member) {
 		refuse(reasonUnmatched)
 		return
 	}
-	if len(s.topics) >= s.endpoint.Limits.Joins {
+	if s.topics.len() >= s.endpoint.Limits.Joins {
 		refuse(reasonTooMany)
 		return
 	}
@@ -255,7 +255,7 @@ func (s *Socket) join(m Message, old *member) {
 		refuse(reasonGone)
 		return
 	}
-	s.topics[m.Topic] = &joined{member: joining}
+	s.topics.put(&joined{member: joining})
 	s.endpoint.counts.channels.Add(1)
 }
 
@@ -305,7 +305,7 @@ func (s *Socket) accepted(m *member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn()
-	if j := s.topics[m.Topic]; j.state == joining && !s.closed {
+	if j := s.topics.get(m.Topic); j.state == joining && !s.closed {
 		j.state = serving
 		s.release(j)
 	}
@@ -317,8 +317,7 @@ func (s *Socket) ended(m *member, last *Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn()
-	j := s.topics[m.Topic]
-	delete(s.topics, m.Topic)
+	j := s.topics.take(m.Topic)
 	s.endpoint.counts.channels.Add(-1)
 	switch {
 	case s.closed:
@@ -341,8 +340,7 @@ func (s *Socket) joinAgain(m *member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn()
-	j := s.topics[m.Topic]
-	delete(s.topics, m.Topic)
+	j := s.topics.take(m.Topic)
 	s.endpoint.counts.channels.Add(-1)
 	if s.closed {
 		return

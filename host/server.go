@@ -208,6 +208,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.running.Go(func() { s.watchConfig(watch) })
 	s.running.Go(func() { s.closeIdle(watch) })
 	s.running.Go(func() { s.tokens.run(watch) })
+	s.running.Go(func() { giveBack(watch) })
 
 	web := s.newHTTPServer(ctx)
 	served := make(chan error, 1)

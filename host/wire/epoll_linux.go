@@ -101,8 +101,8 @@ func (e *epoll) adopt(raw net.Conn, arrived []byte, limit int) Conn {
 func (e *epoll) add(c *polled) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if c.fd >= len(e.conns) {
-		e.conns = append(e.conns, make([]*polled, max(c.fd+1, 2*len(e.conns), 64)-len(e.conns))...)
+	if n := int(c.fd) + 1; n > len(e.conns) {
+		e.conns = append(e.conns, make([]*polled, max(n, 2*len(e.conns), 64)-len(e.conns))...)
 	}
 	e.conns[c.fd] = c
 }
@@ -126,9 +126,9 @@ func (e *epoll) find(fd int32) *polled {
 // watch has the loop told of everything about c. Events are edges: each
 // says that something has changed, once.
 func (l *loop) watch(c *polled) error {
-	return unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, c.fd, &unix.EpollEvent{
+	return unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, int(c.fd), &unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
-		Fd:     int32(c.fd),
+		Fd:     c.fd,
 	})
 }
 
@@ -192,7 +192,7 @@ func (l *loop) read(c *polled) {
 		c.handOver(nil) // the library has to see the end
 		return
 	}
-	whole := plain(l.buffer[:n], c.limit)
+	whole := plain(l.buffer[:n], int(c.limit))
 	if err := c.frames(l.buffer[:whole]); err != nil {
 		c.fail(err)
 		return

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"syscall"
@@ -27,20 +28,26 @@ type polled struct {
 	reader Reader
 	br     *bufio.Reader // the library's; above Read
 	bw     *bufio.Writer
-	limit  int
+	limit  int32
 
 	mu     sync.Mutex
-	fd     int
+	fd     int32
 	state  readState
-	more   bool       // something may be there, of which no event will tell
-	ended  bool       // the client has sent all that it will: so there is
-	closed bool       // no more system calls
-	input  []byte     // received, and not yet read
-	chunk  []byte     // of a held one: where input is received
-	stuck  []byte     // written, and not yet sent
-	added  int        // bytes of it that the library wrote
-	owed   bool       // Writable, when nothing is stuck
-	change *sync.Cond // of state, more and closed; made by whoever waits first
+	more   bool   // something may be there, of which no event will tell
+	ended  bool   // the client has sent all that it will: so there is
+	closed bool   // no more system calls
+	owed   bool   // Writable, when nothing is stuck
+	input  []byte // received, and not yet read
+	busy   *busy  // nil for most
+}
+
+// busy is what a connection has that is neither silent nor usual.
+type busy struct {
+	chunk  []byte    // of a held one: where input is received
+	frame  []byte    // of the library, not yet whole
+	stuck  []byte    // written, and not yet sent
+	added  int       // bytes of it that the library wrote
+	change sync.Cond // of state, more and closed
 }
 
 type readState uint8
@@ -65,9 +72,9 @@ var (
 )
 
 func newPolled(l *loop, fd int, arrived []byte, limit int) *polled {
-	c := &polled{loop: l, fd: fd, limit: limit, input: bytes.Clone(arrived)}
+	c := &polled{loop: l, fd: int32(fd), limit: int32(min(limit, math.MaxInt32)), input: bytes.Clone(arrived)}
 	c.br = bufio.NewReaderSize(c, smallestBuffer)
-	c.bw = bufio.NewWriterSize(c, writeBuffer)
+	c.bw = bufio.NewWriterSize(c, smallestBuffer)
 	return c
 }
 
@@ -136,7 +143,7 @@ func (c *polled) receiveLocked(b []byte) (n int, err error) {
 		return 0, net.ErrClosed
 	}
 	for {
-		n, err = unix.Read(c.fd, b)
+		n, err = unix.Read(int(c.fd), b)
 		if !errors.Is(err, syscall.EINTR) {
 			break
 		}
@@ -182,7 +189,11 @@ func (c *polled) Park() bool {
 	if c.more || c.closed || len(c.input) > 0 || c.br.Buffered() > 0 {
 		return false
 	}
-	c.state, c.input, c.chunk = idle, nil, nil
+	c.state, c.input = idle, nil
+	if c.busy != nil {
+		c.busy.chunk = nil
+		c.calm()
+	}
 	return true
 }
 
@@ -213,10 +224,10 @@ func (c *polled) Read(b []byte) (int, error) {
 		}
 		into := b
 		if len(b) < heldChunk {
-			if c.chunk == nil {
-				c.chunk = make([]byte, heldChunk)
+			if c.needs().chunk == nil {
+				c.busy.chunk = make([]byte, heldChunk)
 			}
-			into = c.chunk
+			into = c.busy.chunk
 		}
 		n, err := c.receiveLocked(into)
 		switch {
@@ -231,7 +242,7 @@ func (c *polled) Read(b []byte) (int, error) {
 		case len(b) >= heldChunk:
 			return n, nil
 		default:
-			c.input = c.chunk[:n]
+			c.input = c.busy.chunk[:n]
 		}
 	}
 	n := copy(b, c.input)
@@ -240,21 +251,32 @@ func (c *polled) Read(b []byte) (int, error) {
 }
 
 // Write implements [net.Conn]. It does not wait: what the client has no room for is
-// kept for later, within bounds.
+// kept for later, within bounds. The library's buffer is too small for some frames,
+// which then come in parts; they are sent as a whole, between those of Batch.
 func (c *polled) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.stuck) == 0 {
-		c.added = 0
+	frame := b
+	if c.busy != nil && len(c.busy.frame) > 0 || !isFrame(b) {
+		c.needs().frame = append(c.busy.frame, b...)
+		if frame = c.busy.frame; !isFrame(frame) && len(frame) < maxControl {
+			return len(b), nil
+		}
+		c.busy.frame = nil
 	}
-	if c.added += len(b); c.added > maxAdded {
-		return 0, errSlow
+	if c.isStuck() {
+		if c.busy.added += len(frame); c.busy.added > maxAdded {
+			return 0, errSlow
+		}
 	}
-	if err := c.send(b); err != nil {
+	if err := c.send(frame); err != nil {
 		return 0, err
 	}
 	return len(b), nil
 }
+
+// isFrame reports whether b is a whole control frame.
+func isFrame(b []byte) bool { return len(b) >= 2 && len(b) == 2+int(b[1]) }
 
 // Batch implements [Conn].
 func (c *polled) Batch(b []byte) (pending bool, err error) {
@@ -263,7 +285,7 @@ func (c *polled) Batch(b []byte) (pending bool, err error) {
 	if err := c.send(b); err != nil {
 		return false, err
 	}
-	c.owed = len(c.stuck) > 0
+	c.owed = c.isStuck()
 	return c.owed, nil
 }
 
@@ -272,22 +294,22 @@ func (c *polled) send(b []byte) error {
 	if c.closed {
 		return net.ErrClosed
 	}
-	if len(c.stuck) > 0 {
-		c.stuck = append(c.stuck, b...)
+	if c.isStuck() {
+		c.busy.stuck = append(c.busy.stuck, b...)
 		return nil
 	}
 	n, err := c.transmit(b)
-	if err != nil {
-		return err
+	if err == nil && n < len(b) {
+		c.needs().stuck = bytes.Clone(b[n:])
+		c.busy.added = 0
 	}
-	c.stuck = bytes.Clone(b[n:])
-	return nil
+	return err
 }
 
 // transmit writes as much as the kernel takes. Callers hold mu.
 func (c *polled) transmit(b []byte) (n int, err error) {
 	for n < len(b) {
-		m, err := unix.Write(c.fd, b[n:])
+		m, err := unix.Write(int(c.fd), b[n:])
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EAGAIN):
@@ -305,13 +327,14 @@ func (c *polled) transmit(b []byte) (n int, err error) {
 // who reads or writes.
 func (c *polled) flush() {
 	c.mu.Lock()
-	if !c.closed && len(c.stuck) > 0 {
-		n, err := c.transmit(c.stuck)
-		if c.stuck = c.stuck[n:]; len(c.stuck) == 0 || err != nil {
-			c.stuck = nil
+	if !c.closed && c.isStuck() {
+		n, err := c.transmit(c.busy.stuck)
+		if c.busy.stuck = c.busy.stuck[n:]; len(c.busy.stuck) == 0 || err != nil {
+			c.busy.stuck = nil
+			c.calm()
 		}
 	}
-	tell := c.owed && len(c.stuck) == 0
+	tell := c.owed && !c.isStuck()
 	c.owed = c.owed && !tell
 	c.mu.Unlock()
 	if tell {
@@ -329,8 +352,10 @@ func (c *polled) Close() error {
 	}
 	c.closed = true
 	c.loop.epoll.remove(c)
-	err := unix.Close(c.fd)
-	c.stuck = nil
+	err := unix.Close(int(c.fd))
+	if c.busy != nil {
+		c.busy.stuck = nil
+	}
 	tell := c.owed
 	c.owed = false
 	if c.state == idle && c.reader != nil {
@@ -344,18 +369,31 @@ func (c *polled) Close() error {
 	return err
 }
 
-// wait returns when something has changed. Callers hold mu.
-func (c *polled) wait() {
-	if c.change == nil {
-		c.change = sync.NewCond(&c.mu)
+// needs returns busy, which is made if there is none. Callers hold mu.
+func (c *polled) needs() *busy {
+	if c.busy == nil {
+		c.busy = &busy{}
+		c.busy.change.L = &c.mu
 	}
-	c.change.Wait()
+	return c.busy
 }
+
+// calm drops busy if nothing is in it, and nobody waits. Callers hold mu.
+func (c *polled) calm() {
+	if b := c.busy; c.state != held && b.chunk == nil && b.frame == nil && b.stuck == nil {
+		c.busy = nil
+	}
+}
+
+func (c *polled) isStuck() bool { return c.busy != nil && len(c.busy.stuck) > 0 }
+
+// wait returns when something has changed. Callers hold mu.
+func (c *polled) wait() { c.needs().change.Wait() }
 
 // changed wakes those who wait. Callers hold mu.
 func (c *polled) changed() {
-	if c.change != nil {
-		c.change.Broadcast()
+	if c.busy != nil {
+		c.busy.change.Broadcast()
 	}
 }
 
@@ -372,7 +410,7 @@ func (c *polled) addr(of func(int) (unix.Sockaddr, error)) net.Addr {
 	if c.closed {
 		return nil
 	}
-	switch a, _ := of(c.fd); a := a.(type) {
+	switch a, _ := of(int(c.fd)); a := a.(type) {
 	case *unix.SockaddrInet4:
 		return &net.TCPAddr{IP: a.Addr[:], Port: a.Port}
 	case *unix.SockaddrInet6:

@@ -151,9 +151,10 @@ const (
 	// smallestBuffer is for a connection that is read from memory. The library reads
 	// headers by the buffer, and larger things around it.
 	smallestBuffer = 16
-	// writeBuffer has room for the largest control frame, which is all that the
-	// library writes: it comes as one Write.
-	writeBuffer = 2 + 125 + 1
+	// maxControl is the largest control frame, which is all that the library writes.
+	// With writeBuffer it comes as one Write.
+	maxControl  = 2 + 125
+	writeBuffer = maxControl + 1
 )
 
 // readerWith returns a reader with a small buffer which already holds some bytes.

@@ -1,0 +1,40 @@
+package host
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// quiet is how long the garbage collector must not have run to call the server quiet.
+const quiet = 5 * time.Second
+
+// giveBack returns memory to the system when the server has become quiet. Go collects
+// when the heap has doubled, and otherwise every two minutes: after a rush of clients,
+// what they left would be kept as long as nothing happens.
+func giveBack(ctx context.Context) {
+	const heap, live, cycles = 0, 1, 2
+	samples := make([]metrics.Sample, 3)
+	samples[heap].Name = "/memory/classes/heap/objects:bytes"
+	samples[live].Name = "/gc/heap/live:bytes"
+	samples[cycles].Name = "/gc/cycles/total:gc-cycles"
+	tick := time.NewTicker(quiet)
+	defer tick.Stop()
+	last := uint64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		metrics.Read(samples)
+		n := samples[cycles].Value.Uint64()
+		grown := samples[heap].Value.Uint64() > samples[live].Value.Uint64()+samples[live].Value.Uint64()/10
+		if n == last && grown {
+			debug.FreeOSMemory()
+			n++
+		}
+		last = n
+	}
+}
