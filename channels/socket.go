@@ -185,10 +185,7 @@ func (s *Socket) dispatch(m Message) {
 		j = nil // nobody can join it
 	}
 	switch {
-	case m.Topic == topicPhoenix && m.Event != eventHeartbeat && !m.Binary && s.options.Control != nil &&
-		s.options.Control(m.Event, m.Payload, func(status string, response []byte) {
-			s.reply(nil, &m, status, response)
-		}):
+	case m.Topic == topicPhoenix && m.Event != eventHeartbeat && s.control(m):
 
 	case m.Topic == topicPhoenix && m.Event == eventHeartbeat:
 		s.reply(nil, &m, statusOK, nil)
@@ -279,6 +276,15 @@ func (s *Socket) deliver(j *joined, m Message) {
 		return
 	}
 	s.overloaded(m)
+}
+
+// control asks whoever is behind the socket about a message on topic phoenix, and says
+// whether it was meant for that. Callers hold mu.
+func (s *Socket) control(m Message) bool {
+	return !m.Binary && s.options.Control != nil &&
+		s.options.Control(m.Event, m.Payload, func(status string, response []byte) {
+			s.reply(nil, &m, status, response)
+		})
 }
 
 // hold keeps a message until the topic has changed hands. Callers hold mu.

@@ -10,7 +10,7 @@ import (
 // quiet is how long the garbage collector must not have run to call the server quiet.
 const quiet = 5 * time.Second
 
-// giveBack returns memory to the system when the server has become quiet. Go collects
+// giveBack returns memory to the system whenever the server has become quiet. Go collects
 // when the heap has doubled, and otherwise every two minutes: after a rush of clients,
 // what they left would be kept as long as nothing happens.
 func giveBack(ctx context.Context) {
@@ -21,7 +21,7 @@ func giveBack(ctx context.Context) {
 	samples[cycles].Name = "/gc/cycles/total:gc-cycles"
 	tick := time.NewTicker(quiet)
 	defer tick.Stop()
-	last := uint64(0)
+	var last, given uint64 // collections by then
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,10 +30,12 @@ func giveBack(ctx context.Context) {
 		}
 		metrics.Read(samples)
 		n := samples[cycles].Value.Uint64()
-		grown := samples[heap].Value.Uint64() > samples[live].Value.Uint64()+samples[live].Value.Uint64()/10
-		if n == last && grown {
+		grown := samples[heap].Value.Uint64() > samples[live].Value.Uint64()*5/4
+		if n == last && (n != given || grown) {
 			debug.FreeOSMemory()
-			n++
+			metrics.Read(samples)
+			n = samples[cycles].Value.Uint64()
+			given = n
 		}
 		last = n
 	}

@@ -1,0 +1,104 @@
+package channels_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"rtd/channels"
+)
+
+// nowhere is an outbox of which nothing is left.
+type nowhere struct{}
+
+func (nowhere) Send(channels.Frame) {}
+
+func subscribed(h *channels.Hub, topic string, n int) []*channels.Subscription {
+	list := make([]*channels.Subscription, n)
+	for i := range list {
+		list[i] = &channels.Subscription{Topic: topic, Codec: channels.V2, Out: nowhere{}}
+		h.Subscribe(list[i])
+	}
+	return list
+}
+
+// A delivery allocates nothing: what a broadcast allocates does not grow with its members.
+func TestDeliveriesAllocateNothing(t *testing.T) {
+	h := channels.NewHub()
+	subscribed(h, "one", 1)
+	subscribed(h, "many", 1000)
+	allocations := func(topic string) float64 {
+		return testing.AllocsPerRun(20, func() { h.Broadcast(news(topic), nil) })
+	}
+	if one, many := allocations("one"), allocations("many"); many > one {
+		t.Errorf("a broadcast to one allocates %v times, to a thousand %v times", one, many)
+	}
+}
+
+// BenchmarkHub broadcasts to topics of all sizes.
+func BenchmarkHub(b *testing.B) {
+	for _, n := range []int{1, 1000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h := channels.NewHub()
+			subscribed(h, "t", n)
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Broadcast(news("t"), nil)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
+		})
+	}
+}
+
+// BenchmarkHubMemory is what a place in a topic takes, beside the value that is in
+// it: as one of 100,000 members, and as the only member of one of 100,000 topics, with
+// the topic's name.
+func BenchmarkHubMemory(b *testing.B) {
+	const n = 100_000
+	for name, topic := range map[string]func(i int) string{
+		"one topic":      func(int) string { return "room:lobby" },
+		"as many topics": func(i int) string { return fmt.Sprintf("room:%d", i) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				h := channels.NewHub()
+				before := heap()
+				list := make([]channels.Subscription, n)
+				for i := range list {
+					list[i] = channels.Subscription{Topic: topic(i), Codec: channels.V2, Out: nowhere{}}
+					h.Subscribe(&list[i])
+				}
+				b.ReportMetric(float64(heap()-before)/n, "B/subscription")
+				runtime.KeepAlive(list)
+				runtime.KeepAlive(h)
+			}
+		})
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkHubParallel has all processors join, leave and broadcast in 100,000 topics.
+func BenchmarkHubParallel(b *testing.B) {
+	const topics = 100_000
+	h := channels.NewHub()
+	names := make([]string, topics)
+	for i := range names {
+		names[i] = fmt.Sprintf("room:%d", i)
+		subscribed(h, names[i], 1)
+	}
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			s := &channels.Subscription{Topic: names[rand.IntN(topics)], Codec: channels.V2, Out: nowhere{}}
+			h.Subscribe(s)
+			h.Broadcast(news(s.Topic), nil)
+			h.Unsubscribe(s)
+		}
+	})
+}
