@@ -85,7 +85,12 @@ func (c *polled) Start(r Reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reader = r
-	if c.closed || c.loop.watch(c) != nil || len(c.input) > 0 {
+	silent := !c.closed && c.loop.watch(c) == nil && len(c.input) == 0
+	switch {
+	case c.state == held: // whoever closes it already reads
+		c.more = true
+		c.changed()
+	case !silent:
 		c.more = true
 		c.hold()
 	}
