@@ -156,6 +156,9 @@ func codeOf(err error) (reason []byte, code error) {
 	var c abi.Code
 	switch {
 	case errors.As(err, &ended):
+		if errors.Is(ended.Reason, supervisor.ErrNoProcess) { // it had ended before it was asked
+			return nil, abi.CodeNoProcess
+		}
 		return []byte(ended.Reason.Error()), abi.CodeEnded
 	case errors.As(err, &c):
 		return nil, c
