@@ -313,7 +313,7 @@ func (p *Plugin) Close() {
 
 // trim is [pool.trim]. Meanwhile the plugin is not freed.
 func (p *Plugin) trim(before int64) {
-	if p.pinned == "" && p.hold() {
+	if p.hold() {
 		defer p.letGo()
 		p.pool.trim(before)
 	}
