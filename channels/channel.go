@@ -30,6 +30,18 @@ func (c *Channel) stop(_ *member, reason error) { c.tree.Stop(c, reason) }
 // only is how a Channel finds the member that a guest names: there is one.
 func (c *Channel) only(string) *member { return c.member }
 
+// list is the member as import tells it.
+func (c *Channel) list() string {
+	return string(c.member.appendTo(make([]byte, 0, 3*4+len(c.member.params)+len(c.member.socket.assigns)), ""))
+}
+
+// appendTo writes a member as import tells it: its id, join payload and assigns.
+func (m *member) appendTo(list []byte, id string) []byte {
+	list = abi.AppendField(list, id)
+	list = abi.AppendField(list, m.params)
+	return abi.AppendField(list, m.socket.assigns)
+}
+
 // all yields the members of a Channel.
 func (c *Channel) all(yield func(*member) bool) { yield(c.member) }
 
@@ -49,10 +61,7 @@ func (c *Channel) Handle(p *supervisor.Process, msg any) error {
 	case *outMessage:
 		return c.handleOut(p, msg, c.only, c.all)
 	case renewMessage:
-		if c.outdated() {
-			return c.enter(p)
-		}
-		return nil
+		return c.renew(p, msg, c.enter, c.list, c.only)
 	}
 	return c.handleOther(p, msg, c.only)
 }

@@ -20,6 +20,7 @@ type room struct {
 	process *supervisor.Process
 	count   int  // messages handled in this life
 	wants   bool // terminate
+	holds   bool // what it has outside of its memory: true from join on
 }
 
 // told is a message of another process, which has the guest handle the event.
@@ -39,6 +40,10 @@ func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
 		return r.terminate(e)
 	case abi.EventOut:
 		return r.out(e)
+	case abi.EventExport:
+		return r.export(e)
+	case abi.EventImport:
+		return r.imported(e)
 	}
 	r.count++
 	switch e.Name {
@@ -147,6 +152,47 @@ func (r *room) Apply(e *abi.Effect) {
 
 func (r *room) Wants(k abi.Kind) bool { return k == abi.EventTerminate && r.wants }
 
+// export gives the count away, in a way that the plugin says.
+func (r *room) export(e *abi.Event) ([]abi.Effect, error) {
+	switch r.plugin.exports {
+	case "nothing":
+		return nil, nil
+	case "trap":
+		return nil, errTrap
+	case "wait":
+		<-r.plugin.gate
+	}
+	return effects(abi.EffectState, "count of "+e.Name, fmt.Sprint(r.count)), nil
+}
+
+func (r *room) imported(e *abi.Event) ([]abi.Effect, error) {
+	var list []string
+	for field := range abi.Fields([]byte(e.Extra)) {
+		list = append(list, string(field))
+	}
+	r.plugin.note(fmt.Sprintf("import %s %s of %q", e.Detail, e.Payload, list), false)
+	if !r.holds {
+		r.plugin.note("with empty hands", false)
+	}
+	switch r.plugin.imports {
+	case "refuse":
+		return append(reply("error", `{"reason":"what is this?"}`), effects(abi.EffectBroadcast, "never", "")...), nil
+	case "trap":
+		return nil, errTrap
+	case "stop":
+		return effects(abi.EffectStop, "normal", ""), nil
+	}
+	_, err := fmt.Sscan(string(e.Payload), &r.count)
+	return append(reply("ok", ""), effects(abi.EffectBroadcast, "moved", "")...), err
+}
+
+// Adopt takes over what another room holds.
+func (r *room) Adopt(other channels.Guest) {
+	from := other.(*room)
+	r.holds, from.holds = from.holds, false
+	r.wants = r.wants || from.wants
+}
+
 // out pushes what the room intercepts, shared ones to the first member.
 func (r *room) out(e *abi.Event) ([]abi.Effect, error) {
 	note := fmt.Sprintf("out %s %s", e.Name, e.Payload)
@@ -178,6 +224,7 @@ func (r *room) leave(e *abi.Event) ([]abi.Effect, error) {
 }
 
 func (r *room) members(e *abi.Event) ([]abi.Effect, error) {
+	r.holds = true
 	var list []string
 	for field := range abi.Fields(e.Payload) {
 		list = append(list, string(field))
@@ -205,6 +252,7 @@ func (r *room) terminate(e *abi.Event) ([]abi.Effect, error) {
 
 func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
 	replay := e.Flags&abi.Replay != 0
+	r.holds = true
 	payload := string(e.Payload)
 	if e.Detail != "" {
 		payload += " as " + e.Detail
@@ -322,6 +370,8 @@ type plugin struct {
 	name           string
 	tree           *supervisor.Dynamic
 	current        atomic.Pointer[channels.Version]
+	trial          atomic.Pointer[channels.Version] // for topics that begin with tries
+	tries          string
 	gate           chan struct{} // what waiting guests wait for
 	opened, closed atomic.Int64
 	shared         atomic.Bool
@@ -331,12 +381,17 @@ type plugin struct {
 	trapsLeave     atomic.Bool
 	trapsMembers   atomic.Bool
 	interrupts     atomic.Bool // one join, if it is for that
+	// How guests answer export and import, which versions called "… exports" know;
+	// set while none runs.
+	exports, imports string
 
-	mu      sync.Mutex
-	token   string              // of the message to answer later
-	joins   []string            // payloads, replays marked; and other events
-	ends    []string            // reasons of Close
-	process *supervisor.Process // of the latest guest
+	mu    sync.Mutex
+	token string   // of the message to answer later
+	joins []string // payloads, replays marked; and other events
+	ends  []string // reasons of Close
+	// What became of channels that were asked to renew themselves.
+	renewals []channels.Renewal
+	process  *supervisor.Process // of the latest guest
 }
 
 func (p *plugin) saveToken(token string) {
@@ -368,6 +423,15 @@ func (p *plugin) Name() string                    { return p.name }
 func (p *plugin) Supervisor() *supervisor.Dynamic { return p.tree }
 func (p *plugin) Current() *channels.Version      { return p.current.Load() }
 
+// Next lets a test have a trial: handlers of topics with this prefix go to
+// another version.
+func (p *plugin) Next(old *channels.Version, topic string) *channels.Version {
+	if trial := p.trial.Load(); trial != nil && strings.HasPrefix(topic, p.tries) {
+		return trial
+	}
+	return p.current.Load()
+}
+
 func (p *plugin) note(payload string, replay bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -380,11 +444,24 @@ func (p *plugin) note(payload string, replay bool) {
 // deploy makes a version current and moves the channels to it.
 func (p *plugin) deploy(v *channels.Version) {
 	p.current.Store(v)
-	p.tree.Each(func(c supervisor.Child) { c.(interface{ Renew() }).Renew() })
+	p.renew(false)
+}
+
+// renew asks all channels to move, and notes what becomes of them.
+func (p *plugin) renew(keep bool) {
+	p.tree.Each(func(c supervisor.Child) {
+		c.(interface {
+			Renew(bool, func(channels.Renewal))
+		}).Renew(keep, func(became channels.Renewal) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.renewals = append(p.renewals, became)
+		})
+	})
 }
 
 func (p *plugin) version(id string, r supervisor.Restart) *channels.Version {
-	v := &channels.Version{ID: id, Restart: r, Stays: p.stays, New: func(process *supervisor.Process, topic string) (channels.Guest, error) {
+	v := &channels.Version{ID: id, Restart: r, Stays: p.stays, Exports: strings.HasSuffix(id, "exports"), New: func(process *supervisor.Process, topic string) (channels.Guest, error) {
 		p.opened.Add(1)
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -24,7 +24,7 @@ type lives struct {
 
 	wanted atomic.Pointer[[]string] // events that it intercepts; nil for none
 
-	guest Guest // nil if there is none, or it is dead; only its process touches it
+	guest Guest // nil if there is none, or it is dead; only its process touches it, and sets it holding mu
 
 	mu sync.Mutex // held while an outcome is applied, never while a guest runs
 	// The present life, nil between two. A process that is killed while its
@@ -36,9 +36,6 @@ type lives struct {
 	final    bool     // whatever comes, there is no further life
 	restarts int
 }
-
-// renewMessage says that the plugin has another version.
-type renewMessage struct{}
 
 func newLives(e *Endpoint, p Plugin, topic string, scope Scope) lives {
 	return lives{
@@ -55,11 +52,6 @@ func newLives(e *Endpoint, p Plugin, topic string, scope Scope) lives {
 
 // Mailbox implements [supervisor.Child]. What waits in it outlives a crash.
 func (l *lives) Mailbox() *supervisor.Mailbox { return l.box }
-
-// Renew moves the handler to the current version of its plugin, between two
-// messages: a guest of that version takes over as after a crash. If it does not
-// accept, the handler crashes for good. Renew may be called from any goroutine.
-func (l *lives) Renew() { l.box.Post(renewMessage{}) }
 
 // begin makes p the present life.
 func (l *lives) begin(p *supervisor.Process) {
@@ -79,7 +71,7 @@ func (l *lives) take(p *supervisor.Process, event string) bool {
 	return true
 }
 
-// current is the version that the next life begins with.
+// current is the version that most new handlers begin with.
 func (l *lives) current() *Version { return l.plugin.Current() }
 
 // putBack keeps for the next life what the last one took and could not handle,
@@ -96,11 +88,12 @@ func (l *lives) putBack(msg any) {
 	}
 }
 
-// outdated reports whether the plugin has another version than the guest's.
+// outdated reports whether the plugin has another version for the handler than the
+// guest's.
 func (l *lives) outdated() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.version != l.plugin.Current()
+	return l.version != l.plugin.Next(l.version, l.topic)
 }
 
 // errInterrupted: the process was asked to end, and the guest could not end what
@@ -114,10 +107,10 @@ type opening struct {
 	effects []abi.Effect
 }
 
-// open starts a guest of the current version and gives it its first event, if
-// there is one. The caller closes o, also after an error or a panic.
+// open starts a guest of the version that the plugin has for it now and gives it its
+// first event, if there is one. The caller closes o, also after an error or a panic.
 func (l *lives) open(p *supervisor.Process, first *abi.Event, o *opening) error {
-	o.version = l.plugin.Current()
+	o.version = l.plugin.Next(l.version, l.topic)
 	if o.version.scope(l.topic) != l.scope {
 		return errScope
 	}
@@ -155,7 +148,7 @@ func (l *lives) ask(p *supervisor.Process, e *abi.Event, m *Message) ([]abi.Effe
 		return effects, err
 	}
 	l.guest.Close(err)
-	l.guest = nil
+	l.dropGuest()
 	if interrupted(p, err) {
 		err = fmt.Errorf("%w: %w", errInterrupted, err)
 	}
@@ -210,7 +203,7 @@ func (l *lives) terminate(p *supervisor.Process, reason error, named func(id str
 	}
 	defer func() {
 		g.Close(reason)
-		l.guest = nil
+		l.dropGuest()
 	}()
 	if supervisor.IsCrash(reason) || !g.Wants(abi.EventTerminate) {
 		return
@@ -237,6 +230,12 @@ func (l *lives) terminate(p *supervisor.Process, reason error, named func(id str
 
 // report tells of a crash. Callers hold mu.
 func (l *lives) report(event string, reason error, decision supervisor.Decision) {
+	l.reportOf(l.version, event, reason, decision)
+}
+
+// reportOf is report for a guest of another version than the life's, which may be
+// nil.
+func (l *lives) reportOf(v *Version, event string, reason error, decision supervisor.Decision) {
 	if l.endpoint.Crashed == nil {
 		return
 	}
@@ -244,8 +243,8 @@ func (l *lives) report(event string, reason error, decision supervisor.Decision)
 		Plugin: l.plugin.Name(), Topic: l.topic, Event: event,
 		Reason: reason, Decision: decision, Restarts: l.restarts,
 	}
-	if l.version != nil {
-		crash.Version = l.version.ID
+	if v != nil {
+		crash.Version = v.ID
 	}
 	l.endpoint.Crashed(crash)
 }

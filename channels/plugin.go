@@ -19,8 +19,13 @@ type Plugin interface {
 	// phx_error if it is closed with a crash or with
 	// [supervisor.ErrIntensity], so that they come back.
 	Supervisor() *supervisor.Dynamic
-	// Current is the version that new lives begin with; never nil.
+	// Current is the version that most new handlers begin with; never nil.
 	Current() *Version
+	// Next is the version that a handler of the topic goes on with, whose last
+	// guest was of version old, or begins with if that is nil; never nil. Most
+	// often it is Current. It is asked before each life, and when the handler is to
+	// renew itself.
+	Next(old *Version, topic string) *Version
 }
 
 // Version is one version of a plugin. It does not change. Versions are the same
@@ -43,6 +48,9 @@ type Version struct {
 	// Stays keeps the handler of all when its last member has left, until the
 	// plugin ends.
 	Stays bool
+	// Exports says that its guests hand on their state when asked with export, and
+	// take over that of others with import.
+	Exports bool
 	// New starts a guest for the life p of a handler of the topic, which closes
 	// it. It is called by that process, and may take its time; several may call
 	// it at once. A process that moves to another version has several guests,
@@ -93,6 +101,10 @@ type Guest interface {
 	// Wants reports whether the guest has asked for events of a kind that is
 	// sent on request only: terminate.
 	Wants(kind abi.Kind) bool
+	// Adopt makes it the owner of what another guest of the same process holds
+	// outside of its memory, such as timers, monitors and calls to answer, in
+	// place of what it holds itself. The other has nothing then.
+	Adopt(other Guest)
 	// Release says that the effects of the last Handle have been applied.
 	Release()
 	// Close is called once, also for a dead guest, with the reason for which

@@ -85,9 +85,7 @@ func (c *SharedChannel) Handle(p *supervisor.Process, msg any) (err error) {
 	case *outMessage:
 		err = c.handleOut(p, msg, c.named, c.all)
 	case renewMessage:
-		if c.outdated() {
-			err = c.enter(p)
-		}
+		err = c.renew(p, msg, c.enter, c.list, c.named)
 	default:
 		err = c.handleOther(p, msg, c.named)
 	}
@@ -192,6 +190,21 @@ func (c *SharedChannel) listMembers() (list []byte, assigns string) {
 		}
 	}
 	return list, string(all)
+}
+
+// list is the members as import tells them, in the order of joins.
+func (c *SharedChannel) list() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := 0
+	for _, m := range c.members {
+		size += 3*4 + 20 + len(m.params) + len(m.socket.assigns)
+	}
+	list := make([]byte, 0, size)
+	for _, id := range slices.Sorted(maps.Keys(c.members)) {
+		list = c.members[id].appendTo(list, c.members[id].name())
+	}
+	return string(list)
 }
 
 // handleJoin lets the guest decide on a join.

@@ -36,7 +36,8 @@
 // and count), screen.go and reader.go (bytes), contract.go (imports and exports),
 // instance.go (an actor), pool.go and slot.go (where it runs), idle.go (where it
 // rests), memory.go (limits), host.go, wasi.go and poll.go (what a guest may
-// call), effects.go and output.go (what it says), trap.go (how it ends).
+// call), effects.go and output.go (what it says), trap.go and postmortem.go (how it
+// ends, and what is left of it).
 //
 // # What a guest can do
 //
@@ -121,6 +122,12 @@
 // write the output. A kind is decided by what happened; a line that looks like the
 // last words of a Go, Rust, C or AssemblyScript program is quoted in the cause,
 // and nothing more. A Go panic is an "unreachable", so it is a [KindTrap].
+//
+// Who remembers what a guest did before it died? The slot: its last 8 events and 16
+// lines, since its actor came, in buffers that are reused ([PostMortem]). For the actor
+// to remember, a million idle ones would have to. What is left of a guest is copied
+// only if somebody wants it, since a guest that crashes again and again should cost no
+// more than its restarts.
 //
 // Why no source lines in stacks? Names come from the name section, which
 // toolchains write by default. Lines would need DWARF, parsed in the host from the

@@ -106,6 +106,11 @@ func (c *effects) take(e *abi.Effect) abi.Code {
 			}
 			c.replied = true
 		}
+	case abi.EffectState:
+		if c.replied {
+			return abi.CodeNotNow
+		}
+		c.replied = true
 	case abi.EffectPresent:
 		if e.Name == "" {
 			return 0
@@ -122,23 +127,26 @@ func (c *effects) take(e *abi.Effect) abi.Code {
 
 // answers says whether a reply without a token answers this event.
 func answers(event abi.Kind) bool {
-	return event == abi.EventJoin || event == abi.EventMessage || event == abi.EventConnect
+	return event == abi.EventJoin || event == abi.EventMessage || event == abi.EventConnect || event == abi.EventImport
 }
 
 // allowed says whether this kind of effect may be asked for now.
 func (c *effects) allowed(kind abi.Kind) abi.Code {
 	starting := c.event == abi.EventStart
-	alone := starting || c.event == abi.EventIdle || c.event == abi.EventStop // not in a process
+	// There is no process, or the event must not change anything.
+	alone := starting || c.event == abi.EventIdle || c.event == abi.EventStop || c.event == abi.EventExport
 	ok := true
 	switch kind {
 	case abi.EffectReply:
-		ok = !alone && (!c.silent || c.event == abi.EventConnect)
+		ok = !alone && (!c.silent || c.event == abi.EventConnect || c.event == abi.EventImport)
 	case abi.EffectPush, abi.EffectPresent, abi.EffectBroadcast, abi.EffectBroadcastFrom:
 		ok = !alone && !c.silent
 	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends:
 		ok = starting
 	case abi.EffectIntercept:
 		ok = c.event == abi.EventJoin || c.event == abi.EventMembers
+	case abi.EffectState:
+		ok = c.event == abi.EventExport
 	case abi.EffectAnswer, abi.EffectStop, abi.EffectHibernate, abi.EffectPublish, abi.EffectSubscribe, abi.EffectUnsubscribe,
 		abi.EffectDisconnect:
 		ok = !alone

@@ -30,13 +30,19 @@ type Options struct {
 	// is executed as it stands: nobody else may have write access.
 	// Empty keeps compiled code in memory only.
 	CacheDir string
+	// Examine, if given, is asked about traps of instances whether what is left of
+	// the guest is to be kept, as [Trap.PostMortem]: up to 16 MiB are copied then. It
+	// is called by who handles the event, and must not block. Nil keeps nothing;
+	// then slots need not remember what their guests have handled.
+	Examine func(*Trap) bool
 }
 
 // Engine compiles modules and owns what the plugins of a process share. It is
 // safe for concurrent use.
 type Engine struct {
-	cache wazero.CompilationCache
-	store image.Store // of states at rest
+	cache   wazero.CompilationCache
+	examine func(*Trap) bool // may be nil
+	store   image.Store      // of states at rest
 
 	mu      sync.Mutex
 	plugins map[*Plugin]struct{} // all whose resources are not freed yet
@@ -45,7 +51,7 @@ type Engine struct {
 
 // NewEngine returns an Engine. Close it in the end.
 func NewEngine(o Options) (*Engine, error) {
-	e := &Engine{plugins: map[*Plugin]struct{}{}}
+	e := &Engine{examine: o.Examine, plugins: map[*Plugin]struct{}{}}
 	if o.CacheDir == "" {
 		e.cache = wazero.NewCompilationCache()
 		return e, nil
@@ -59,8 +65,8 @@ func NewEngine(o Options) (*Engine, error) {
 
 // Trim frees slots that have been idle for so long, but for a few of each plugin; their
 // actors' states go where those of all idle actors are. It is to be called once in a
-// while, and may be called from any goroutine.
-func (e *Engine) Trim(idle time.Duration) {
+// while, and may be called from any goroutine. It returns how many it has freed.
+func (e *Engine) Trim(idle time.Duration) (freed int) {
 	e.mu.Lock()
 	plugins := make([]*Plugin, 0, len(e.plugins))
 	for p := range e.plugins {
@@ -69,8 +75,9 @@ func (e *Engine) Trim(idle time.Duration) {
 	e.mu.Unlock()
 	before := clock() - int64(idle)
 	for _, p := range plugins {
-		p.trim(before)
+		freed += p.trim(before)
 	}
+	return freed
 }
 
 // EngineStats are the figures of an engine.

@@ -73,11 +73,16 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 	case i.closed:
 		return nil, ErrClosed
 	}
+	resident, fresh := i.slot != nil, i.idle.IsZero()
 	s, err := i.wake()
 	if err != nil {
 		i.trap = i.plugin.lost(err, e)
 		return nil, i.trap
 	}
+	if !resident {
+		s.recent.begin(fresh)
+	}
+	s.recent.handle(e)
 	if i.effects == nil {
 		i.effects = newEffects(i.plugin.limits, i.topic, i.process)
 	}
@@ -87,6 +92,7 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 	if errors.As(err, &i.trap) {
 		i.slot = nil
 		i.dropEffects()
+		i.examine(s)
 		i.plugin.retire(s)
 		return nil, i.trap
 	}

@@ -21,8 +21,9 @@ const (
 // they belong to the trap and are not logged as well.
 type output struct {
 	from    *Instance // whose output it is
-	left    int       // lines that may still be logged in this event
-	dropped int       // lines that were too many
+	recent  *recent
+	left    int // lines that may still be logged in this event
+	dropped int // lines that were too many
 
 	partial [2]line  // of stdout and stderr
 	errors  []string // lines of stderr
@@ -36,8 +37,8 @@ type line struct {
 	cut  bool // there was more
 }
 
-func (o *output) begin(from *Instance, lines int) {
-	o.from, o.left, o.dropped = from, lines, 0
+func (o *output) begin(from *Instance, lines int, recent *recent) {
+	o.from, o.left, o.dropped, o.recent = from, lines, 0, recent
 	o.errors, o.said, o.words = o.errors[:0], o.said[:0], o.words[:0]
 }
 
@@ -63,6 +64,7 @@ func (o *output) end() {
 
 // message logs a text that the guest gave with a level.
 func (o *output) message(level string, text []byte) {
+	o.recent.say(text)
 	if !o.take() {
 		return
 	}
@@ -106,6 +108,9 @@ func (o *output) endLine(fd uint32) {
 	if fd == stderr {
 		o.listen(text)
 		o.keep(l.text)
+	}
+	if text != "" {
+		o.recent.say(l.text)
 	}
 	l.text, l.cut = l.text[:0], false
 	if text == "" || !o.take() {

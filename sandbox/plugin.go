@@ -312,11 +312,12 @@ func (p *Plugin) Close() {
 }
 
 // trim is [pool.trim]. Meanwhile the plugin is not freed.
-func (p *Plugin) trim(before int64) {
-	if p.hold() {
-		defer p.letGo()
-		p.pool.trim(before)
+func (p *Plugin) trim(before int64) (freed int) {
+	if !p.hold() {
+		return 0
 	}
+	defer p.letGo()
+	return p.pool.trim(before)
 }
 
 // hold keeps the plugin from being freed until letGo, unless it is closed already.

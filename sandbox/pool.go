@@ -173,11 +173,11 @@ func (p *pool) waiter() chan<- *slot {
 
 // trim closes slots that have not been used since before, on [clock], but for a few.
 // The actors in them go to rest.
-func (p *pool) trim(before int64) {
-	for {
+func (p *pool) trim(before int64) (freed int) {
+	for ; ; freed++ {
 		s := p.stale(before)
 		if s == nil {
-			return
+			return freed
 		}
 		if s.owner != nil { // its mu is held
 			s.owner.rest(s)

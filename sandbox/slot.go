@@ -42,14 +42,15 @@ type slot struct {
 	of         *Instance // whose it is
 	effects    *effects
 	output     output
-	answer     []byte // of the last operation in it
-	due        int64  // when it must be done, on [clock]
-	running    int64  // since when it has the processor
-	turn       int64  // how long it may have it, in nanoseconds
-	cpu        int64  // what it had before, in nanoseconds
-	reductions int64  // spent before the counter was set last
-	checks     uint8  // of the time, in host functions
-	broken     bool   // not to be used again
+	recent     *recent // and before it; nil if nobody will ask
+	answer     []byte  // of the last operation in it
+	due        int64   // when it must be done, on [clock]
+	running    int64   // since when it has the processor
+	turn       int64   // how long it may have it, in nanoseconds
+	cpu        int64   // what it had before, in nanoseconds
+	reductions int64   // spent before the counter was set last
+	checks     uint8   // of the time, in host functions
+	broken     bool    // not to be used again
 }
 
 // slice is how many reductions a guest spends until it calls yield: some
@@ -69,7 +70,7 @@ const (
 // newSlot instantiates the module. The slot's content is the snapshot, if there
 // is one; else nothing of the guest has run in it yet.
 func (p *Plugin) newSlot() (*slot, error) {
-	s := &slot{plugin: p}
+	s := &slot{plugin: p, recent: p.engine.newRecent()}
 	if err := s.memory.init(p); err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (s *slot) run(e *abi.Event, i *Instance, work func(*slot, *abi.Event) error
 	s.of = i
 	s.memory.denied = 0
 	s.effects.begin(e.Kind)
-	s.output.begin(i, p.limits.LogLines)
+	s.output.begin(i, p.limits.LogLines, s.recent)
 	s.running = clock()
 	s.due = s.running + int64(p.limits.Deadline)
 	s.cpu, s.reductions, s.turn = 0, 0, firstTurn

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"rtd/sandbox/abi"
 )
@@ -61,6 +62,7 @@ type Trap struct {
 	Output string
 
 	reason error // of KindEnded
+	left   atomic.Pointer[PostMortem]
 }
 
 // Unwrap returns why the guest had to end, if that is the kind, or nil.

@@ -217,6 +217,8 @@ func (d *Dynamic) Handle(p *Process, msg any) error {
 		}
 	case configure:
 		msg(&d.config)
+	case listMembers:
+		msg.answer(d)
 	}
 	return nil
 }
