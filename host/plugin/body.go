@@ -199,6 +199,13 @@ func (b *body) Apply(e *abi.Effect) {
 	}
 }
 
+// Adopt implements [channels.Guest].
+func (b *body) Adopt(other channels.Guest) {
+	from := other.(*body)
+	b.holdings, from.holdings = from.holdings, nil
+	b.terminates = b.terminates || from.terminates
+}
+
 // Wants implements [channels.Guest].
 func (b *body) Wants(kind abi.Kind) bool {
 	return kind == abi.EventTerminate && b.terminates && !b.dead
@@ -309,8 +316,8 @@ func binaryFlag(binary bool) abi.Flags {
 
 func refText(r supervisor.Ref) string { return strconv.FormatUint(uint64(r), 10) }
 
-// usage is what the guest has used.
-func (b *body) usage() supervisor.Usage {
+// Usage implements [supervisor.Meter].
+func (b *body) Usage() supervisor.Usage {
 	reductions, memory := b.guest.Usage()
 	return supervisor.Usage{Reductions: reductions, Memory: memory}
 }

@@ -93,7 +93,7 @@ func (c *connector) Init(p *supervisor.Process) error {
 	effects, err := c.body.Handle(&c.event)
 	if err != nil {
 		if supervisor.IsCrash(err) {
-			c.plugin.crashed("connect", err, supervisor.Ends, 0)
+			c.plugin.crashed("connect", r, err, supervisor.Ends, 0)
 		}
 		return err
 	}

@@ -33,6 +33,9 @@ type crash struct {
 
 func (s *Set) channelCrashed(c channels.Crash) {
 	s.crashes.add(crash{c.Plugin, c.Version, c.Topic, c.Event, "", c.Reason, c.Decision, c.Restarts})
+	if pl := s.get(c.Plugin); pl != nil {
+		pl.countCrash(c.Version, c.Decision)
+	}
 }
 
 const (
@@ -44,7 +47,8 @@ const (
 // crashLog writes one line for each crash. When a plugin crashes a lot for one
 // cause, it writes how often instead.
 type crashLog struct {
-	log *slog.Logger
+	log  *slog.Logger
+	tell func(Crash) // who else wants to know, or nil
 
 	mu     sync.Mutex
 	counts []*CrashCount
@@ -66,6 +70,9 @@ func newCrashLog(log *slog.Logger) *crashLog {
 }
 
 func (l *crashLog) add(c crash) {
+	if l.tell != nil {
+		l.tell(Crash{c.plugin, c.version, c.topic, c.event, c.process, c.reason, c.decision, c.restarts})
+	}
 	cause := c.reason.Error()
 	if len(cause) > maxCauseSize {
 		cause = cause[:maxCauseSize]

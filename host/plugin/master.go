@@ -85,7 +85,7 @@ func (m *master) Handle(_ *supervisor.Process, msg any) error {
 	case w == nil:
 		m.plugin.ended(exited.Process, exited.Reason)
 	case supervisor.IsCrash(exited.Reason):
-		m.plugin.crashed(w.module, exited.Reason, supervisor.Ends, 0)
+		m.plugin.crashed(w.module, w.release(), exited.Reason, supervisor.Ends, 0)
 	}
 	return nil
 }

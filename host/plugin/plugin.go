@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -24,6 +25,14 @@ type Plugin struct {
 	channels atomic.Pointer[supervisor.Dynamic] // another one after a failure
 	dynamics sync.Map                           // id → *dynamic, those that the guest declared
 	deploys  atomic.Uint64
+	canary   atomic.Pointer[trial] // a release beside the current one, if there is one
+	watched  atomic.Pointer[trial] // the current one, while it may be taken back
+	ran      sync.Map              // id of a declared child → *release of its last guest
+	workers  processes
+	mover    mover
+
+	mu       sync.Mutex
+	releases []*release // those in which there may be guests, the current one and the canary aside
 
 	references atomic.Int64 // what its processes have open, see [Settings].References
 	queued     atomic.Int64 // bytes of messages that wait, see [Settings].Pending
@@ -38,6 +47,7 @@ var ErrFailed = errors.New("the plugin has failed")
 // newPlugin makes a plugin without a tree.
 func (s *Set) newPlugin(name string) *Plugin {
 	pl := &Plugin{set: s, name: name, group: s.runtime.NewGroup()}
+	pl.mover.plugin = pl
 	pl.master = startMaster(pl)
 	return pl
 }
@@ -114,27 +124,25 @@ func (pl *Plugin) ended(root *supervisor.Process, reason error) {
 // failed reports whether the plugin has no tree, although it should.
 func (pl *Plugin) failed() bool { return pl.up.Load() == nil }
 
-// replace makes r the current version. Channels move over between two messages.
-// Processes that the guest declared are started anew with the new version, and
-// the channels with them.
+// replace makes r the current version. Processes move over between two messages, with
+// their states if both versions hand these on. If they do not, or declare different
+// trees, the processes that the guest declared are started anew, and the channels
+// with them.
 func (pl *Plugin) replace(r *release) error {
 	old := pl.current.Load()
 	if err := pl.set.endpoint.Router.Set(pl, r.topics); err != nil {
 		return err
 	}
-	if len(old.children)+len(r.children) > 0 {
-		if err := pl.upgrade(old, r); err != nil {
-			return errors.Join(err, pl.set.endpoint.Router.Set(pl, old.topics))
-		}
-	} else {
+	if len(old.children)+len(r.children) == 0 || r.takesOver(old) {
 		pl.current.Store(r)
-		old.next.Store(r)
+	} else if err := pl.upgrade(old, r); err != nil {
+		return errors.Join(err, pl.set.endpoint.Router.Set(pl, old.topics))
 	}
 	pl.deploys.Add(1)
-	d := pl.Supervisor()
-	d.Configure(r.settings.Strategy, r.settings.Intensity)
-	d.Each(func(c supervisor.Child) { c.(interface{ Renew() }).Renew() })
-	old.module.Close() // freed with the last channel that leaves it
+	pl.note(old)
+	pl.Supervisor().Configure(r.settings.Strategy, r.settings.Intensity)
+	old.retire(r) // freed with the last process that leaves it
+	pl.moveAll(r.settings.Rollout.Stay)
 	return nil
 }
 
@@ -145,7 +153,6 @@ func (pl *Plugin) upgrade(old, r *release) error {
 	pl.current.Store(r)
 	err := pl.startTree(r)
 	if err == nil {
-		old.next.Store(r)
 		return nil
 	}
 	pl.current.Store(old)
@@ -156,10 +163,23 @@ func (pl *Plugin) upgrade(old, r *release) error {
 	return err
 }
 
+// note keeps a release in view in which guests may live beside the current one's.
+func (pl *Plugin) note(r *release) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	pl.releases = append(slices.DeleteFunc(pl.releases, func(old *release) bool {
+		return old.module.Stats().Live == 0
+	}), r)
+}
+
 // stop ends the tree, and with it the channels, then all other processes, and
 // waits for that.
 func (pl *Plugin) stop() {
 	pl.set.endpoint.Router.Remove(pl)
+	if c := pl.canary.Swap(nil); c != nil {
+		c.timer.Stop()
+		defer c.release.module.Close()
+	}
 	pl.stopTree(supervisor.Shutdown)
 	if d := pl.Supervisor(); d != nil {
 		d.Close(supervisor.Shutdown)
@@ -188,10 +208,12 @@ func (pl *Plugin) unqueue(bytes int) {
 	}
 }
 
-// crashed logs and counts the crash of a process that is no channel.
-func (pl *Plugin) crashed(process string, reason error, d supervisor.Decision, restarts int) {
+// crashed logs and counts the crash of a process that is no channel, whose guest was of
+// release r.
+func (pl *Plugin) crashed(process string, r *release, reason error, d supervisor.Decision, restarts int) {
 	pl.set.crashes.add(crash{
-		plugin: pl.name, version: pl.current.Load().version.ID, process: process,
+		plugin: pl.name, version: r.version.ID, process: process,
 		reason: reason, decision: d, restarts: restarts,
 	})
+	pl.countCrash(r.version.ID, d)
 }

@@ -22,13 +22,16 @@ type worker struct {
 	args    []byte
 	binary  bool
 	name    string     // to register; "" for none
+	again   bool       // it may begin anew: it would be started again after a crash
 	first   *Request   // asked by who spawned it; of the first life only
 	started chan error // told once, if given, how the first life began
 	begun   atomic.Pointer[supervisor.Process]
 
 	under    *dynamic // its supervisor, if that is one
 	restarts atomic.Int64
-	body     atomic.Pointer[body] // written by the process; Kill and Usage read it
+	body     atomic.Pointer[body]    // written by the process; Kill and Usage read it
+	ran      atomic.Pointer[release] // that its last guest was of
+	begins   *release                // with which it begins, if it is not the current one
 }
 
 // Init starts a guest and tells it what to be.
@@ -41,22 +44,43 @@ func (w *worker) Init(p *supervisor.Process) (err error) {
 		}
 		w.tell(p, err)
 	}()
+	w.plugin.workers.add(p) // before it asks for the current release, so that it hears of another
 	if w.name != "" {
 		if err := w.plugin.register(w.name, p); err != nil {
 			return fmt.Errorf("register %q: %w", w.name, err)
 		}
 	}
-	b, err := w.plugin.current.Load().newBody(w.plugin, p, "", w.label())
+	return w.begin(p, w.plugin.next(w.begins), first)
+}
+
+// begin starts a guest of a release, in place of the one that there is, and tells it
+// what to be.
+func (w *worker) begin(p *supervisor.Process, r *release, first *Request) error {
+	b, err := r.newBody(w.plugin, p, "", w.label())
 	if err != nil {
 		return err
 	}
-	w.body.Store(b)
+	if old := w.swap(b); old != nil {
+		old.Close(errReplaced)
+	}
 	e := abi.Event{Kind: abi.EventInit, Name: w.module, Payload: w.args, Detail: pidOf(p), Flags: binaryFlag(w.binary)}
 	if first != nil {
 		e.Extra = b.called(abi.EventCall, first).Name
 		e.Flags |= abi.Request
 	}
 	return w.handle(b, e)
+}
+
+// errReplaced is why a guest is closed whose process goes on.
+var errReplaced = supervisor.ShutdownBecause("replaced by another version")
+
+// swap makes b the guest, and returns the one before.
+func (w *worker) swap(b *body) (old *body) {
+	w.ran.Store(b.release)
+	if w.id != "" {
+		w.plugin.ran.Store(w.id, b.release)
+	}
+	return w.body.Swap(b)
 }
 
 // label is what the log calls the process.
@@ -75,7 +99,10 @@ func (w *worker) tell(p *supervisor.Process, err error) {
 }
 
 // Handle gives what is in the mailbox to the guest.
-func (w *worker) Handle(_ *supervisor.Process, msg any) error {
+func (w *worker) Handle(p *supervisor.Process, msg any) error {
+	if r, ok := msg.(renewal); ok {
+		return w.renew(p, r)
+	}
 	b := w.body.Load()
 	e, ok := b.Message(msg)
 	if !ok {
@@ -86,18 +113,31 @@ func (w *worker) Handle(_ *supervisor.Process, msg any) error {
 
 // handle gives the guest an event and applies its effects.
 func (w *worker) handle(b *body, e abi.Event) (stop error) {
-	effects, err := b.Handle(&e)
+	effects, err := w.ask(b, e)
 	if errors.Is(err, channels.ErrTooLarge) && e.Kind != abi.EventInit {
 		return nil // the sender of a call was told; the others do not ask
 	}
 	if err != nil {
 		return err
 	}
+	return w.apply(b, effects)
+}
+
+// ask gives the guest an event, and returns effects that may be applied.
+func (w *worker) ask(b *body, e abi.Event) ([]abi.Effect, error) {
+	effects, err := b.Handle(&e)
+	if err != nil {
+		return nil, err
+	}
 	for i := range effects {
 		if err := channels.CheckEffect(&effects[i], ""); err != nil {
-			return fmt.Errorf("%v %q: %w", effects[i].Kind, effects[i].Name, err)
+			return nil, fmt.Errorf("%v %q: %w", effects[i].Kind, effects[i].Name, err)
 		}
 	}
+	return effects, nil
+}
+
+func (w *worker) apply(b *body, effects []abi.Effect) (stop error) {
 	for i := range effects {
 		if effects[i].Kind == abi.EffectStop {
 			stop = channels.StopReason(&effects[i])
@@ -111,6 +151,7 @@ func (w *worker) handle(b *body, e abi.Event) (stop error) {
 
 // Terminate tells the guest of its end, if it wants to know and is able to.
 func (w *worker) Terminate(p *supervisor.Process, reason error) {
+	w.plugin.workers.remove(p)
 	if w.under != nil {
 		w.under.remove(p)
 	}
@@ -138,10 +179,13 @@ func (w *worker) Kill() {
 // Usage implements [supervisor.Meter].
 func (w *worker) Usage() supervisor.Usage {
 	if b := w.body.Load(); b != nil {
-		return b.usage()
+		return b.Usage()
 	}
 	return supervisor.Usage{}
 }
+
+// release is what the last guest was of.
+func (w *worker) release() *release { return cmp.Or(w.ran.Load(), w.plugin.current.Load()) }
 
 // The rest is for a child of a dynamic supervisor.
 
@@ -158,7 +202,7 @@ func (w *worker) Exited(reason error, d supervisor.Decision) {
 		w.tell(nil, reason)
 	}
 	if supervisor.IsCrash(reason) {
-		w.plugin.crashed(w.under.id, reason, d, int(w.restarts.Load()))
+		w.plugin.crashed(w.under.id, w.release(), reason, d, int(w.restarts.Load()))
 	}
 	if d == supervisor.Restarts {
 		w.restarts.Add(1)
@@ -185,7 +229,10 @@ func (b *body) spawn(o *abi.Effect) ([]byte, error) {
 	if o.Extra != "" && pl.names.Whereis(o.Extra) != nil {
 		return nil, abi.CodeTaken
 	}
-	w := &worker{plugin: pl, module: o.Name, args: bytes.Clone(o.Payload), binary: o.Flags&abi.Binary != 0, name: o.Extra}
+	w := &worker{
+		plugin: pl, module: o.Name, args: bytes.Clone(o.Payload), binary: o.Flags&abi.Binary != 0, name: o.Extra,
+		begins: b.release,
+	}
 	var a *asked
 	if o.Flags&abi.Request != 0 {
 		var err error
@@ -222,7 +269,7 @@ func (b *body) start(w *worker, o *abi.Effect) (p *supervisor.Process, answer []
 	if d == nil {
 		return nil, nil, abi.CodeNoProcess
 	}
-	w.under = d
+	w.under, w.again = d, d.restart != supervisor.Temporary
 	started := make(chan error, 1)
 	w.started = started
 	if err := d.Start(w, ""); err != nil {

@@ -3,6 +3,7 @@ package plugin
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"sync/atomic"
 
@@ -14,6 +15,7 @@ import (
 
 // release is one version of a plugin with the settings that it runs under.
 type release struct {
+	plugin       *Plugin
 	version      channels.Version
 	module       *sandbox.Plugin
 	wasm         []byte
@@ -25,7 +27,9 @@ type release struct {
 	children     []*childSpec
 	wantsStop    bool // to hear that the plugin has ended
 	wantsConnect bool // to be asked about clients
+	exports      bool // hands on its state, and takes over that of others
 	latency      Histogram
+	crashes      crashWindow
 	next         atomic.Pointer[release] // the one that has replaced it
 }
 
@@ -33,7 +37,7 @@ type release struct {
 // starts later.
 func newRelease(pl *Plugin, module *sandbox.Plugin, wasm []byte, hash [sha256.Size]byte, settings Settings, topics []string) (*release, error) {
 	r := &release{
-		module: module, wasm: wasm, hash: hash, settings: settings, topics: topics,
+		plugin: pl, module: module, wasm: wasm, hash: hash, settings: settings, topics: topics,
 		depends: slices.Clone(settings.Depends),
 	}
 	for _, e := range module.Declared() {
@@ -44,6 +48,8 @@ func newRelease(pl *Plugin, module *sandbox.Plugin, wasm []byte, hash [sha256.Si
 			r.wantsStop = true
 		case e.Kind == abi.EffectWants && e.Name == abi.EventConnect.String():
 			r.wantsConnect = true
+		case e.Kind == abi.EffectWants && e.Name == abi.EventExport.String():
+			r.exports = true
 		case e.Kind == abi.EffectHandles && e.Detail == abi.ScopeTopic:
 			r.perTopic = append(r.perTopic, e.Name)
 		}
@@ -59,6 +65,7 @@ func newRelease(pl *Plugin, module *sandbox.Plugin, wasm []byte, hash [sha256.Si
 		Rate:    settings.Rate,
 		Scope:   r.scope,
 		Stays:   settings.Stays,
+		Exports: r.exports,
 		New: func(p *supervisor.Process, topic string) (channels.Guest, error) {
 			b, err := r.newBody(pl, p, topic, "")
 			if err != nil {
@@ -89,9 +96,27 @@ func (r *release) same(hash [sha256.Size]byte, s Settings) bool {
 	return r.hash == hash && r.settings.equal(s)
 }
 
+func (r *release) hashText() string { return hex.EncodeToString(r.hash[:]) }
+
+// takesOver says whether the processes of the tree of an older release can go on in
+// this one: their states can be handed on, and they would be the same processes.
+func (r *release) takesOver(old *release) bool {
+	return r.exports && old.exports &&
+		r.settings.Strategy == old.settings.Strategy && r.settings.Intensity == old.settings.Intensity &&
+		slices.EqualFunc(r.children, old.children, (*childSpec).equal)
+}
+
+// retire makes next the release that processes go on with. This one is freed with
+// the last guest that leaves it.
+func (r *release) retire(next *release) {
+	r.next.Store(next)
+	r.module.Close()
+}
+
+// equal compares all but how a deploy is to go on.
 func (s Settings) equal(t Settings) bool {
 	return slices.Equal(t.Topics, s.Topics) && slices.Equal(t.Depends, s.Depends) &&
-		slices.Equal(t.Grants, s.Grants) && bytes.Equal(t.Config, s.Config) &&
+		slices.Equal(t.Grants, s.Grants) && slices.Equal(t.Allows, s.Allows) && bytes.Equal(t.Config, s.Config) &&
 		t.Restart == s.Restart && t.Strategy == s.Strategy && t.Intensity == s.Intensity && t.Limits == s.Limits &&
 		t.Mailbox == s.Mailbox && t.Rate == s.Rate && t.Scope == s.Scope && t.Stays == s.Stays &&
 		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending

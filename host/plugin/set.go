@@ -31,7 +31,9 @@ type Settings struct {
 	Stays     bool     // a topic's handler stays when its last member has left
 	Depends   []string // plugins that must run first, beside those that the module declares
 	Grants    []string // patterns of topics that are not its own, which it may publish and subscribe to
+	Allows    []string // what it may that its manifest asks for: "connect", "disconnect"
 	Config    []byte   // JSON, told to the guest
+	Rollout   Rollout  // how a new version takes over; no part of what it runs under
 
 	// What the plugin's processes may have, all together; channel handlers count
 	// too, but joins are not refused for them.
@@ -43,6 +45,10 @@ type Settings struct {
 // Set is the plugins of a server. Its methods may be called from any goroutine; deploys
 // and removals happen one after the other.
 type Set struct {
+	// Withdrawn, if given, is called when a version was taken back because it
+	// crashed too often, on a goroutine of its own. It is set before the first deploy.
+	Withdrawn func(Withdrawal)
+
 	endpoint *channels.Endpoint
 	engine   *sandbox.Engine
 	runtime  *supervisor.Runtime
@@ -52,7 +58,8 @@ type Set struct {
 	group    *supervisor.Group // of the host's own processes
 	services supervisor.Names  // for them
 
-	deploying sync.Mutex // held through deploys and removals
+	deploying  sync.Mutex     // held through deploys and removals
+	background sync.WaitGroup // goroutines that move processes, and take versions back
 
 	mu      sync.Mutex
 	plugins map[string]*Plugin
@@ -87,7 +94,8 @@ var ErrClosed = errors.New("shutting down")
 
 // Deploy makes a module the current version of the plugin called name, new or
 // not. It is compiled and tried first, then made current, and then the live
-// channels move over, each between two of its messages. On an error all is as
+// processes move over, each between two of its messages; or, if there is to be a canary,
+// some of the new joins begin with it first, see [Rollout]. On an error all is as
 // before.
 func (s *Set) Deploy(ctx context.Context, name string, wasm []byte, settings Settings) error {
 	s.deploying.Lock()
@@ -100,33 +108,59 @@ func (s *Set) Deploy(ctx context.Context, name string, wasm []byte, settings Set
 	}
 	pl := s.get(name)
 	hash := sha256.Sum256(wasm)
-	if pl != nil && !pl.failed() && pl.current.Load().same(hash, settings) {
+	if pl == nil {
+		return s.deployFirst(ctx, name, wasm, hash, settings)
+	}
+	if c := pl.canary.Load(); c != nil {
+		if c.release.same(hash, settings) {
+			return ErrUnchanged
+		}
+		pl.dropCanary(c) // whatever comes is meant to come in its place
+	}
+	if !pl.failed() && pl.current.Load().same(hash, settings) {
 		return ErrUnchanged
 	}
-	fresh := pl == nil
-	if fresh {
-		pl = s.newPlugin(name)
-	}
+	return s.deployTo(ctx, pl, wasm, hash, settings)
+}
+
+// deployFirst runs a plugin that there was not.
+func (s *Set) deployFirst(ctx context.Context, name string, wasm []byte, hash [sha256.Size]byte, settings Settings) error {
+	pl := s.newPlugin(name)
 	r, err := s.load(ctx, pl, wasm, hash, settings)
-	switch {
-	case err != nil:
-	case fresh:
-		err = s.start(pl, r)
-	case pl.failed():
-		err = s.restart(pl, r)
-	default:
-		err = pl.replace(r)
-	}
 	if err == nil {
-		return nil
+		if err = s.start(pl, r); err != nil {
+			r.module.Close()
+		}
 	}
-	if r != nil {
-		r.module.Close()
-	}
-	if fresh {
+	if err != nil {
 		pl.master.stop()
 	}
 	return err
+}
+
+// deployTo makes a module the next version of a plugin.
+func (s *Set) deployTo(ctx context.Context, pl *Plugin, wasm []byte, hash [sha256.Size]byte, settings Settings) error {
+	r, err := s.load(ctx, pl, wasm, hash, settings)
+	if err != nil {
+		return err
+	}
+	old := pl.current.Load()
+	isNew := hash != old.hash
+	switch {
+	case pl.failed():
+		err = s.restart(pl, r)
+	case isNew && settings.Rollout.Canary > 0 && settings.Rollout.CanaryPeriod > 0:
+		s.beginCanary(pl, r)
+		return nil
+	default:
+		err = pl.replace(r)
+	}
+	if err != nil {
+		r.module.Close()
+		return err
+	}
+	pl.watch(r, old)
+	return nil
 }
 
 // Configure deploys the plugins whose settings have changed anew, with the
@@ -135,11 +169,20 @@ func (s *Set) Deploy(ctx context.Context, name string, wasm []byte, settings Set
 func (s *Set) Configure(ctx context.Context, settings func(name string) Settings) error {
 	var errs []error
 	for _, p := range s.list() {
-		switch err := s.Deploy(ctx, p.name, p.current.Load().wasm, settings(p.name)); {
+		to, canary := settings(p.name), p.canary.Load()
+		if canary != nil && canary.release.settings.equal(to) {
+			continue
+		}
+		switch err := s.Deploy(ctx, p.name, p.current.Load().wasm, to); {
 		case err == nil:
 			s.log.Info("plugin reconfigured", "plugin", p.name, "version", s.Version(p.name), "topics", s.Topics(p.name))
 		case !errors.Is(err, ErrUnchanged):
 			errs = append(errs, fmt.Errorf("plugin %s: %w", p.name, err))
+		}
+		if canary != nil {
+			if err := s.Deploy(ctx, p.name, canary.release.wasm, to); err != nil {
+				errs = append(errs, fmt.Errorf("canary of plugin %s: %w", p.name, err))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -149,6 +192,15 @@ func (s *Set) Configure(ctx context.Context, settings func(name string) Settings
 func (s *Set) Version(name string) string {
 	if p := s.get(name); p != nil {
 		return p.current.Load().version.ID
+	}
+	return ""
+}
+
+// Hash returns the SHA-256 of the current version's module in hexadecimal digits, or ""
+// if there is no such plugin.
+func (s *Set) Hash(name string) string {
+	if p := s.get(name); p != nil {
+		return p.current.Load().hashText()
 	}
 	return ""
 }
@@ -176,6 +228,7 @@ func (s *Set) Remove(name string) bool {
 
 // Close unloads all plugins and accepts no more.
 func (s *Set) Close() {
+	defer s.background.Wait() // for those that wait for the lock, too
 	s.deploying.Lock()
 	defer s.deploying.Unlock()
 	s.mu.Lock()
@@ -195,6 +248,18 @@ func (s *Set) Close() {
 	clear(s.groups)
 	s.mu.Unlock()
 	s.crashes.close()
+}
+
+// inBackground runs f on a goroutine that Close waits for. After Close it does not, and
+// returns false.
+func (s *Set) inBackground(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.background.Go(f)
+	return true
 }
 
 // WaitingError says that a plugin cannot run before others do.
@@ -246,7 +311,7 @@ func (s *Set) load(ctx context.Context, pl *Plugin, wasm []byte, hash [sha256.Si
 	case len(topics)+len(r.children) == 0:
 		err = fmt.Errorf("it declares neither topics nor processes; set topics in [plugin.%s] of config.toml", pl.name)
 	default:
-		err = s.missing(r)
+		err = cmp.Or(r.checkCapabilities(pl.name), s.missing(r))
 	}
 	if err != nil {
 		module.Close()
@@ -282,8 +347,7 @@ func (s *Set) restart(pl *Plugin, r *release) error {
 		pl.current.Store(old)
 		return errors.Join(err, s.endpoint.Router.Set(pl, old.topics))
 	}
-	old.next.Store(r)
-	old.module.Close()
+	old.retire(r)
 	return nil
 }
 

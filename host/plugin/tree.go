@@ -1,10 +1,12 @@
 package plugin
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +29,13 @@ type childSpec struct {
 	// Of a supervisor.
 	strategy  supervisor.Strategy
 	intensity supervisor.Intensity
+}
+
+// equal says whether two declarations make the same process.
+func (c *childSpec) equal(d *childSpec) bool {
+	e, f := *c, *d
+	e.args, f.args = nil, nil
+	return reflect.DeepEqual(e, f) && bytes.Equal(c.args, d.args)
 }
 
 type childKind int
@@ -132,7 +141,7 @@ const channelsID = "channels"
 //	├─ child …      as the guest declared them
 //	└─ channels     its channel handlers, in groups by topic
 func (pl *Plugin) tree(r *release) supervisor.Config {
-	c := pl.supervised(r, "", r.settings.Strategy, r.settings.Intensity)
+	c := pl.supervised(r.children, "", r.settings.Strategy, r.settings.Intensity)
 	c.Children = append(c.Children, supervisor.ChildSpec{
 		ID:       channelsID,
 		Start:    pl.Supervisor().Spec,
@@ -146,27 +155,28 @@ func (pl *Plugin) tree(r *release) supervisor.Config {
 // nothing has to be killed.
 func (r *release) shutdown() time.Duration { return 2*r.settings.Limits.Deadline + 5*time.Second }
 
-// supervised declares the supervisor with an id.
-func (pl *Plugin) supervised(r *release, id string, s supervisor.Strategy, i supervisor.Intensity) supervisor.Config {
+// supervised declares the supervisor with an id. The tree may outlive the release
+// that has begun it.
+func (pl *Plugin) supervised(all []*childSpec, id string, s supervisor.Strategy, i supervisor.Intensity) supervisor.Config {
 	c := supervisor.Config{Strategy: s, Intensity: i, Report: func(report supervisor.Report) {
 		if supervisor.IsCrash(report.Reason) || report.Decision == supervisor.GivesUp {
-			pl.crashed(report.Child, report.Reason, report.Decision, 0)
+			pl.crashed(report.Child, pl.ranBy(report.Child), report.Reason, report.Decision, 0)
 		}
 	}}
-	for _, child := range r.children {
+	for _, child := range all {
 		if child.under == id {
-			c.Children = append(c.Children, pl.child(r, child))
+			c.Children = append(c.Children, pl.child(all, child))
 		}
 	}
 	return c
 }
 
-func (pl *Plugin) child(r *release, c *childSpec) supervisor.ChildSpec {
+func (pl *Plugin) child(all []*childSpec, c *childSpec) supervisor.ChildSpec {
 	spec := supervisor.ChildSpec{ID: c.id, Restart: c.restart, Shutdown: c.shutdown}
 	switch c.kind {
 	case supervisorChild:
 		spec.Start = func() supervisor.Spec {
-			return supervisor.Spec{Actor: supervisor.NewSupervisor(pl.supervised(r, c.id, c.strategy, c.intensity))}
+			return supervisor.Spec{Actor: supervisor.NewSupervisor(pl.supervised(all, c.id, c.strategy, c.intensity))}
 		}
 	case dynamicChild:
 		// It itself is permanent; the restart type is its children's.
@@ -182,12 +192,23 @@ func (pl *Plugin) child(r *release, c *childSpec) supervisor.ChildSpec {
 	default:
 		spec.Start = func() supervisor.Spec {
 			return supervisor.Spec{
-				Actor: &worker{plugin: pl, id: c.id, module: c.module, args: c.args, binary: c.binary, name: c.name},
-				Limit: r.settings.Mailbox,
+				Actor: &worker{
+					plugin: pl, id: c.id, module: c.module, args: c.args, binary: c.binary, name: c.name,
+					again: c.restart != supervisor.Temporary,
+				},
+				Limit: pl.current.Load().settings.Mailbox,
 			}
 		}
 	}
 	return spec
+}
+
+// ranBy returns the release that a child's last guest was of, or the current one.
+func (pl *Plugin) ranBy(id string) *release {
+	if r, ok := pl.ran.Load(id); ok {
+		return r.(*release)
+	}
+	return pl.current.Load()
 }
 
 // dynamic is a dynamic supervisor that the guest declared.

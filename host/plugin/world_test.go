@@ -77,6 +77,10 @@ func (w *world) deploy(name string, change func(*plugin.Settings), start ...abi.
 }
 
 func (w *world) try(name string, change func(*plugin.Settings), start ...abi.Effect) error {
+	return w.set.Deploy(context.Background(), name, puppetWASM, puppetSettings(name, change, start...))
+}
+
+func puppetSettings(name string, change func(*plugin.Settings), start ...abi.Effect) plugin.Settings {
 	s := plugin.Settings{
 		Topics:     []string{name + ":*"},
 		Strategy:   supervisor.OneForOne,
@@ -90,7 +94,7 @@ func (w *world) try(name string, change func(*plugin.Settings), start ...abi.Eff
 	if change != nil {
 		change(&s)
 	}
-	return w.set.Deploy(context.Background(), name, puppetWASM, s)
+	return s
 }
 
 // result is what came of an order.

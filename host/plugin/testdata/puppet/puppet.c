@@ -5,7 +5,8 @@
 // It takes orders as the config (in start), the arguments (in init), the question
 // (of a call), or the payload of a cast, connect, join or message. To a call it answers with a
 // list of the results: code and answer of each order. Every other event it
-// casts, as it came (init and join, too), to the host's process "rtd/sink".
+// casts, as it came (init and join, too), to the host's process "rtd/sink". The state
+// that it exports is what COUNT counts, and the call that it has kept.
 #include <stdint.h>
 
 __attribute__((import_module("rtd_v1"), import_name("op")))
@@ -13,6 +14,7 @@ int32_t op(const void *record, uint32_t size, void *out, uint32_t cap);
 
 enum {
 	START = 1, JOIN = 2, MESSAGE = 3, IDLE = 4, INIT = 5, CALL = 6, TOLD = 7, CONNECT = 16,
+	EXPORT = 19, IMPORT = 20, REPLY = 0x101, STATE = 0x113,
 	ANSWER = 0x107, CAST = 0x209, OP_CALL = 0x206,
 	TRAP = 0x400,   // crash
 	SPIN = 0x401,   // never return
@@ -21,11 +23,16 @@ enum {
 	COUNT = 0x404,  // result: how often this was asked, to see a memory being new
 	LAPS = 0x405,   // call the process in field 0 as often as the payload (u32) says
 	ECHO = 0x406,   // answer with this payload alone
+	// How export and import go, in start:
+	STATELESS = 0x407, // export gives nothing
+	LOST = 0x408,      // export traps
+	PICKY = 0x409,     // import is refused
+	BROKEN = 0x40A,    // import traps
 };
 
 static uint8_t inbox_room[64 << 10], out[64 << 10], made[64 << 10];
 static uint8_t kept[32];
-static uint32_t kept_size, counter;
+static uint32_t kept_size, counter, moves;
 
 typedef struct { const uint8_t *at; uint32_t size; } bytes;
 
@@ -74,8 +81,25 @@ static int32_t trick(uint16_t kind, bytes name, bytes payload, bytes *token) {
 		must(op(made, record(ANSWER, *token, payload), 0, 0));
 		token->size = 0;
 		return 0;
+	case STATELESS: case LOST: case PICKY: case BROKEN:
+		moves = kind;
+		return 0;
 	}
 	return -1;
+}
+
+static void export(void) {
+	if (moves == STATELESS) return;
+	if (moves == LOST) __builtin_trap();
+	copy(out, (uint8_t *)&counter, 4), copy(out + 4, kept, kept_size);
+	must(op(made, record(STATE, (bytes){(uint8_t *)"1", 1}, (bytes){out, 4 + kept_size}), 0, 0));
+}
+
+static void import(bytes state) {
+	if (moves == PICKY) must(op(made, record(REPLY, (bytes){(uint8_t *)"error", 5}, (bytes){0, 0}), 0, 0));
+	if (moves == BROKEN) __builtin_trap();
+	counter = u32(state.at), kept_size = state.size - 4;
+	copy(kept, state.at + 4, kept_size);
 }
 
 // obey carries out orders and returns the size of their results, which lie in out.
@@ -114,6 +138,8 @@ __attribute__((export_name("handle"))) int32_t handle(uint32_t n) {
 	bytes all = {inbox_room + 4, n - 4}, name = field(&all), payload = field(&all);
 	switch (kind) {
 	case IDLE: return 0;
+	case EXPORT: export(); return 0;
+	case IMPORT: import(payload); break;
 	case START: case INIT: case JOIN: case MESSAGE: case TOLD: case CONNECT: {
 		bytes none = {0, 0};
 		obey(payload, &none);
