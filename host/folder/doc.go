@@ -16,6 +16,9 @@
 //	                    │                                                                        │
 //	                    └──────────────── NAME.wasm replaced in one step ◄───────────────────────┘
 //
+// What is there is looked at again every Poll in any case, so a network file system, or one without notifications at
+// all, needs no setting. A folder that cannot be written to is served too; only builds need to write.
+//
 // Whether a file is WebAssembly is for the receiver to find out: it must compile it anyway, and can keep the old
 // version running if that goes wrong.
 //
@@ -42,7 +45,8 @@
 //
 // Why wait for quiet instead of the end of writing? Only Linux tells when a writer closes a file, and some
 // writers close and open again. Size, time and identity must stay the same for Options.Quiet, and must be the same
-// before and after reading. A writer that pauses for longer gets its half passed on, and the whole later.
+// before and after reading. What ends within a section of a module is given twenty times as long: its writer
+// has paused. If nothing more comes it is passed on, for the receiver to say what is wrong with it.
 //
 // Why is an empty file never passed on? Creating and filling a file are two steps, and nobody means a plugin of no
 // bytes.
@@ -52,6 +56,18 @@
 //
 // Why is an unreadable folder not the removal of all plugins? It is more often a disk or a mount that is away for
 // a moment, and unloading would not help.
+//
+// Why is a file read once more, two seconds after it has changed? Clocks of file systems tick in steps of up to two
+// seconds, and two writes of the same length within one step look the same. Notifications would tell, where there
+// are any.
+//
+// Why is there Write, when anybody can write into a folder? A receiver that deploys a module itself wants a
+// restart to find it. If the folder told it of that file a moment later, a rollback in between would be undone.
+//
+// Which links are followed? All: of a file, through others, and of the folder itself. What counts is the
+// file that is there in the end, so a swap of any of them is a change: by deploy tools that swap a folder, or
+// by Kubernetes, whose volumes swap a link ..data beside the files (names with a dot in front are no plugins).
+// Notifications come for the folder's own entries; the rest is found by polling.
 //
 // Why hash at all, after comparing times? touch, git checkout and rsync change times of unchanged files, and a build
 // often gives the same bytes. Receivers then hear nothing, and no channel is moved for nothing.

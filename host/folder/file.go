@@ -3,6 +3,7 @@ package folder
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -28,6 +30,8 @@ type file struct {
 	seen  fs.FileInfo // by the last look; nil: nothing there
 	since time.Time   // when it began to look like that
 	taken bool        // what was seen has been dealt with
+	half  bool        // what was seen is the beginning of a module
+	again bool        // it was read so soon after it changed that a look may not tell it from a later change
 	ours  bool        // written by a build of ours, and complete therefore
 
 	loaded bool     // the receiver has a version
@@ -49,11 +53,13 @@ func (f *Folder) lookAtFile(name string, file *file) time.Duration {
 		if file.since = now; file.seen == nil && file.initial && f.initial && info.ModTime().Before(now) {
 			file.since = info.ModTime()
 		}
-		file.seen, file.taken = info, false
+		file.seen, file.taken, file.half = info, false, false
 	}
 
 	wait := f.quiet
 	switch {
+	case file.taken && file.again:
+		wait = coarse
 	case file.taken:
 		file.ours = false
 		return f.poll
@@ -65,13 +71,15 @@ func (f *Folder) lookAtFile(name string, file *file) time.Duration {
 		return f.poll // perhaps it is about to be built
 	case file.ours:
 		wait = 0
+	case file.half:
+		wait = 20 * f.quiet
 	}
 	if rest := wait - now.Sub(file.since); rest > 0 {
 		return rest
 	}
 	if info == nil {
 		delete(f.files, name)
-		if file.loaded {
+		if f.forgetWritten(name) || file.loaded {
 			f.deliver(Change{Name: name, File: path, Removed: true})
 		}
 		return f.poll
@@ -87,18 +95,49 @@ func (f *Folder) take(name, path string, file *file) time.Duration {
 		file.seen, file.since, file.taken = nil, time.Now(), false
 		return f.quiet
 	}
+	file.again = time.Since(file.since) < coarse
 	if err != nil {
 		f.tell(name, path, &file.told, err)
 		return f.poll
 	}
+	if unfinished(data) && !file.half {
+		file.half, file.taken = true, false
+		return f.quiet
+	}
 	file.told = ""
 	sum := sha256.Sum256(data)
-	if file.loaded && sum == file.sum {
+	known := f.wasWritten(name, sum) || file.loaded && sum == file.sum
+	file.loaded, file.sum = true, sum
+	if known {
 		return f.poll
 	}
-	file.loaded, file.sum = true, sum
 	f.deliver(Change{Name: name, File: path, WASM: data})
 	return f.poll
+}
+
+// coarse is the longest step of a clock of a file system. A file that is written twice within one looks the
+// same to the next look, and only reading it again tells.
+const coarse = 2 * time.Second
+
+// unfinished tells whether data is the beginning of a WebAssembly module whose last section goes on: its writer
+// has paused.
+func unfinished(data []byte) bool {
+	const header = "\x00asm\x01\x00\x00\x00"
+	if len(data) <= len(header) {
+		return strings.HasPrefix(header, string(data))
+	}
+	rest, isModule := bytes.CutPrefix(data, []byte(header))
+	for isModule && len(rest) > 0 {
+		size, n := binary.Uvarint(rest[1:])
+		if n < 0 || size > MaxFileSize {
+			return false // never will be one
+		}
+		if n == 0 || size > uint64(len(rest)-1-n) {
+			return true
+		}
+		rest = rest[1+n+int(size):]
+	}
+	return false
 }
 
 // readSettled returns the content of the file at path if it is what a look has seen, before and after.

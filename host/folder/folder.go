@@ -66,6 +66,9 @@ type Folder struct {
 	changes chan Change
 	ready   chan struct{}
 
+	mu      sync.Mutex
+	written map[string]*writes // what no look has seen yet, by plugin name
+
 	ctx    context.Context // the life of run and of its builds
 	cancel context.CancelFunc
 	ended  sync.WaitGroup
@@ -106,6 +109,7 @@ func Open(ctx context.Context, o Options) (*Folder, error) {
 		poll:    o.Poll,
 		changes: make(chan Change),
 		ready:   make(chan struct{}),
+		written: map[string]*writes{},
 		wake:    time.NewTimer(0),
 		opened:  time.Now(),
 		initial: true,
@@ -179,6 +183,7 @@ func (f *Folder) run() {
 func (f *Folder) look() time.Duration {
 	next := f.poll
 	if f.readEntries() {
+		f.addWritten()
 		for _, name := range slices.Sorted(maps.Keys(f.files)) {
 			next = min(next, f.lookAtFile(name, f.files[name]))
 		}
@@ -272,7 +277,7 @@ func (f *Folder) note(event fsnotify.Event) {
 	if filepath.Dir(event.Name) == f.dir {
 		name, _ := strings.CutSuffix(filepath.Base(event.Name), ".wasm")
 		if file := f.files[name]; file != nil && !file.ours {
-			file.since, file.taken = time.Now(), false
+			file.since, file.taken, file.half = time.Now(), false, false
 		}
 	}
 	f.lookWithin(f.quiet / 4)

@@ -1,0 +1,258 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rtd/host/admin"
+)
+
+const key = "a key of many bytes"
+
+// plant is a Backend that has one plugin, chat, and notes what it is asked.
+type plant struct {
+	mu      sync.Mutex
+	asked   []string
+	slowly  chan struct{} // a deploy waits for this, if there is one
+	started chan struct{}
+}
+
+func (p *plant) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, fmt.Sprintf(format, args...))
+}
+
+func (p *plant) last() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked[len(p.asked)-1]
+}
+
+func (p *plant) Plugins() []admin.Plugin {
+	return []admin.Plugin{{Name: "chat", State: "running", Topics: []string{"room:*"}, Crashes: 3}}
+}
+
+func (p *plant) Versions(plugin string) ([]admin.Version, error) {
+	if plugin != "chat" {
+		return nil, fmt.Errorf("%w: %s", admin.ErrNoPlugin, plugin)
+	}
+	return []admin.Version{{Version: "abc"}}, nil
+}
+
+func (p *plant) Processes(_ context.Context, plugin string) ([]admin.Process, error) {
+	p.note("processes %q", plugin)
+	return []admin.Process{{PID: "#1", Kind: "plugin", Name: "chat", Children: []admin.Process{{PID: "#2", Memory: 7}}}}, nil
+}
+
+func (p *plant) Deploy(_ context.Context, plugin string, wasm []byte, by string) (string, error) {
+	p.note("deploy %s: %d bytes by %s", plugin, len(wasm), by)
+	if p.slowly != nil {
+		p.started <- struct{}{}
+		<-p.slowly
+	}
+	switch string(wasm) {
+	case "bad":
+		return "", errors.New("it is not a WebAssembly module")
+	case "old":
+		return "v1", admin.ErrUnchanged
+	}
+	return "v2", nil
+}
+
+func (p *plant) Rollback(_ context.Context, plugin, to, by string) (string, error) {
+	p.note("rollback %s to %q by %s", plugin, to, by)
+	return "v1", nil
+}
+
+func (p *plant) Ready() bool { return true }
+
+// serve runs a server on a Unix socket and on a TCP address.
+func serve(t *testing.T, p *plant, log *admin.Log) (server *admin.Server, socket, url string) {
+	t.Helper()
+	server = admin.New(p, admin.Options{Keys: []string{key}, Log: log, MaxModule: 1000, Readers: 3, Errors: slog.New(slog.DiscardHandler)})
+	socket = filepath.Join(t.TempDir(), "a.sock")
+	unix, err := admin.Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	for _, l := range []net.Listener{unix, tcp} {
+		serving.Go(func() {
+			if err := server.Serve(l); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(serving.Wait)
+	return server, socket, "http://" + tcp.Addr().String()
+}
+
+func shutdown(t *testing.T, s *admin.Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func connect(t *testing.T, target admin.Target) *admin.Client {
+	t.Helper()
+	c, err := admin.Connect(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestAsking(t *testing.T) {
+	p := &plant{}
+	server, socket, url := serve(t, p, admin.NewLog())
+	defer shutdown(t, server)
+	for _, c := range []*admin.Client{
+		connect(t, admin.Target{Paths: []string{"/nowhere", socket}}),
+		connect(t, admin.Target{URL: url + "/", Key: key}),
+	} {
+		ctx := t.Context()
+		if h, err := c.Health(ctx); err != nil || !h.Ready {
+			t.Errorf("health %v, %v", h, err)
+		}
+		if list, err := c.Plugins(ctx); err != nil || len(list) != 1 || list[0].Name != "chat" || list[0].Crashes != 3 {
+			t.Errorf("plugins %v, %v", list, err)
+		}
+		if list, err := c.Versions(ctx, "chat"); err != nil || len(list) != 1 || list[0].Version != "abc" {
+			t.Errorf("versions %v, %v", list, err)
+		}
+		if _, err := c.Versions(ctx, "chess"); err == nil || err.Error() != "no such plugin: chess" {
+			t.Errorf("versions of another: %v", err)
+		}
+		trees, err := c.Processes(ctx, "chat")
+		if err != nil || len(trees) != 1 || trees[0].Children[0].Memory != 7 || p.last() != `processes "chat"` {
+			t.Errorf("processes %v, %v, asked %s", trees, err, p.last())
+		}
+		for wasm, want := range map[string]admin.Deployed{"new": {Version: "v2"}, "old": {Version: "v1", Unchanged: true}} {
+			if d, err := c.Deploy(ctx, "chat", []byte(wasm)); err != nil || d != want {
+				t.Errorf("deploy %s: %v, %v", wasm, d, err)
+			}
+		}
+		if _, err := c.Deploy(ctx, "chat", []byte("bad")); err == nil || err.Error() != "it is not a WebAssembly module" {
+			t.Errorf("bad module: %v", err)
+		}
+		if _, err := c.Deploy(ctx, "chat", make([]byte, 1001)); err == nil || err.Error() != "the module has more than 1000 bytes" {
+			t.Errorf("large module: %v", err)
+		}
+		if d, err := c.Rollback(ctx, "chat", "abc"); err != nil || d.Version != "v1" || !strings.HasPrefix(p.last(), `rollback chat to "abc" by `) {
+			t.Errorf("rollback %v, %v, asked %s", d, err, p.last())
+		}
+	}
+}
+
+func TestOneDeployAtATime(t *testing.T) {
+	p := &plant{slowly: make(chan struct{}), started: make(chan struct{})}
+	server, socket, _ := serve(t, p, admin.NewLog())
+	defer shutdown(t, server)
+	c := connect(t, admin.Target{Paths: []string{socket}})
+	first := make(chan error, 1)
+	go func() { _, err := c.Deploy(context.Background(), "chat", []byte("new")); first <- err }()
+	<-p.started
+	if _, err := c.Deploy(t.Context(), "chat", []byte("new")); err == nil || !strings.Contains(err.Error(), "another deploy is under way") {
+		t.Errorf("the second: %v", err)
+	}
+	close(p.slowly)
+	if err := <-first; err != nil {
+		t.Errorf("the first: %v", err)
+	}
+}
+
+// Over TCP one needs a key, and is called what one says, with the address.
+func TestKeys(t *testing.T) {
+	p := &plant{}
+	server, _, url := serve(t, p, admin.NewLog())
+	defer shutdown(t, server)
+	for _, wrong := range []string{"", "another key of bytes"} {
+		if _, err := connect(t, admin.Target{URL: url, Key: wrong}).Plugins(t.Context()); err == nil || !strings.Contains(err.Error(), "[admin]") {
+			t.Errorf("with key %q: %v", wrong, err)
+		}
+	}
+	c := connect(t, admin.Target{URL: url, Key: key, By: "ada\n" + strings.Repeat("é", 40)})
+	if _, err := c.Rollback(t.Context(), "chat", ""); err != nil {
+		t.Fatal(err)
+	}
+	if want := `rollback chat to "" by ada` + strings.Repeat("é", 30) + "@127.0.0.1"; p.last() != want {
+		t.Errorf("asked %s, want %s", p.last(), want)
+	}
+}
+
+func TestConnectErrors(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, "stale")
+	leaveSocket(t, stale)
+	for _, bad := range []struct {
+		target admin.Target
+		want   string
+	}{
+		{admin.Target{}, `turns the admin socket off`},
+		{admin.Target{Paths: []string{filepath.Join(dir, "none"), stale}}, "no server listens at " + filepath.Join(dir, "none") + "; start rtd, or say --admin"},
+		{admin.Target{URL: "localhost:4001"}, "is no URL of a server"},
+	} {
+		if _, err := admin.Connect(bad.target); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%+v: %v, want %s", bad.target, err, bad.want)
+		}
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	if _, err := connect(t, admin.Target{URL: "http://" + closed.Addr().String()}).Plugins(t.Context()); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("nobody there: %v", err)
+	}
+	other := &http.Server{Handler: http.NotFoundHandler()}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go other.Serve(l)
+	defer other.Close()
+	if _, err := connect(t, admin.Target{URL: "http://" + l.Addr().String()}).Plugins(t.Context()); err == nil || !strings.Contains(err.Error(), "404 Not Found; is it the admin address of an rtd?") {
+		t.Errorf("somebody else there: %v", err)
+	}
+}
+
+// Whoever asks for what there is not gets a status, whatever the method.
+func TestNotFound(t *testing.T) {
+	server, _, url := serve(t, &plant{}, admin.NewLog())
+	defer shutdown(t, server)
+	for request, want := range map[string]int{"GET /admin/nothing": 404, "GET /admin/deploy": 405, "POST /admin/plugins": 405} {
+		method, path, _ := strings.Cut(request, " ")
+		r, err := http.NewRequestWithContext(t.Context(), method, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+key)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: %s, want %d", request, answer.Status, want)
+		}
+	}
+}
