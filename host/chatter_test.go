@@ -38,8 +38,14 @@ type ear struct {
 // of each.
 func startChatter(t testing.TB, s *server, topic string, n int, rest time.Duration) *chatter {
 	t.Helper()
+	return startChatterAs(t, s, topic, `{"token":"demo"}`, n, rest)
+}
+
+// startChatterAs has them join with params.
+func startChatterAs(t testing.TB, s *server, topic, params string, n int, rest time.Duration) *chatter {
+	t.Helper()
 	c := &chatter{topic: topic, sent: make([]atomic.Int64, n), ears: make([]ear, n), stopped: make(chan struct{})}
-	c.clients = s.connectAll(t, n, topic, `{"token":"demo"}`)
+	c.clients = s.connectAll(t, n, topic, params)
 	for i, client := range c.clients {
 		e := &c.ears[i]
 		e.heard, e.user, e.by, e.failed = make([]int64, n), map[int]string{}, map[string]int64{}, &c.failed

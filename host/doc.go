@@ -7,6 +7,7 @@
 //	            │              │         └───── outbox ◄──────────────┘  │       │
 //	            │              └──────────── connect: may it? ───────────┘       │
 //	probes  ──► │ /healthz /readyz              /metrics ◄── Stats()             │
+//	rtd ps  ──► │ admin: .rtd/admin.sock ──► deploy, rollback, plugins, ps, logs │
 //	            └────────────────────────────────────────────────────────────────┘
 //
 // A [Server] is made by New, takes its address in Listen, and runs in Serve until
@@ -59,7 +60,8 @@
 //	plugin.NAME.mailbox          1000       "overloaded"                rtd_overloaded_total
 //	bytes of a socket that wait  8 MiB (1)  "overloaded"                rtd_overloaded_total
 //
-// (1) Or two frames of server.max_frame, if that is more.
+// (1) Or two frames of server.max_frame, if that is more. Before anything waits here, the
+// kernel takes server.send_buffer bytes (128 KiB) for each connection.
 //
 // # Close codes
 //
@@ -102,6 +104,7 @@
 //	half-open connection          ended by the header timeout of 10 s, or server.idle_timeout
 //	plugin file that is no good   the old version runs on; one log line says why
 //	config file that is no good   the old one stays; the log names file and line
+//	admin socket not to be had    runs without one, unless the config gives its path; a warning says so
 //	SIGTERM                       drain, see below; a second one exits at once
 //
 // # Questions
@@ -137,6 +140,10 @@
 // on an error the old one stays. A listener or a limit in force for some
 // connections and not for others cannot.
 //
+// Why is administering apart from the API for backends? Who may broadcast should not
+// be able to replace code. It has addresses and keys of its own (package admin), and the
+// log goes there too, beside wherever it is written.
+//
 // Why does a connection have no goroutine? One that neither sends nor is sent anything
 // is the common case, and a goroutine with its stack takes more than all else of it.
 // What arrives is read by package wire. Whoever puts the first frame into an empty
@@ -147,6 +154,10 @@
 //
 // Why does a broadcast not write by itself? It holds the lock of its topic, and its
 // guest. It appends to outboxes, which takes some 50 ns each.
+//
+// Why does a crash report come from here? The sandbox has what is left of the guest,
+// package plugin knows what the process was, and package crashes writes files: it is
+// handed both (crashreports.go), and knows neither processes nor channels.
 //
 // Why the four dependencies? coder/websocket is a small, well-tested WebSocket
 // implementation with a context-free close and message limits; fsnotify and toml

@@ -88,6 +88,7 @@ func (s *Server) settle(ctx context.Context) {
 // release ends what New and Serve have begun. Guests that are still at work when ctx
 // ends are left to their deadlines: nobody waits for what they do.
 func (s *Server) release(ctx context.Context) error {
+	defer s.closeCrashReports()
 	released := make(chan error, 1)
 	go func() {
 		s.plugins.Close()

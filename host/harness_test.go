@@ -38,10 +38,12 @@ const patience = 60 * time.Second
 type setup struct {
 	plugins map[string][]byte // by name
 	config  string            // TOML, beside what start sets
+	dir     string            // where a former server ran; default: a new place
 }
 
 // server is a running host.Server with its plugin folder and config file.
 type server struct {
+	*host.Server
 	url  string // without a slash at the end
 	dir  string
 	file string
@@ -65,14 +67,17 @@ func start(t testing.TB, o setup) *server {
 func launch(t testing.TB, o setup) *server {
 	t.Helper()
 	before := goroutines()
-	dir := t.TempDir()
+	dir := o.dir
+	if dir == "" {
+		dir = t.TempDir()
+		must(t, os.Mkdir(filepath.Join(dir, "plugins"), 0o755))
+	}
 	s := &server{
 		dir:   filepath.Join(dir, "plugins"),
 		file:  filepath.Join(dir, "rtd.toml"),
 		log:   &logRecorder{},
 		ended: make(chan struct{}),
 	}
-	must(t, os.Mkdir(s.dir, 0o755))
 	for name, wasm := range o.plugins {
 		s.write(t, name, wasm)
 	}
@@ -82,6 +87,7 @@ func launch(t testing.TB, o setup) *server {
 	h, err := host.New(host.Options{Config: c, ConfigFile: s.file, Reload: s.load, Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	must(t, err)
 	must(t, h.Listen())
+	s.Server = h
 	s.url = strings.TrimSuffix(h.URL(), "/")
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel

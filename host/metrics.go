@@ -41,7 +41,7 @@ var (
 	mProcesses   = gauge("processes", "Live processes.")
 	mQueued      = gauge("processes_ready", "Processes that wait for a scheduler.")
 	mHandovers   = counter("scheduler_handovers_total", "Times that a process outlived its slice while others waited.")
-	mPoller      = gauge("poller_info", "How connections without TLS are waited for.", "kind")
+	mPoller      = gauge("poller_info", "How connections are waited for.", "kind")
 	mAccepted    = counter("connections_accepted_total", "Connections accepted.")
 	mRefused     = counter("connections_refused_total", "Connections refused before the upgrade, by cause.", "cause")
 	mClosed      = counter("connections_closed_total", "Connections that rtd closed, by close code and cause.", "code", "cause")
@@ -58,11 +58,14 @@ var (
 	mJoins       = counter("joins_total", "Joins by their result.", "result")
 	mDeploys     = counter("deploys_total", "Plugin versions deployed.")
 	mDeployErrs  = counter("deploy_errors_total", "Plugin versions that could not be deployed.")
+	mRollbacks   = counter("rollbacks_total", "Plugin versions that were rolled back, by cause.", "plugin", "cause")
+	mMoves       = counter("moves_total", "Processes that another version was deployed for: moved with their state, begun anew, or left where they were.", "plugin", "result")
+	mReports     = counter("crash_reports_total", "Crashes of a kind that had no report: whether one was written.", "result")
 	mReloads     = counter("config_reloads_total", "Times that config.toml was taken over.")
 	mCrashes     = counter("crashes_total", "Channel handlers that crashed.", "plugin", "version")
 	mRestarts    = counter("restarts_total", "Crashed channel handlers that were started again.", "plugin", "version")
 	mTraps       = counter("traps_total", "Guests that ended by error, by kind.", "plugin", "version", "kind")
-	mInstances   = gauge("instances", "Live guests of the current version.", "plugin", "version")
+	mInstances   = gauge("instances", "Live guests, of every version that has some.", "plugin", "version")
 	mEvents      = counter("guest_events_total", "Events handled by guests.", "plugin", "version")
 	mSlots       = gauge("slots", "Resident WebAssembly instances of the current version.", "plugin", "version")
 	mReductions  = counter("guest_reductions_total", "Reductions spent by guests.", "plugin", "version")
@@ -83,7 +86,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	s := c.server
 	put(mConnections, float64(s.conns.len()))
-	put(mPoller, 1, s.poller.Kind())
+	put(mPoller, 1, s.pollerKind())
 	put(mAccepted, float64(s.counts.accepted.Load()))
 	for cause, n := range s.counts.refused.all() {
 		put(mRefused, float64(n), cause)
@@ -94,6 +97,14 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	put(mOut, float64(s.counts.framesOut.Load()))
 	put(mDeploys, float64(s.counts.deploys.Load()))
 	put(mDeployErrs, float64(s.counts.deployErrors.Load()))
+	for r, n := range s.counts.rollbacks.all() {
+		put(mRollbacks, float64(n), r.plugin, r.cause)
+	}
+	if s.crashes != nil {
+		stats := s.crashes.Stats()
+		put(mReports, float64(stats.Reports), "written")
+		put(mReports, float64(stats.Unreported), "not written")
+	}
 	put(mReloads, float64(s.counts.reloads.Load()))
 
 	put(mIdleBytes, float64(s.engine.Stats().IdleBytes))
@@ -125,6 +136,12 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, p := range s.plugins.Stats() {
 		put(mInstances, float64(p.Sandbox.Live), p.Name, p.Version)
+		for _, other := range p.Others {
+			put(mInstances, float64(other.Instances), p.Name, other.Version)
+		}
+		put(mMoves, float64(p.Moves.WithState), p.Name, "state")
+		put(mMoves, float64(p.Moves.Anew), p.Name, "anew")
+		put(mMoves, float64(p.Moves.Stayed), p.Name, "stayed")
 		put(mEvents, float64(p.Sandbox.Events), p.Name, p.Version)
 		put(mSlots, float64(p.Sandbox.Slots), p.Name, p.Version)
 		put(mReductions, float64(p.Sandbox.Reductions), p.Name, p.Version)

@@ -25,7 +25,7 @@ func (s *Server) deployChanges(ctx context.Context, f *folder.Folder) {
 		case <-ready:
 			ready = nil
 			s.ready.Store(true)
-			s.log.Info("ready", "url", s.URL(), "plugins", len(s.plugins.Stats()))
+			s.log.Info("ready", "url", s.URL(), "plugins", len(s.plugins.Stats()), "poller", s.pollerKind())
 		case c, ok := <-f.Changes():
 			if !ok {
 				return
@@ -62,22 +62,24 @@ func (s *Server) deploy(ctx context.Context, c folder.Change) (deployed bool) {
 		}
 	default:
 		start := time.Now()
-		err := s.plugins.Deploy(ctx, c.Name, c.WASM, s.settings(c.Name))
+		wasm, known := c.WASM, false
+		if c.Initial {
+			wasm, known = s.remembered(c.Name, wasm)
+		}
+		err := s.plugins.Deploy(ctx, c.Name, wasm, s.settings(c.Name))
 		delete(s.refused, c.Name)
 		var waiting *plugin.WaitingError
 		switch {
 		case errors.Is(err, plugin.ErrUnchanged):
 		case errors.As(err, &waiting):
-			s.refused[c.Name] = refusal{c, true}
+			s.refused[c.Name] = refusal{c, true, err}
 			log.Info("plugin waits for others", "for", waiting.For)
 		case err != nil:
-			s.refused[c.Name] = refusal{c, false}
+			s.refused[c.Name] = refusal{c, false, err}
 			s.counts.deployErrors.Add(1)
 			log.Error("plugin not deployed", "cause", err, "running", s.plugins.Version(c.Name))
 		default:
-			s.counts.deploys.Add(1)
-			log.Info("plugin deployed", "version", s.plugins.Version(c.Name), "topics", s.plugins.Topics(c.Name),
-				"took", time.Since(start).Round(time.Millisecond))
+			s.deployed(c.Name, wasm, byFolder, known, start)
 			return true
 		}
 	}
@@ -88,6 +90,7 @@ func (s *Server) deploy(ctx context.Context, c folder.Change) (deployed bool) {
 type refusal struct {
 	folder.Change
 	waits bool // for other plugins only
+	cause error
 }
 
 // deployWaiting deploys plugins that waited for others, and reports whether one could
@@ -197,6 +200,9 @@ func settings(t config.Plugin) plugin.Settings {
 		Depends:   t.Depends,
 		Grants:    t.Grants,
 		Config:    t.ConfigJSON(),
+		Rollout: plugin.Rollout{
+			Stay: t.Migrate == "stay", Watch: t.Watch, Canary: t.Canary, CanaryPeriod: t.CanaryPeriod,
+		},
 
 		Processes:  t.Processes,
 		References: t.References,

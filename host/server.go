@@ -18,10 +18,12 @@ import (
 	"rtd/channels"
 	"rtd/host/api"
 	"rtd/host/config"
+	"rtd/host/crashes"
 	"rtd/host/folder"
 	"rtd/host/handshake"
 	"rtd/host/longpoll"
 	"rtd/host/plugin"
+	"rtd/host/versions"
 	"rtd/host/web"
 	"rtd/host/wire"
 	"rtd/sandbox"
@@ -43,12 +45,15 @@ type Server struct {
 	engine   *sandbox.Engine
 	endpoint *channels.Endpoint
 	plugins  *plugin.Set
+	versions *versions.Store    // nil if none are kept
+	crashes  *crashes.Collector // nil if there are no reports
 	mounts   mounts
 	proxies  handshake.Proxies
 	metrics  http.Handler
 
 	changing sync.Mutex         // held through a change of the folder or the config
 	refused  map[string]refusal // what could not be deployed, by plugin name
+	folder   *folder.Folder     // of plugins; nil before Serve
 
 	listener net.Listener
 	conns    *connSet
@@ -58,9 +63,12 @@ type Server struct {
 	polls    *longpoll.Server
 	tokens   *tokens
 	apiKeys  []string
+	admin    administration
 	ready    atomic.Bool // the plugins that were there have been loaded
 	draining atomic.Bool
-	counts   counts
+	// slotsFreed says that there may be memory to give back.
+	slotsFreed atomic.Bool
+	counts     counts
 }
 
 // Options say what to run.
@@ -79,6 +87,7 @@ type Options struct {
 type counts struct {
 	accepted, framesOut            atomic.Uint64
 	deploys, deployErrors, reloads atomic.Uint64
+	rollbacks                      tally[rollback]   // of plugins, by cause
 	refused                        tally[string]     // connections, by cause
 	closed                         tally[closeFrame] // connections, by how rtd closed them
 }
@@ -115,7 +124,10 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{options: o, config: o.Config, log: o.Log, runtime: supervisor.New(supervisor.Options{}), refused: map[string]refusal{}}
 	s.tables.Store(o.Config)
-	var err error
+	err := s.openAdmin()
+	if err != nil {
+		return nil, err
+	}
 	if s.tokens, err = newTokens(s.config.Auth, s.log); err != nil {
 		return nil, err
 	}
@@ -133,12 +145,19 @@ func New(o Options) (*Server, error) {
 	if s.proxies, err = handshake.NewProxies(s.config.Server.TrustedProxies); err != nil {
 		return nil, fmt.Errorf("read server.trusted_proxies: %w", err)
 	}
-	if s.engine, err = sandbox.NewEngine(sandbox.Options{CacheDir: s.cacheDir()}); err != nil {
+	if err := s.openCrashReports(); err != nil {
+		return nil, err
+	}
+	if s.engine, err = sandbox.NewEngine(sandbox.Options{CacheDir: s.cacheDir(), Examine: s.examine()}); err != nil {
+		s.closeCrashReports()
 		return nil, err
 	}
 	s.conns = newConnSet(s.config.Server.MaxConnections, s.config.Server.MaxPerAddress)
 	s.endpoint = channels.NewEndpoint(s.limits())
 	s.plugins = plugin.NewSet(s.endpoint, s.engine, s.runtime, s.log)
+	s.plugins.Withdrawn = s.withdrawn
+	s.versions = s.openVersions()
+	s.reportCrashes()
 	s.metrics = newMetrics(s)
 	s.poller = wire.New(wire.Options{Kind: s.config.Server.Poller, Limit: s.config.Server.MaxFrame, Log: s.log})
 	s.writers = newWriters(runtime.GOMAXPROCS(0), &s.running)
@@ -168,7 +187,7 @@ func (s *Server) cacheDir() string {
 	return filepath.Join(dir, "rtd")
 }
 
-// Listen takes the address.
+// Listen takes the addresses, of clients and of those who administer the server.
 func (s *Server) Listen() error {
 	// Silent clients are found by timeouts of our own.
 	l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", s.config.Server.Listen)
@@ -176,6 +195,9 @@ func (s *Server) Listen() error {
 		return fmt.Errorf("%w; set server.listen in config.toml, or --listen, to a free address", err)
 	}
 	s.listener = l
+	if err := s.listenAdmin(); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	return nil
 }
 
@@ -202,13 +224,17 @@ func (s *Server) Serve(ctx context.Context) error {
 		Log:   s.log,
 	})
 	if err != nil {
-		return errors.Join(err, s.listener.Close(), s.release(context.Background()))
+		return errors.Join(err, s.listener.Close(), s.closeAdmin(), s.release(context.Background()))
 	}
+	s.changing.Lock()
+	s.folder = plugins
+	s.changing.Unlock()
+	s.serveAdmin()
 	s.running.Go(func() { s.deployChanges(watch, plugins) })
 	s.running.Go(func() { s.watchConfig(watch) })
 	s.running.Go(func() { s.closeIdle(watch) })
 	s.running.Go(func() { s.tokens.run(watch) })
-	s.running.Go(func() { giveBack(watch) })
+	s.running.Go(func() { s.giveBack(watch) })
 
 	web := s.newHTTPServer(ctx)
 	served := make(chan error, 1)
@@ -219,7 +245,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		err = nil
 	}
 	stopWatching()
-	return errors.Join(err, plugins.Close(), s.drain(web))
+	return errors.Join(err, plugins.Close(), s.drain(web), s.closeAdmin())
 }
 
 // newHTTPServer returns the server of all that is HTTP. Requests that have not been
@@ -255,6 +281,14 @@ func (s *Server) newHTTPServer(ctx context.Context) *http.Server {
 
 // rawConn is the key of a request's connection in its context.
 type rawConn struct{}
+
+// pollerKind says how connections are waited for.
+func (s *Server) pollerKind() string {
+	if s.config.Server.TLSCert != "" {
+		return wire.Goroutines
+	}
+	return s.poller.Kind()
+}
 
 // connContext is called for each connection when it comes.
 func (s *Server) connContext(ctx context.Context, c net.Conn) context.Context {
@@ -307,7 +341,9 @@ func (s *Server) closeIdle(ctx context.Context) {
 		case now := <-tick.C:
 			s.polls.Sweep(now)
 			s.tokens.sweep(now)
-			s.engine.Trim(slotsStay)
+			if s.engine.Trim(slotsStay) > 0 {
+				s.slotsFreed.Store(true)
+			}
 			oldest := now.Add(-s.config.Server.IdleTimeout).Unix()
 			s.conns.each(func(c *conn) {
 				if last := c.lastRead.Load(); last != 0 && last < oldest {

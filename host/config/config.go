@@ -26,6 +26,8 @@ type Config struct {
 	Server  Server  `toml:"server"`
 	Log     Log     `toml:"log"`
 	API     API     `toml:"api"`
+	Admin   Admin   `toml:"admin"`
+	Crashes Crashes `toml:"crashes"`
 	Auth    Auth    `toml:"auth"`
 	Plugins Plugins `toml:"plugins"`
 
@@ -167,6 +169,33 @@ type API struct {
 	Keys []string `toml:"keys" check:"filled"`
 }
 
+// Admin says where and how a running server is administered: what rtd deploy, ps, logs and so on ask.
+type Admin struct {
+	// Socket is the path of a Unix socket. "auto": a place for each plugin folder, see package admin. "": there is none.
+	Socket string `toml:"socket"`
+
+	// Listen is a TCP address, beside the socket; "" is none. With [Server].TLSCert it speaks TLS.
+	Listen string `toml:"listen" check:"listen?"`
+
+	// Keys are those accepted there, as in [API].
+	Keys []string `toml:"keys" check:"filled"`
+}
+
+// Crashes says which crash reports are kept, and where.
+type Crashes struct {
+	// Dir is the folder. "auto": a place for each plugin folder, see package crashes. "": there are no reports.
+	Dir string `toml:"dir"`
+
+	// Payloads keeps what clients have sent, and the guest's memory, for post-mortems and replays.
+	Payloads bool `toml:"payloads"`
+
+	// MaxReports and MaxBytes bound what is kept; the oldest report makes room. MaxRate is how many new ones
+	// are written in a minute.
+	MaxReports int   `toml:"max_reports" range:"1..100000"`
+	MaxBytes   int64 `toml:"max_bytes" range:"1048576..1099511627776"`
+	MaxRate    int   `toml:"max_rate" range:"1..100000"`
+}
+
 // Plugins says where plugins come from.
 type Plugins struct {
 	// Dir is the watched folder.
@@ -177,6 +206,10 @@ type Plugins struct {
 
 	// Build tells to build the Go sources in Dir/NAME into Dir/NAME.wasm.
 	Build bool `toml:"build"`
+
+	// Versions is the folder for the versions that were deployed, to which one may go back. "auto": .rtd/versions in
+	// Dir. "": none are kept.
+	Versions string `toml:"versions"`
 }
 
 // Plugin is the table of one plugin.
@@ -223,6 +256,9 @@ type Plugin struct {
 	// Grants are patterns of topics, beside those that the plugin serves, that it may publish to and
 	// subscribe to.
 	Grants []string `toml:"grants" check:"topic"`
+	// Allows are what else a plugin may that asks for it in its manifest: to be asked about clients that
+	// connect, and to end connections.
+	Allows []string `toml:"allows" oneof:"connect disconnect"`
 
 	// Processes is how many processes the plugin may have when it spawns another.
 	Processes int `toml:"processes" range:"1..100000000"`
@@ -232,6 +268,18 @@ type Plugin struct {
 
 	// Pending is how many bytes of messages between its processes may wait.
 	Pending int `toml:"pending" range:"1024..1099511627776"`
+
+	// Migrate says what becomes of a process whose state a new version cannot take over: its join is replayed, or
+	// it stays in its version until it ends.
+	Migrate string `toml:"migrate" oneof:"replay stay"`
+
+	// Watch is for how long a new version is rolled back if it crashes more than MaxRestarts times within MaxSeconds
+	// seconds, all of its processes together. 0s: it is not.
+	Watch time.Duration `toml:"watch" range:"0s..24h"`
+
+	// Canary is the share of new joins that go to a new version for CanaryPeriod, before all does; 0: none.
+	Canary       float64       `toml:"canary" range:"0..1"`
+	CanaryPeriod time.Duration `toml:"canary_period" range:"1s..24h"`
 
 	// Config is handed to the guest as JSON. It holds string, bool, int64, float64 (finite), []any and
 	// map[string]any, never a date: those are strings. Treat it as read-only, it is shared.
@@ -259,13 +307,15 @@ func Default() *Config {
 			DrainBatch:        10_000,
 			DrainInterval:     2 * time.Second,
 		},
-		Log: Log{Level: "info", Format: "text"},
-		API: API{Keys: []string{}},
+		Log:     Log{Level: "info", Format: "text"},
+		API:     API{Keys: []string{}},
+		Admin:   Admin{Socket: "auto", Keys: []string{}},
+		Crashes: Crashes{Dir: "auto", Payloads: true, MaxReports: 100, MaxBytes: 256 << 20, MaxRate: 20},
 		Auth: Auth{
 			Keys: []string{}, Algorithms: []string{}, Refresh: 15 * time.Minute, Leeway: 10 * time.Second,
 			RequireExpiry: true, Notice: time.Minute, Grace: 30 * time.Second,
 		},
-		Plugins: Plugins{Dir: "plugins", Build: true},
+		Plugins: Plugins{Dir: "plugins", Build: true, Versions: "auto"},
 		Sockets: map[string]Socket{"socket": defaultSocket("socket")},
 		Tables:  map[string]Plugin{},
 	}
@@ -299,10 +349,15 @@ func defaultPlugin() Plugin {
 		Scope:       "declared",
 		Depends:     []string{},
 		Grants:      []string{},
+		Allows:      []string{},
 		Processes:   100_000,
 		References:  1_000_000,
 		Pending:     64 << 20,
-		Config:      map[string]any{},
+		Migrate:     "replay",
+		Watch:       30 * time.Second,
+
+		CanaryPeriod: time.Minute,
+		Config:       map[string]any{},
 	}
 }
 

@@ -41,7 +41,7 @@ func TestShippedFileHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, of := range []any{config.Server{}, config.Log{}, config.Socket{}, config.Plugins{}, config.Plugin{}} {
+	for _, of := range []any{config.Server{}, config.Log{}, config.Socket{}, config.Crashes{}, config.Plugins{}, config.Plugin{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {
 			key := field.Tag.Get("toml")
 			line := regexp.MustCompile(`(?m)^` + key + ` += |^\[plugin\.chat\.` + key + `\]`)
@@ -118,6 +118,8 @@ func TestProblems(t *testing.T) {
 		{"other half", "[server]\n\ntls_key = 'a.pem'", "f:3: server.tls_key: is set without tls_cert; expected both or neither"},
 		{"CIDR", "[server]\ntrusted_proxies = ['10.0.0.0/33']", `f:2: server.trusted_proxies: has "10.0.0.0/33"; expected an IP such as "10.0.0.1" or a CIDR such as "10.0.0.0/8"`},
 		{"any and more", "[server]\norigins = ['*', 'a.b']", `f:2: server.origins: has "*" beside other entries; expected "*" alone, which is any origin`},
+		{"admin without keys", "[admin]\nlisten = ':4001'", "f:2: admin.listen: is set without keys; expected at least one, since anybody can connect there"},
+		{"admin address", "[admin]\nlisten = 'x'\nkeys = ['k']", `f:2: admin.listen: is "x"; expected host:port such as "127.0.0.1:4000" or ":4000"`},
 		{"topic", "[plugin.a]\ntopics = ['a*b']", `f:2: plugin.a.topics: has "a*b"; expected a topic such as "room:lobby" or its beginning and a "*" such as "room:*", at most 255 bytes`},
 		{"empty topic", "[plugin.a]\ntopics = ['']", `f:2: plugin.a.topics: has ""; expected a topic such as "room:lobby" or its beginning and a "*" such as "room:*", at most 255 bytes`},
 		{"plugin name", "[plugin.Chat]", "f:1: plugin.Chat: bad plugin name; expected 1 to 64 of a-z, 0-9, _ and -, as in the name of its file"},

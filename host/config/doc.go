@@ -2,7 +2,8 @@
 //
 // [Parse] turns the file's bytes into a [Config] or into a list of [Problem]s, each with file, line, key, what is
 // wrong and what was expected. What the file leaves out has its default. Nothing here touches the world except
-// [Load], which reads the file; what to do with a value is up to the packages that get it.
+// [Load], which reads the file; what to do with a value is up to the packages that get it. [ParseProject] reads
+// rtd.toml, in which the author of a plugin says what it is and asks for, by the same rules.
 //
 //	bytes ──toml──► tree of values ──┐
 //	                                 ├─ table by table: known key? ─► right type? ─► in range? ─► Config

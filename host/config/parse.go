@@ -26,28 +26,12 @@ var tableName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 // its default. The error joins a [Problem] for each thing that is wrong, ordered by line; a file that is not
 // TOML has one.
 func Parse(file string, data []byte) (*Config, error) {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark
-	p := &parser{file: file, data: data, lines: bytes.Count(data, []byte("\n")) + 1}
-	if len(data) > MaxFileSize {
-		p.problem(nil, "the file is too large; expected at most %d bytes", MaxFileSize)
-		return nil, join(p.problems)
-	}
-	meta, err := toml.Decode(string(data), &p.root)
+	p, err := newParser(file, data)
 	if err != nil {
-		line, what := 1, err.Error()
-		if syntax, ok := errors.AsType[toml.ParseError](err); ok {
-			line, what = syntax.Position.Line, strings.TrimSuffix(syntax.Message, ".")
-		}
-		return nil, &Problem{File: file, Line: p.clamp(line), What: what + "; expected a TOML file"}
+		return nil, err
 	}
-	p.meta = meta
-
 	c := Default()
-	tree := map[string]any{}
-	for key, value := range p.root {
-		tree[key] = p.decode(value)
-	}
-	p.table(nil, tree, reflect.ValueOf(c).Elem())
+	p.table(nil, p.tree(), reflect.ValueOf(c).Elem())
 	p.together(c)
 	if len(p.problems) > 0 {
 		return nil, join(p.problems)
@@ -64,6 +48,35 @@ type parser struct {
 	meta     toml.MetaData
 	root     map[string]toml.Primitive
 	problems []*Problem
+}
+
+// newParser decodes a file, which fails if it is no TOML.
+func newParser(file string, data []byte) (*parser, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // a byte order mark
+	p := &parser{file: file, data: data, lines: bytes.Count(data, []byte("\n")) + 1}
+	if len(data) > MaxFileSize {
+		p.problem(nil, "the file is too large; expected at most %d bytes", MaxFileSize)
+		return nil, join(p.problems)
+	}
+	meta, err := toml.Decode(string(data), &p.root)
+	if err != nil {
+		line, what := 1, err.Error()
+		if syntax, ok := errors.AsType[toml.ParseError](err); ok {
+			line, what = syntax.Position.Line, strings.TrimSuffix(syntax.Message, ".")
+		}
+		return nil, &Problem{File: file, Line: p.clamp(line), What: what + "; expected a TOML file"}
+	}
+	p.meta = meta
+	return p, nil
+}
+
+// tree is the file's top table.
+func (p *parser) tree() map[string]any {
+	tree := map[string]any{}
+	for key, value := range p.root {
+		tree[key] = p.decode(value)
+	}
+	return tree
 }
 
 // table fills the struct into from the values of the table at path.
@@ -123,6 +136,17 @@ func (p *parser) value(path toml.Key, value any, into reflect.Value, tags reflec
 			return
 		}
 		into.SetInt(n)
+	case *float64:
+		n, ok := value.(float64)
+		if whole, is := value.(int64); is {
+			n, ok = float64(whole), true
+		}
+		lowest, highest := bounds(tags, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
+		if !ok || !(n >= lowest && n <= highest) {
+			wrong(fmt.Sprintf("a number from %v to %v", lowest, highest))
+			return
+		}
+		*target = n
 	case *time.Duration:
 		text, ok := value.(string)
 		if !ok {
@@ -214,6 +238,9 @@ func (p *parser) together(c *Config) {
 	}
 	if c.Server.TLSKey != "" && c.Server.TLSCert == "" {
 		p.problem(toml.Key{"server", "tls_key"}, "is set without tls_cert; expected both or neither")
+	}
+	if c.Admin.Listen != "" && len(c.Admin.Keys) == 0 {
+		p.problem(toml.Key{"admin", "listen"}, "is set without keys; expected at least one, since anybody can connect there")
 	}
 	p.origins(toml.Key{"server", "origins"}, c.Server.Origins)
 	names := slices.Sorted(maps.Keys(c.Sockets))

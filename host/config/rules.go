@@ -28,7 +28,13 @@ var checks = map[string]func(string) error{
 		return nil
 	},
 	"listen": checkListen,
-	"topic":  checkTopic,
+	"listen?": func(address string) error {
+		if address == "" {
+			return nil
+		}
+		return checkListen(address)
+	},
+	"topic": checkTopic,
 	"origin": func(s string) error {
 		if s == "*" {
 			return nil
@@ -36,6 +42,7 @@ var checks = map[string]func(string) error{
 		_, err := ParseOrigin(s)
 		return err
 	},
+	"name":   CheckName,
 	"plugin": checkPlugin,
 	"plugin?": func(name string) error {
 		if name == "" {
