@@ -30,9 +30,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "rtd: second signal, exiting at once")
 		os.Exit(1)
 	}()
-	if err := command().ExecuteContext(ctx); err != nil {
+	root := command()
+	began := noteRuns(root)
+	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "rtd:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err, *began))
 	}
 }
 
@@ -57,7 +59,10 @@ connected, when its file changes.
 On SIGTERM or Ctrl-C rtd finishes what it has accepted, asks its clients, batch
 by batch, to reconnect (close code 1012) and exits with 0; a second signal exits
 at once.
-On SIGHUP it reads the config file again and starts plugins that have failed.`,
+On SIGHUP it reads the config file again and starts plugins that have failed.
+
+A plugin begins with rtd new, and rtd dev shows it at work. Exit codes of all commands:
+0, 1 if it failed, 2 if it was called wrongly.`,
 		Example: `  rtd                                   with config.toml, if there is one
   rtd --listen :8080 --plugins ./dist   overriding it
   rtd --config /etc/rtd/config.toml`,
@@ -69,7 +74,9 @@ On SIGHUP it reads the config file again and starts plugins that have failed.`,
 	cmd.Flags().StringVar(&f.config, "config", "", "config `file` (default config.toml, which may be absent)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "`address` to listen on, as host:port (overrides server.listen)")
 	cmd.Flags().StringVar(&f.plugins, "plugins", "", "`folder` of plugins (overrides plugins.dir)")
-	cmd.AddCommand(benchCommand())
+	cmd.AddCommand(newCommand(), devCommand(), buildCommand(), testCommand(), checkCommand())
+	cmd.AddCommand(deployCommand(), rollbackCommand(), pluginsCommand(), psCommand(), logsCommand())
+	cmd.AddCommand(benchCommand(), crashCommand(), replayCommand())
 	return cmd
 }
 

@@ -58,7 +58,7 @@ func Defaults(s Scenario) Options {
 		Scenario: s, URL: "ws://127.0.0.1:4000/socket", Protocol: Phoenix,
 		Connections: 1000, Topic: "bench:%d", Topics: 1, Params: "{}", Event: "say", Body: 64,
 		Duration: 5 * time.Second, InFlight: 4, Members: 10, Share: 0.1, Watch: 1000,
-		Window: 100, Settle: 3 * time.Second, Timeout: 10 * time.Second,
+		Window: 100, Settle: 10 * time.Second, Timeout: 10 * time.Second,
 	}
 	switch s {
 	case Fanout:

@@ -1,0 +1,144 @@
+package check_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"rtd/cmd/rtd/check"
+	"rtd/host/config"
+	"rtd/sandbox/manifest"
+)
+
+func run(t *testing.T, o check.Options) *check.Report {
+	t.Helper()
+	if o.Config == nil {
+		o.Config = config.Default()
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	o.Config.Plugins.Cache = filepath.Join(dir, "rtd-test", "wazero")
+	r, err := check.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := json.Marshal(r); err != nil {
+		t.Error(err)
+	}
+	return r
+}
+
+func text(t *testing.T, r *check.Report) string {
+	t.Helper()
+	var out strings.Builder
+	if err := r.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestGoodPlugin(t *testing.T) {
+	wasm, err := manifest.Write(read(t, room), manifest.Manifest{Name: "room", Version: "1.2.3", Topics: []string{"room:*"}, ABI: "rtd_v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, check.Options{Name: "room", WASM: wasm, Join: []byte(`{"user":"ada"}`)})
+	if r.Refused != "" || !r.Hibernates || !slices.Equal(r.Topics, []string{"room:*"}) || r.Snapshot <= 0 || r.Size != len(wasm) {
+		t.Errorf("report %+v", r)
+	}
+	// An idle room in C takes some tens of bytes.
+	if i := r.Idle; i == nil || !i.Joined || i.Topic != "room:*" || i.Bytes < 8 || i.Bytes > 200 {
+		t.Errorf("idle %+v", i)
+	}
+	if !slices.Contains(r.Imports, "rtd_v1.op") || !slices.Contains(r.Exports, "memory memory") || !slices.Contains(r.Exports, "handle") {
+		t.Errorf("imports %q, exports %q", r.Imports, r.Exports)
+	}
+	for _, want := range []string{"room 1.2.3, for rtd_v1", "asks for     nothing", "hibernates  yes", "after joining room:*"} {
+		want = strings.Join(strings.Fields(want), " ")
+		if !strings.Contains(strings.Join(strings.Fields(text(t, r)), " "), want) {
+			t.Errorf("no %q in\n%s", want, text(t, r))
+		}
+	}
+	r = run(t, check.Options{Name: "room", WASM: wasm})
+	if r.Idle.Joined || !strings.Contains(r.Idle.Answer, "no user") || !strings.Contains(text(t, r), "say how with --topic and --join") {
+		t.Errorf("a join that is refused: %+v\n%s", r.Idle, text(t, r))
+	}
+}
+
+func TestPinned(t *testing.T) {
+	r := run(t, check.Options{Name: "pinned", WASM: read(t, "pinned.wasm"), Config: parse(t, "[plugin.pinned]\ntopics = [\"p:*\"]")})
+	if r.Refused != "" || r.Hibernates || r.Pinned == "" || !strings.Contains(text(t, r), "no, every actor stays in memory: "+r.Pinned) {
+		t.Errorf("report %+v\n%s", r, text(t, r))
+	}
+}
+
+// What a server would refuse is refused, with the lines that would change it if there are some.
+func TestRefusals(t *testing.T) {
+	asks, err := manifest.Write(read(t, room), manifest.Manifest{
+		Name: "room", Capabilities: manifest.Capabilities{Topics: []string{"audit:*"}, Connect: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	depends, err := manifest.Write(read(t, room), manifest.Manifest{Name: "room", Capabilities: manifest.Capabilities{Depends: []string{"base"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		wasm   []byte
+		config string
+		want   string // "": it is not refused
+		lines  string
+	}{
+		"no module":     {[]byte("text"), "", "it is no core WebAssembly module", ""},
+		"a trap":        {read(t, "start_trap.wasm"), "", "trap", ""},
+		"wrong imports": {read(t, "wrong_imports.wasm"), "", "imports", ""},
+		"too large":     {read(t, "big_memory.wasm"), "", "memory", ""},
+		"no topics":     {read(t, "pinned.wasm"), "", "declares neither topics nor processes", ""},
+		"ungranted":     {asks, "", "asks for more than it is granted", "[plugin.room]\ngrants = [\"audit:*\"]\nallows = [\"connect\"]"},
+		"granted":       {asks, "[plugin.room]\ngrants = [\"audit:*\"]\nallows = [\"connect\"]", "", ""},
+		"depends":       {depends, "", "asks for more than it is granted", "[plugin.room]\ndepends = [\"base\"]"},
+	} {
+		r := run(t, check.Options{Name: "room", WASM: c.wasm, Config: parse(t, c.config)})
+		if (c.want == "") != (r.Refused == "") || !strings.Contains(r.Refused, c.want) || strings.Join(r.Lines, "\n") != c.lines {
+			t.Errorf("%s: refused %q, lines %q", name, r.Refused, r.Lines)
+		}
+		for _, line := range r.Lines {
+			if !strings.Contains(text(t, r), line) {
+				t.Errorf("%s: no %s in\n%s", name, line, text(t, r))
+			}
+		}
+	}
+	r := run(t, check.Options{Name: "room", WASM: depends, Config: parse(t, "[plugin.room]\ndepends = [\"base\"]")})
+	if r.Refused != "" || !slices.Equal(r.Waits, []string{"base"}) || !strings.Contains(text(t, r), "waits for") {
+		t.Errorf("one that waits for another: %+v", r)
+	}
+}
+
+const room = "../../../sdk/suite/testdata/room-c.wasm"
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	if name != room {
+		name = filepath.Join("../../../sandbox/testdata", name)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("config.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

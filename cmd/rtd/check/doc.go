@@ -1,0 +1,16 @@
+// Package check looks at a built plugin as a server would: it deploys it, without a server, and
+// measures what it costs.
+//
+//	module.wasm ──► sections: manifest, imports, exports
+//	            ──► stage: compile, start, capabilities, tree  ──► refused? why
+//	            ──► hundreds of clients that join              ──► bytes of an idle one
+//
+// # Questions
+//
+// Why not read the module alone? Whether a server takes a plugin is decided by what it
+// does: which topics it declares, whether its start traps, whether its processes come up. A second
+// set of rules would be wrong sooner or later.
+//
+// Why measure the cost of an idle actor, when it could be calculated from the memory? Because
+// hibernation keeps only what differs from the snapshot, and packs it. Only a run tells.
+package check

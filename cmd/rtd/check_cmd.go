@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rtd/cmd/rtd/author"
+	"rtd/cmd/rtd/check"
+	"rtd/host/folder"
+)
+
+func checkCommand() *cobra.Command {
+	var o check.Options
+	var configFile, name, join string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check FILE.wasm",
+		Short: "Say what a server would say to a plugin, and what it costs",
+		Long: `rtd check deploys a plugin as a server would, without one, and prints its manifest,
+imports and exports, its size, what its memory is after start, whether idle actors can
+hibernate, and what one of them takes after a join.
+
+The exit code is 1 if a server with this config would refuse it. If it asks for more
+than it is granted, the lines of config.toml that are missing are printed.`,
+		Example: `  rtd check room/room.wasm
+  rtd check room.wasm --config /etc/rtd/config.toml --json
+  rtd check room.wasm --join '{"user":"ada"}'`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: modules,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !json.Valid([]byte(join)) {
+				return usageError{fmt.Errorf("--join is no JSON: %s", join)}
+			}
+			var err error
+			if o.WASM, err = moduleIn(args[0]); err != nil {
+				return err
+			}
+			if o.Config, err = author.LoadConfig(configFile, filepath.Dir(args[0])); err != nil {
+				return err
+			}
+			if o.Name = name; name == "" {
+				o.Name = pluginName(args[0])
+			}
+			o.Join = []byte(join)
+			report, err := check.Run(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				var text []byte
+				if text, err = report.JSON(); err == nil {
+					_, err = cmd.OutOrStdout().Write(text)
+				}
+			} else {
+				err = report.Write(cmd.OutOrStdout())
+			}
+			if err == nil && report.Refused != "" {
+				err = errors.New("a server would refuse it: " + report.Refused)
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVar(&name, "name", "", "`name` of the plugin (default that of its file)")
+	f.StringVar(&o.Topic, "topic", "", "`topic` or pattern to join for the cost of an idle actor (default its own)")
+	f.StringVar(&join, "join", `{"user":"ada"}`, "`JSON` payload of that join")
+	configFlag(cmd, &configFile)
+	return cmd
+}
+
+// pluginName is what a server calls the plugin in a file.
+func pluginName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".wasm") }
+
+// moduleIn reads a file that is not larger than a server takes.
+func moduleIn(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("read module: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder: build it with rtd build %s, and name the .wasm", file, file)
+	}
+	if info.Size() > folder.MaxFileSize {
+		return nil, fmt.Errorf("%s has %d bytes; a plugin may have %d", file, info.Size(), folder.MaxFileSize)
+	}
+	return os.ReadFile(file)
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"rtd/host/admin"
+)
+
+func psCommand() *cobra.Command {
+	var server adminFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "ps [PLUGIN]",
+		Short: "Show the processes of a server's plugins, as trees",
+		Long: `rtd ps shows the processes of a plugin, or of all: its tree of supervisors and
+workers, and its channels, of which at most 1,000 are listed.
+
+  MAILBOX     messages that wait
+  RESTARTS    lives before this one, which ended in a crash or with their siblings
+  MEMORY      bytes that its guest takes now; less than a page while it is idle
+  REDUCTIONS  what it has worked: calls and rounds of loops, about` + whichServer,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: server.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := server.connect()
+			if err != nil {
+				return err
+			}
+			plugin := ""
+			if len(args) == 1 {
+				plugin = args[0]
+			}
+			trees, err := c.Processes(cmd.Context(), plugin)
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return printJSON(cmd.OutOrStdout(), trees)
+			}
+			return printTrees(cmd.OutOrStdout(), trees)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	server.add(cmd)
+	return cmd
+}
+
+func printTrees(out io.Writer, trees []admin.Process) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "PROCESS\tKIND\tPID\tSTATE\tMAILBOX\tRESTARTS\tMEMORY\tREDUCTIONS")
+	for _, tree := range trees {
+		printTree(table, tree, "", "")
+	}
+	return table.Flush()
+}
+
+// printTree prints a process behind first, and what is below it behind rest.
+func printTree(out io.Writer, p admin.Process, first, rest string) {
+	memory, reductions := "-", "-"
+	if p.Memory > 0 {
+		memory = shortBytes(p.Memory)
+	}
+	if p.Reductions > 0 {
+		reductions = short(int64(p.Reductions), 1000)
+	}
+	fmt.Fprintf(out, "%s%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", first, plain(p.Name), p.Kind, dash(p.PID), p.State, p.Mailbox, p.Restarts, memory, reductions)
+	for i, child := range p.Children {
+		if i < len(p.Children)-1 || p.More > 0 {
+			printTree(out, child, rest+"├─ ", rest+"│  ")
+		} else {
+			printTree(out, child, rest+"└─ ", rest+"   ")
+		}
+	}
+	if p.More > 0 {
+		fmt.Fprintf(out, "%s└─ and %d more\t\t\t\t\t\t\t\n", rest, p.More)
+	}
+}

@@ -1,0 +1,171 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"rtd/channels"
+	"rtd/host/config"
+	"rtd/host/plugin"
+	"rtd/sandbox"
+	"rtd/supervisor"
+)
+
+// Options say what a stage has.
+type Options struct {
+	// Engine runs the guests. It outlives the stage.
+	Engine *sandbox.Engine
+	// Config has the tables of the plugins, and limits of clients. Nil: the defaults.
+	Config *config.Config
+	// Log takes what a server would log. Nil discards.
+	Log *slog.Logger
+}
+
+// Stage is a server without sockets. Its methods may be called from any goroutine.
+type Stage struct {
+	config   *config.Config
+	runtime  *supervisor.Runtime
+	endpoint *channels.Endpoint
+	plugins  *plugin.Set
+}
+
+// New returns a stage without plugins.
+func New(o Options) *Stage {
+	if o.Config == nil {
+		o.Config = config.Default()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	c := o.Config.Server
+	s := &Stage{config: o.Config, runtime: supervisor.New(supervisor.Options{})}
+	s.endpoint = channels.NewEndpoint(channels.Limits{
+		Joins: c.MaxJoins, Rate: c.MaxRate, PresenceGrace: c.PresenceGrace, Pending: max(8<<20, 2*c.MaxFrame),
+	})
+	s.plugins = plugin.NewSet(s.endpoint, o.Engine, s.runtime, o.Log)
+	return s
+}
+
+// Deploy runs a module as the plugin called name, under the settings of its table in
+// the config. The errors are those that a server would log.
+func (s *Stage) Deploy(ctx context.Context, name string, wasm []byte) error {
+	return s.plugins.Deploy(ctx, name, wasm, settings(s.config.Plugin(name)))
+}
+
+// Topics returns the patterns that a plugin serves.
+func (s *Stage) Topics(name string) []string { return s.plugins.Topics(name) }
+
+// Load returns what loading a plugin cost.
+func (s *Stage) Load(name string) sandbox.LoadStats {
+	for _, stats := range s.plugins.Stats() {
+		if stats.Name == name {
+			return stats.Load
+		}
+	}
+	return sandbox.LoadStats{}
+}
+
+// Publish broadcasts to a topic, as the API for backends does.
+func (s *Stage) Publish(topic, event string, payload []byte) error {
+	return s.endpoint.Publish(topic, event, payload, false)
+}
+
+// Settle waits until no process has anything to do. Timers that will go off later do not count.
+func (s *Stage) Settle() { s.runtime.Wait() }
+
+// Close ends the plugins. Clients are to be closed before.
+func (s *Stage) Close() {
+	s.plugins.Close()
+	s.runtime.Wait()
+	s.endpoint.Presence.Close()
+}
+
+// Connect makes a client, if the plugin that wants to be asked about that accepts it, which
+// sees params as those of the client's URL; nil is none. A refusal is a
+// [*plugin.RefusedError].
+func (s *Stage) Connect(ctx context.Context, params json.RawMessage) (*Client, error) {
+	name, err := s.plugins.Connector(nil)
+	if err != nil {
+		return nil, err
+	}
+	var connection plugin.Connection
+	if name != "" {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as connect_timeout
+		defer cancel()
+		if connection, err = s.plugins.Connect(ctx, name, "socket", connectInfo(params)); err != nil {
+			return nil, fmt.Errorf("ask plugin %s: %w", name, err)
+		}
+	}
+	return newClient(s.endpoint, connection), nil
+}
+
+// connectInfo is the payload of the event connect, see package abi: of a client that is local
+// and says nothing but its params.
+func connectInfo(params json.RawMessage) []byte {
+	if len(params) == 0 {
+		params = json.RawMessage("{}")
+	}
+	type object map[string]any
+	info, err := json.Marshal(object{
+		"params":                params,
+		"peer":                  object{"address": "127.0.0.1", "port": 50000},
+		"uri":                   object{"scheme": "http", "host": "127.0.0.1", "port": 4000, "path": "/socket/websocket", "query": "vsn=2.0.0"},
+		"user_agent":            "rtd test",
+		"x_headers":             object{},
+		"sec_websocket_headers": object{},
+		"trace_context_headers": object{},
+		"auth_token":            nil,
+		"claims":                nil,
+	})
+	if err != nil {
+		return []byte("{}") // params were no JSON, which the caller has checked
+	}
+	return info
+}
+
+// settings is a plugin's table in the words of package plugin, as the server has it.
+func settings(t config.Plugin) plugin.Settings {
+	restart, err := supervisor.ParseRestart(t.Restart)
+	strategy, err2 := supervisor.ParseStrategy(t.Strategy)
+	if err := errors.Join(err, err2); err != nil {
+		panic(err) // config has checked both
+	}
+	return plugin.Settings{
+		Topics:     t.Topics,
+		Restart:    restart,
+		Strategy:   strategy,
+		Intensity:  supervisor.Intensity{Max: t.MaxRestarts, Within: time.Duration(t.MaxSeconds) * time.Second},
+		Limits:     sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots, Waiting: t.Waiting},
+		Mailbox:    t.Mailbox,
+		Rate:       t.MaxRate,
+		Scope:      strings.TrimPrefix(t.Scope, "declared"),
+		Stays:      t.Stays,
+		Depends:    t.Depends,
+		Grants:     t.Grants,
+		Allows:     t.Allows,
+		Config:     t.ConfigJSON(),
+		Processes:  t.Processes,
+		References: t.References,
+		Pending:    t.Pending,
+	}
+}
+
+// Engine returns an engine that keeps compiled code where a server with this config does; nil is the
+// defaults. The caller closes it.
+func Engine(c *config.Config) (*sandbox.Engine, error) {
+	dir := ""
+	if c != nil {
+		dir = c.Plugins.Cache
+	}
+	if user, err := os.UserCacheDir(); dir == "" && err == nil { // else it stays in memory
+		dir = filepath.Join(user, "rtd")
+	}
+	return sandbox.NewEngine(sandbox.Options{CacheDir: dir})
+}

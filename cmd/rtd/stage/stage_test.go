@@ -1,0 +1,135 @@
+package stage_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"reflect"
+	"testing"
+	"time"
+
+	"rtd/channels"
+	"rtd/cmd/rtd/stage"
+	"rtd/sandbox/sandboxtest"
+)
+
+func open(t *testing.T) *stage.Stage {
+	t.Helper()
+	s := stage.New(stage.Options{Engine: sandboxtest.Engine(t)})
+	t.Cleanup(s.Close)
+	return s
+}
+
+func connect(t *testing.T, s *stage.Stage) *stage.Client {
+	t.Helper()
+	c, err := s.Connect(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func take(t *testing.T, c *stage.Client, wanted func(stage.Message) bool) (stage.Message, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	return c.Take(ctx, wanted)
+}
+
+func TestEcho(t *testing.T) {
+	s := open(t)
+	wasm, err := os.ReadFile("../../../sandbox/testdata/echo.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deploy(t.Context(), "echo", wasm); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, s)
+	for _, event := range []string{"phx_join", "anything"} {
+		ref, err := c.Push("echo:1", event, []byte(`{"a":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := take(t, c, func(m stage.Message) bool { return m.Ref == ref })
+		if err != nil || m.Status != "ok" || m.Topic != "echo:1" {
+			t.Errorf("%s: %+v, %v", event, m, err)
+		}
+	}
+	if s.Load("echo").Memory <= 0 || s.Load("other").Memory != 0 {
+		t.Error("what loading has cost is not known")
+	}
+}
+
+// A client reads whatever the protocol has, in text and in binary.
+func TestFrames(t *testing.T) {
+	c := connect(t, open(t))
+	for _, want := range []stage.Message{
+		{Topic: "a", Event: "said", Payload: []byte(`{"x":1}`)},
+		{Topic: "a", Event: "phx_reply", Ref: "7", Status: "error", Payload: []byte(`{"y":2}`)},
+		{Topic: "a", Event: "said", Payload: []byte{0, 1, 2}, Binary: true},
+		{Topic: "a", Event: "phx_reply", Ref: "7", Status: "ok", Payload: []byte{3}, Binary: true},
+	} {
+		kinds := []channels.OutgoingKind{channels.Push, channels.Broadcast}
+		name := want.Event
+		if want.Ref != "" {
+			kinds, name = []channels.OutgoingKind{channels.Reply}, want.Status
+		}
+		for _, kind := range kinds {
+			o := channels.Outgoing{Kind: kind, JoinRef: []byte(`"1"`), Topic: want.Topic, Name: name, Payload: want.Payload, Binary: want.Binary}
+			if want.Ref != "" {
+				o.Ref = []byte(`"` + want.Ref + `"`)
+			}
+			f, err := channels.V2.Encode(&o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Send(f)
+			if got, err := take(t, c, func(stage.Message) bool { return true }); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%+v, %v, want %+v", got, err, want)
+			}
+		}
+	}
+}
+
+func TestEnd(t *testing.T) {
+	c := connect(t, open(t))
+	waiting := make(chan error)
+	go func() {
+		_, err := c.Take(context.Background(), func(stage.Message) bool { return true })
+		waiting <- err
+	}()
+	c.Close()
+	if err := <-waiting; !errors.Is(err, stage.ErrEnded) {
+		t.Errorf("Take after the end: %v", err)
+	}
+	select {
+	case <-c.Ended():
+	default:
+		t.Error("it has not ended")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := connect(t, open(t)).Take(ctx, func(stage.Message) bool { return true }); !errors.Is(err, context.Canceled) {
+		t.Errorf("Take whose time is up: %v", err)
+	}
+}
+
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte(`["1","2","a","phx_reply",{"status":"ok","response":{}}]`), false)
+	f.Add([]byte("\x01\x01\x01\x01\x0212aokx"), true)
+	s := stage.New(stage.Options{})
+	f.Cleanup(s.Close)
+	f.Fuzz(func(t *testing.T, data []byte, binary bool) {
+		c, err := s.Connect(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Send(channels.Frame{Data: data, Binary: binary})
+		if unread, _ := c.Unread(); len(unread) != 1 {
+			t.Errorf("%d messages of one frame", len(unread))
+		}
+	})
+}
