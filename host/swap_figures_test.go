@@ -18,12 +18,11 @@ import (
 // for a machine that has nothing else to do. Otherwise there are 200, and ten times the
 // delay is allowed.
 func TestFigureHotSwap(t *testing.T) {
-	rooms, patient := scaled(20, 4), time.Duration(scaled(10, 50))
+	rooms, swaps, patient := scaled(20, 4), 1, time.Duration(scaled(10, 50))
 	if os.Getenv("RTD_TEST_HOT_SWAP") != "" {
-		rooms, patient = 100, 1
+		rooms, swaps, patient = 100, 3, 1
 	}
 	rest := time.Duration(10*rooms) * 5 * time.Millisecond // 200 messages a second, of all together
-	const swaps = 3
 	for _, guest := range []struct {
 		name  string
 		wasm  func() []byte
@@ -53,7 +52,7 @@ func TestFigureHotSwap(t *testing.T) {
 			}
 			time.Sleep(rest) // they have begun
 			slowest()
-			time.Sleep(2 * time.Second)
+			time.Sleep(max(rest, time.Second))
 			before := slowest()
 			for n := range swaps {
 				s.rename(t, "room", renamed(wasm, n+1))
