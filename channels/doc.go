@@ -83,11 +83,21 @@
 // The guest of a replayed join is told so by [rtd/sandbox/abi.Replay]; its
 // answer is not sent.
 //
-// [Channel.Renew] moves a channel to the current version of its plugin in the
-// same way but without a crash: between two messages a guest of the new version
-// replays the join, and the old guest is closed when the new one has accepted.
-// If it does not, the channel ends with phx_error, after which the client
-// rejoins.
+// [Channel.Renew] moves a channel to another version of its plugin without a
+// crash, between two messages, and within one life: process, subscription, mailbox,
+// presence, timers and monitors stay.
+//
+//	both versions export?  ──yes──► export to the old guest ──► import to the new one ──ok──► it goes on
+//	     no                           no state, or it trapped        refused, or it trapped
+//	     ▼                                       ▼                              │
+//	a guest of the new version ◄──────────── or it stays ◄──────────────────────┘
+//	replays the join ──refused, crashed──► phx_error; gone
+//
+// What the old guest holds outside of its memory is lent to the new one for import, and
+// becomes its own if it accepts ([Guest].Adopt); a guest that begins with a replay has
+// nothing but the subscription and, if it says so again, its presence. Which version a
+// handler is to be of, the plugin says ([Plugin].Next): most often the current one, but
+// some handlers may try another first.
 //
 // If a process is restarted on which the channels depend, a sibling in the
 // plugin's tree, their supervisor starts them anew after it: a life ends, the

@@ -94,6 +94,20 @@
 // and are the socket's assigns unless that gives others. A client is told by
 // token_expiring on topic phoenix, and sends a new token there as event token.
 //
+// # Versions
+//
+// What is deployed, by the folder or by [Server.Deploy], is kept in package versions
+// (plugins.versions), with when and by whom. [Server.Rollback] goes back; so does a
+// version that crashes too often, by itself (package plugin). Neither touches the
+// plugin folder: a file whose version was rolled back is not deployed again before it
+// changes, and a server that starts and finds it there deploys the one before.
+//
+//	folder ─┐                               ┌──► versions: hash, when, by
+//	Deploy ─┴─► plugin.Set.Deploy ──ok──────┤
+//	                                        └──► "plugin deployed", rtd_deploys_total
+//	Rollback ───────────────┬─► one before ─┬──► versions: withdrawn, why
+//	crashes, bad canary ────┘               └──► "plugin rolled back", rtd_rollbacks_total
+//
 // # What may go wrong, and what then
 //
 //	malformed frame               1011; that connection and its channels end
@@ -103,6 +117,8 @@
 //	client that does not read     4001; nobody waits for it
 //	half-open connection          ended by the header timeout of 10 s, or server.idle_timeout
 //	plugin file that is no good   the old version runs on; one log line says why
+//	plugin that crashes a lot     the version before runs again, if this one is new
+//	versions cannot be kept       a warning; there is no way back to those after a restart
 //	config file that is no good   the old one stays; the log names file and line
 //	admin socket not to be had    runs without one, unless the config gives its path; a warning says so
 //	SIGTERM                       drain, see below; a second one exits at once

@@ -199,6 +199,7 @@ func settings(t config.Plugin) plugin.Settings {
 		Stays:     t.Stays,
 		Depends:   t.Depends,
 		Grants:    t.Grants,
+		Allows:    t.Allows,
 		Config:    t.ConfigJSON(),
 		Rollout: plugin.Rollout{
 			Stay: t.Migrate == "stay", Watch: t.Watch, Canary: t.Canary, CanaryPeriod: t.CanaryPeriod,

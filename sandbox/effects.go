@@ -116,7 +116,7 @@ func (c *effects) take(e *abi.Effect) abi.Code {
 			return 0
 		}
 		fallthrough
-	case abi.EffectPublish, abi.EffectSubscribe:
+	case abi.EffectPublish, abi.EffectSubscribe, abi.EffectDisconnect:
 		if c.process == nil {
 			return abi.CodeNotNow
 		}

@@ -44,6 +44,10 @@ type Engine struct {
 	examine func(*Trap) bool // may be nil
 	store   image.Store      // of states at rest
 
+	// compiling is held while a module is compiled: wazero 1.12 hands out what it has
+	// read from the cache before it is complete, if two ask for the same module.
+	compiling sync.Mutex
+
 	mu      sync.Mutex
 	plugins map[*Plugin]struct{} // all whose resources are not freed yet
 	closed  bool

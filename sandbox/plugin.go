@@ -160,6 +160,8 @@ func (p *Plugin) compile(ctx context.Context, wasm []byte) error {
 		return err
 	}
 	p.pinned = strings.Join(p.module.Pinned, "; ")
+	p.engine.compiling.Lock()
+	defer p.engine.compiling.Unlock()
 	config := wazero.NewRuntimeConfig().
 		WithCompilationCache(p.engine.cache).
 		WithDebugInfoEnabled(false) // never parse a stranger's DWARF in the host

@@ -59,6 +59,16 @@ func TestNothingIsTheDefaults(t *testing.T) {
 	}
 }
 
+// A share may be written as a whole number.
+func TestShare(t *testing.T) {
+	for text, want := range map[string]float64{"0": 0, "1": 1, "0.25": 0.25} {
+		c, err := config.Parse("f", []byte("[plugin.a]\ncanary = "+text))
+		if err != nil || c.Plugin("a").Canary != want {
+			t.Errorf("canary = %s: %v, %v", text, c, err)
+		}
+	}
+}
+
 func TestValues(t *testing.T) {
 	c := parse(t, `
 server.listen = ":0"
@@ -108,6 +118,10 @@ func TestProblems(t *testing.T) {
 		{"memory", "[plugin.a]\nmemory = 4294967297", `f:2: plugin.a.memory: is 4294967297; expected a whole number from 65536 to 4294967296`},
 		{"duration", "[server]\ngrace = 10", `f:2: server.grace: is 10; expected a string such as "5s"`},
 		{"duration text", "[server]\ngrace = 'soon'", `f:2: server.grace: is "soon"; expected a string such as "5s", from "0s" to "10m"`},
+		{"share", "[plugin.a]\ncanary = 1.5", `f:2: plugin.a.canary: is 1.5; expected a number from 0 to 1`},
+		{"no number", "[plugin.a]\ncanary = nan", `f:2: plugin.a.canary: is NaN; expected a number from 0 to 1`},
+		{"share as text", "[plugin.a]\ncanary = '10%'", `f:2: plugin.a.canary: is "10%"; expected a number from 0 to 1`},
+		{"migrate", "[plugin.a]\nmigrate = 'drop'", `f:2: plugin.a.migrate: is "drop"; expected one of replay, stay`},
 		{"duration range", "[plugin.a]\ndeadline = '0s'", `f:2: plugin.a.deadline: is "0s"; expected a string such as "5s", from "1ms" to "10m"`},
 		{"date", "[server]\ngrace = 2026-01-02", `f:2: server.grace: is a date or time; expected a string such as "5s"`},
 		{"list", "[server]\norigins = '*'", `f:2: server.origins: is "*"; expected a list of strings such as ["a", "b"]`},

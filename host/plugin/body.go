@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,9 @@ type holdings struct {
 	monitors map[supervisor.Ref]bool
 	// Topics that it has subscribed to, and how to end that.
 	subscriptions map[string]func()
+	// Processes that it has spawned under no supervisor, and linked itself with; some
+	// have ended.
+	spawned map[*supervisor.Process]bool
 }
 
 // asked is a request of this process.
@@ -241,6 +245,12 @@ func (b *body) Close(reason error) {
 		}
 	}
 	b.plugin.references.Add(-int64(h.held))
+	if errors.Is(reason, errReplaced) { // else the process ends, and they with it
+		for p := range h.spawned {
+			b.process.Unlink(p)
+			_ = p.Exit(b.process, reason) // or it has ended
+		}
+	}
 }
 
 // own makes the holdings.
@@ -249,9 +259,19 @@ func (b *body) own() {
 		b.holdings = &holdings{
 			owed: map[uint64]*Request{}, asked: map[uint64]*asked{},
 			timers: map[uint64]*timer{}, monitors: map[supervisor.Ref]bool{},
-			subscriptions: map[string]func(){},
+			subscriptions: map[string]func(){}, spawned: map[*supervisor.Process]bool{},
 		}
 	}
+}
+
+// spawns notes a process that does not outlive the guest. Of those that have ended some
+// are forgotten now and then.
+func (b *body) spawns(p *supervisor.Process) {
+	b.own()
+	if n := len(b.holdings.spawned); n >= 16 && n&(n-1) == 0 {
+		maps.DeleteFunc(b.holdings.spawned, func(p *supervisor.Process, _ bool) bool { return p.Reason() != nil })
+	}
+	b.holdings.spawned[p] = true
 }
 
 // hold counts one thing more that is open, if the plugin may have it.

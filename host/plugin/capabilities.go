@@ -37,6 +37,7 @@ func (r *release) checkCapabilities(plugin string) error {
 		return err
 	}
 	asks := m.Capabilities
+	r.keepsConnections = !asks.Disconnect
 	for _, name := range r.depends {
 		if !slices.Contains(asks.Depends, name) && !slices.Contains(r.settings.Depends, name) {
 			return fmt.Errorf("it depends on %s, and its manifest does not say so: add it to depends in [capabilities] of its rtd.toml, and build again", name)

@@ -26,11 +26,13 @@ const (
 // wantsExport is what a puppet declares that can hand on its state.
 var wantsExport = op(abi.EffectWants, "export")
 
-// puppetVersion is a puppet of other bytes that does the same: a custom section tells
-// them apart.
-func puppetVersion(n int) []byte {
+func puppetVersion(n int) []byte { return withVersion(puppetWASM, n) }
+
+// withVersion is a module of other bytes that does the same: a custom section tells
+// versions apart.
+func withVersion(wasm []byte, n int) []byte {
 	name := fmt.Sprintf("v%04d", n)
-	return append(slices.Clone(puppetWASM), append([]byte{0, byte(1 + len(name)), byte(len(name))}, name...)...)
+	return append(slices.Clone(wasm), append([]byte{0, byte(1 + len(name)), byte(len(name))}, name...)...)
 }
 
 // swap deploys version n of a puppet.
@@ -325,4 +327,25 @@ func TestDeploysWhileProcessesCome(t *testing.T) {
 		s := w.stats("p")
 		return len(s.Others) == 0 && s.Sandbox.Live == int64(n)+1
 	})
+}
+
+// A process that begins anew ends what it had spawned and linked itself with: its init
+// will spawn that again.
+func TestSpawnedEndWithWhatBeginsAnew(t *testing.T) {
+	w := newWorld(t)
+	tree := []abi.Effect{wantsExport, worker("a"), op(stateless, "")}
+	w.swap(1, "p", nil, tree...)
+	w.tell("p/a", op(abi.OpTrapExit, "on"), abi.Effect{Kind: abi.OpSpawn, Flags: abi.Link, Name: "m", Extra: "own"},
+		abi.Effect{Kind: abi.OpSpawn, Name: "m", Extra: "free"})
+	eventually(t, "both", func() bool { return w.process("p/own") != nil && w.process("p/free") != nil })
+	own, free := w.process("p/own"), w.process("p/free")
+	w.swap(2, "p", nil, tree...)
+	<-own.Done()
+	eventually(t, "a is new", func() bool { return w.stats("p").Moves.Anew == 1 })
+	if free.Reason() != nil {
+		t.Errorf("what was not linked has ended: %v", free.Reason())
+	}
+	if i := w.process("p/a").Info(); i.Links != 0 || i.TrapExit {
+		t.Errorf("a has %d links, traps exits: %v", i.Links, i.TrapExit)
+	}
 }

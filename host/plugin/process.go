@@ -61,6 +61,7 @@ func (w *worker) begin(p *supervisor.Process, r *release, first *Request) error 
 		return err
 	}
 	if old := w.swap(b); old != nil {
+		p.TrapExit(false) // as at first
 		old.Close(errReplaced)
 	}
 	e := abi.Event{Kind: abi.EventInit, Name: w.module, Payload: w.args, Detail: pidOf(p), Flags: binaryFlag(w.binary)}
@@ -263,7 +264,11 @@ func (b *body) start(w *worker, o *abi.Effect) (p *supervisor.Process, answer []
 		link = b.process
 	}
 	if o.Detail == "" {
-		return b.plugin.master.spawn(w, link), nil, nil
+		p = b.plugin.master.spawn(w, link)
+		if link != nil {
+			b.spawns(p)
+		}
+		return p, nil, nil
 	}
 	d := b.plugin.dynamic(o.Detail)
 	if d == nil {

@@ -9,10 +9,17 @@ import (
 
 // Permit implements [sandbox.Process]: a guest may publish and subscribe to the topics
 // that its plugin serves, and to those that are granted to it. It may show who is
-// present in them, and in its own.
+// present in them, and in its own. It may disconnect clients unless its manifest says
+// that it does not.
 func (b *body) Permit(e *abi.Effect) abi.Code {
 	topic := e.Name
-	if e.Kind == abi.EffectPublish {
+	switch e.Kind {
+	case abi.EffectDisconnect:
+		if b.release.keepsConnections {
+			return abi.CodeDenied
+		}
+		return 0
+	case abi.EffectPublish:
 		topic = e.Detail
 	}
 	if own := e.Kind == abi.EffectPresent && topic == b.topic; !own && !b.mayPublish(topic) {

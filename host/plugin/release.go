@@ -27,10 +27,13 @@ type release struct {
 	children     []*childSpec
 	wantsStop    bool // to hear that the plugin has ended
 	wantsConnect bool // to be asked about clients
-	exports      bool // hands on its state, and takes over that of others
-	latency      Histogram
-	crashes      crashWindow
-	next         atomic.Pointer[release] // the one that has replaced it
+	// keepsConnections says that it may not disconnect clients: its manifest does not
+	// ask for it.
+	keepsConnections bool
+	exports          bool // hands on its state, and takes over that of others
+	latency          Histogram
+	crashes          crashWindow
+	next             atomic.Pointer[release] // the one that has replaced it
 }
 
 // newRelease reads what the module has declared. The plugin is needed for what

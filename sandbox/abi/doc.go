@@ -262,7 +262,9 @@
 // place of join, members or init. What it replies with other than "ok", or a crash,
 // says that it cannot read the state. All that is outside of the memory stays as it is:
 // pid, names, timers, monitors, subscriptions, intercepts and wants, presence. Without
-// export in both versions, or without an effect state, the join is replayed.
+// export in both versions, the join is replayed; so it is without an effect state and after
+// a failed import, unless the server's config wants the process to stay as it is. Nothing
+// but state can be asked for in export, so that it may be asked again.
 //
 // # Standing still
 //

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -44,10 +45,12 @@ func (s *Snapshot) fill(memory []byte) error {
 		at += n
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(uintptr(s.file), unix.F_ADD_SEALS, seals); err != nil {
+	_, err := unix.FcntlInt(uintptr(s.file), unix.F_ADD_SEALS, seals)
+	if err != nil && !errors.Is(err, unix.EBUSY) {
 		return err
 	}
-	var err error
+	// Busy is a file of which the kernel itself holds a page for longer than it likes
+	// to wait, such as to move it. Then it is not sealed, and no less private.
 	s.bytes, err = unix.Mmap(s.file, 0, len(memory), unix.PROT_READ, unix.MAP_PRIVATE)
 	return err
 }

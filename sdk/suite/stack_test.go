@@ -117,6 +117,9 @@ func serve(t *testing.T, language string) *stack {
 				return name + " is not\n" + s.log.worth()
 			}
 		}
+		if !s.log.has(`"msg":"ready"`) {
+			return "the server is not ready"
+		}
 		return ""
 	})
 	s.control = s.join(t, "suite:control", "{}")

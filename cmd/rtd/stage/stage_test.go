@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,28 @@ func TestEcho(t *testing.T) {
 	}
 	if s.Load("echo").Memory <= 0 || s.Load("other").Memory != 0 {
 		t.Error("what loading has cost is not known")
+	}
+}
+
+// Stages that share an engine run the same module at the same time, as scripts do.
+func TestManyAtOnce(t *testing.T) {
+	wasm, err := os.ReadFile("../../../sdk/suite/testdata/room-c.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := sandboxtest.Engine(t)
+	for range 50 { // all stages of a round end, so that the next one finds the module on disk only
+		var round sync.WaitGroup
+		for range 8 {
+			round.Go(func() {
+				s := stage.New(stage.Options{Engine: engine})
+				defer s.Close()
+				if err := s.Deploy(t.Context(), "room", wasm); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		round.Wait()
 	}
 }
 
