@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -14,7 +15,8 @@ import (
 
 // TestFigureMigration moves 10,000 live channels to another version while one of them
 // is asked again and again: they are there within 2 s, and no answer takes 50 ms more
-// than the others.
+// than the others. With RTD_TEST_HOT_SWAP=1 the figures hold as they are: that is for a
+// machine that has nothing else to do. Otherwise ten times as much is allowed.
 func TestFigureMigration(t *testing.T) {
 	const actors = 10_000
 	const within, delay = 2 * time.Second, 50 * time.Millisecond
@@ -60,9 +62,9 @@ func TestFigureMigration(t *testing.T) {
 	deployed.Wait()
 	t.Logf("%d channels moved in %v; %d answers meanwhile, the slowest after %v, %v before", actors, took.Round(time.Millisecond),
 		asks, worst.Round(time.Microsecond), usual.Round(time.Microsecond))
-	limit := time.Duration(1)
-	if raced {
-		limit = 10
+	limit := time.Duration(10)
+	if os.Getenv("RTD_TEST_HOT_SWAP") != "" {
+		limit = 1
 	}
 	if took > limit*within {
 		t.Errorf("it took %v, want at most %v", took, limit*within)

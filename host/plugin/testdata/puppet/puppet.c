@@ -14,7 +14,7 @@ int32_t op(const void *record, uint32_t size, void *out, uint32_t cap);
 
 enum {
 	START = 1, JOIN = 2, MESSAGE = 3, IDLE = 4, INIT = 5, CALL = 6, TOLD = 7, CONNECT = 16,
-	EXPORT = 19, IMPORT = 20, REPLY = 0x101, STATE = 0x113,
+	EXPORT = 19, IMPORT = 20, REPLY = 0x101, BROADCAST = 0x103, WANTS = 0x10C, STATE = 0x113,
 	ANSWER = 0x107, CAST = 0x209, OP_CALL = 0x206,
 	TRAP = 0x400,   // crash
 	SPIN = 0x401,   // never return
@@ -88,14 +88,21 @@ static int32_t trick(uint16_t kind, bytes name, bytes payload, bytes *token) {
 	return -1;
 }
 
+// refused asks for an effect that must not be asked for now.
+static void refused(uint32_t size) { if (op(made, size, 0, 0) >= 0) __builtin_trap(); }
+
 static void export(void) {
+	refused(record(BROADCAST, (bytes){(uint8_t *)"x", 1}, (bytes){0, 0}));
+	refused(record(WANTS, (bytes){(uint8_t *)"terminate", 9}, (bytes){0, 0}));
 	if (moves == STATELESS) return;
 	if (moves == LOST) __builtin_trap();
 	copy(out, (uint8_t *)&counter, 4), copy(out + 4, kept, kept_size);
 	must(op(made, record(STATE, (bytes){(uint8_t *)"1", 1}, (bytes){out, 4 + kept_size}), 0, 0));
+	refused(record(STATE, (bytes){(uint8_t *)"2", 1}, (bytes){0, 0}));
 }
 
 static void import(bytes state) {
+	refused(record(STATE, (bytes){(uint8_t *)"1", 1}, (bytes){0, 0}));
 	if (moves == PICKY) must(op(made, record(REPLY, (bytes){(uint8_t *)"error", 5}, (bytes){0, 0}), 0, 0));
 	if (moves == BROKEN) __builtin_trap();
 	counter = u32(state.at), kept_size = state.size - 4;

@@ -1,6 +1,0 @@
-//go:build race
-
-package plugin_test
-
-// The race detector makes the host ten times slower.
-const raced = true
