@@ -53,26 +53,6 @@ func outboxOf(client *taker) (c *conn, write func()) {
 
 var somethingSaid = channels.Frame{Data: []byte(`[null,null,"room:lobby","said",{"body":"` + strings.Repeat("x", 64) + `"}]`)}
 
-// What has queued up goes out at once, and nothing on the way allocates.
-func TestOutboxAllocatesNothing(t *testing.T) {
-	client := &taker{}
-	c, write := outboxOf(client)
-	rounds := 0
-	allocations := testing.AllocsPerRun(100, func() {
-		rounds++
-		for range 8 {
-			c.Send(somethingSaid)
-		}
-		write()
-	})
-	if allocations > 0 {
-		t.Errorf("eight frames allocate %v times", allocations)
-	}
-	if client.batches != rounds || client.bytes != rounds*8*(2+len(somethingSaid.Data)) {
-		t.Errorf("%d batches of %d bytes in all for %d times 8 frames", client.batches, client.bytes, rounds)
-	}
-}
-
 // A connection whose client takes nothing is not written to again until there is
 // room; what was not on its way comes first then.
 func TestOutboxWaits(t *testing.T) {

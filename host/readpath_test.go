@@ -74,12 +74,3 @@ func BenchmarkReadPath(b *testing.B) {
 		write()
 	}
 }
-
-// What a frame allocates on its way in and out is counted, so that more is noticed.
-func TestReadPathAllocations(t *testing.T) {
-	c, write := readerOf(t, `[null,"123","phoenix","heartbeat",{}]`)
-	const most = 5
-	if n := testing.AllocsPerRun(100, func() { c.ReadFrame(); write() }); n > most {
-		t.Errorf("a heartbeat allocates %v times, more than %d", n, most)
-	}
-}
