@@ -72,7 +72,7 @@ type figure struct {
 }
 
 func (c *comparison) jobs() []job {
-	many, most, rounds, idleRounds, seconds := 10_000, 19_500, 3, 3, "5s"
+	many, most, rounds, idleRounds, seconds := 10_000, 19_500, 3, 2, "5s"
 	if c.quick {
 		many, most, rounds, idleRounds, seconds = 2000, 3000, 1, 1, "2s"
 	}
