@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"cmd/rtd/bench":  {},
 	"cmd/rtd/check":  {"cmd/rtd/stage", "host/config", "host/plugin", "sandbox", "sandbox/manifest", "sandbox/rewrite"},
 	"cmd/rtd/script": {"cmd/rtd/stage", "host/config", "host/plugin", "sandbox"},
-	"cmd/rtd/stage":  {"channels", "host/config", "host/plugin", "sandbox", "supervisor"},
+	"cmd/rtd/stage":  {"channels", "host", "host/config", "host/plugin", "sandbox", "supervisor"},
 
 	"sdk":           {},
 	"sdk/go":        {},

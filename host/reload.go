@@ -174,14 +174,16 @@ func stampOf(file string) stamp {
 	return stamp{info.ModTime(), info.Size()}
 }
 
-// settings is a plugin's table in the words of package plugin.
-func (s *Server) settings(name string) plugin.Settings {
-	settings := settings(s.tables.Load().Plugin(name))
-	settings.Limits.EffectBytes = max(4<<20, framesThatFit*s.config.Server.MaxFrame) // an answer may be as large as the question
-	return settings
+// PluginSettings is a plugin's table of the config in the words of package plugin.
+func PluginSettings(c *config.Config, name string) plugin.Settings {
+	return settings(c.Plugin(name), c.Server.MaxFrame)
 }
 
-func settings(t config.Plugin) plugin.Settings {
+func (s *Server) settings(name string) plugin.Settings {
+	return settings(s.tables.Load().Plugin(name), s.config.Server.MaxFrame)
+}
+
+func settings(t config.Plugin, maxFrame int) plugin.Settings {
 	restart, err := supervisor.ParseRestart(t.Restart)
 	strategy, err2 := supervisor.ParseStrategy(t.Strategy)
 	if err := errors.Join(err, err2); err != nil {
@@ -192,15 +194,18 @@ func settings(t config.Plugin) plugin.Settings {
 		Restart:   restart,
 		Strategy:  strategy,
 		Intensity: supervisor.Intensity{Max: t.MaxRestarts, Within: time.Duration(t.MaxSeconds) * time.Second},
-		Limits:    sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots, Waiting: t.Waiting},
-		Mailbox:   t.Mailbox,
-		Rate:      t.MaxRate,
-		Scope:     strings.TrimPrefix(t.Scope, "declared"),
-		Stays:     t.Stays,
-		Depends:   t.Depends,
-		Grants:    t.Grants,
-		Allows:    t.Allows,
-		Config:    t.ConfigJSON(),
+		Limits: sandbox.Limits{
+			Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots, Waiting: t.Waiting,
+			EffectBytes: max(4<<20, framesThatFit*maxFrame), // an answer may be as large as the question
+		},
+		Mailbox: t.Mailbox,
+		Rate:    t.MaxRate,
+		Scope:   strings.TrimPrefix(t.Scope, "declared"),
+		Stays:   t.Stays,
+		Depends: t.Depends,
+		Grants:  t.Grants,
+		Allows:  t.Allows,
+		Config:  t.ConfigJSON(),
 		Rollout: plugin.Rollout{
 			Stay: t.Migrate == "stay", Watch: t.Watch, Canary: t.Canary, CanaryPeriod: t.CanaryPeriod,
 		},

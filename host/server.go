@@ -153,7 +153,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.conns = newConnSet(s.config.Server.MaxConnections, s.config.Server.MaxPerAddress)
-	s.endpoint = channels.NewEndpoint(s.limits())
+	s.endpoint = channels.NewEndpoint(ChannelLimits(s.config))
 	s.plugins = plugin.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.plugins.Withdrawn = s.withdrawn
 	s.versions = s.openVersions()
@@ -164,10 +164,11 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// limits are those of the protocol. Whatever may arrive must find room to wait.
-func (s *Server) limits() channels.Limits {
-	c := &s.config.Server
-	return channels.Limits{Joins: c.MaxJoins, Rate: c.MaxRate, PresenceGrace: c.PresenceGrace, Pending: max(8<<20, framesThatFit*c.MaxFrame)}
+// ChannelLimits are the limits of the config in the words of package channels. Whatever
+// may arrive must find room to wait.
+func ChannelLimits(c *config.Config) channels.Limits {
+	l := &c.Server
+	return channels.Limits{Joins: l.MaxJoins, Rate: l.MaxRate, PresenceGrace: l.PresenceGrace, Pending: max(8<<20, framesThatFit*l.MaxFrame)}
 }
 
 // framesThatFit is how many frames of the largest size have room, wherever frames

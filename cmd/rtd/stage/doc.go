@@ -15,4 +15,7 @@
 //
 // Why does a client encode its messages, if the server decodes them at once? Then what is
 // tested is what a Phoenix client could send, and nothing else.
+//
+// What is of package host in it? How it reads the config: a plugin has the settings and
+// limits here that it has there.
 package stage

@@ -3,15 +3,14 @@ package stage
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"rtd/channels"
+	"rtd/host"
 	"rtd/host/config"
 	"rtd/host/plugin"
 	"rtd/sandbox"
@@ -44,11 +43,8 @@ func New(o Options) *Stage {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	c := o.Config.Server
 	s := &Stage{config: o.Config, runtime: supervisor.New(supervisor.Options{})}
-	s.endpoint = channels.NewEndpoint(channels.Limits{
-		Joins: c.MaxJoins, Rate: c.MaxRate, PresenceGrace: c.PresenceGrace, Pending: max(8<<20, 2*c.MaxFrame),
-	})
+	s.endpoint = channels.NewEndpoint(host.ChannelLimits(o.Config))
 	s.plugins = plugin.NewSet(s.endpoint, o.Engine, s.runtime, o.Log)
 	return s
 }
@@ -56,7 +52,7 @@ func New(o Options) *Stage {
 // Deploy runs a module as the plugin called name, under the settings of its table in
 // the config. The errors are those that a server would log.
 func (s *Stage) Deploy(ctx context.Context, name string, wasm []byte) error {
-	return s.plugins.Deploy(ctx, name, wasm, settings(s.config.Plugin(name)))
+	return s.plugins.Deploy(ctx, name, wasm, host.PluginSettings(s.config, name))
 }
 
 // Topics returns the patterns that a plugin serves.
@@ -128,33 +124,6 @@ func connectInfo(params json.RawMessage) []byte {
 		return []byte("{}") // params were no JSON, which the caller has checked
 	}
 	return info
-}
-
-// settings is a plugin's table in the words of package plugin, as the server has it.
-func settings(t config.Plugin) plugin.Settings {
-	restart, err := supervisor.ParseRestart(t.Restart)
-	strategy, err2 := supervisor.ParseStrategy(t.Strategy)
-	if err := errors.Join(err, err2); err != nil {
-		panic(err) // config has checked both
-	}
-	return plugin.Settings{
-		Topics:     t.Topics,
-		Restart:    restart,
-		Strategy:   strategy,
-		Intensity:  supervisor.Intensity{Max: t.MaxRestarts, Within: time.Duration(t.MaxSeconds) * time.Second},
-		Limits:     sandbox.Limits{Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots, Waiting: t.Waiting},
-		Mailbox:    t.Mailbox,
-		Rate:       t.MaxRate,
-		Scope:      strings.TrimPrefix(t.Scope, "declared"),
-		Stays:      t.Stays,
-		Depends:    t.Depends,
-		Grants:     t.Grants,
-		Allows:     t.Allows,
-		Config:     t.ConfigJSON(),
-		Processes:  t.Processes,
-		References: t.References,
-		Pending:    t.Pending,
-	}
 }
 
 // Engine returns an engine that keeps compiled code where a server with this config does; nil is the
