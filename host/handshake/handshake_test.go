@@ -60,7 +60,7 @@ func TestOffers(t *testing.T) {
 }
 
 func FuzzOffer(f *testing.F) {
-	for _, seed := range []string{"", "phoenix", "phoenix, base64url.bearer.phx.YWJj", "base64url.bearer.phx.Pz8/Pj4+,,phoenix", "base64url.bearer.phx.=,\x00"} {
+	for _, seed := range []string{"", "phoenix", "phoenix, base64url.bearer.phx.YWJj", "base64url.bearer.phx.Pz8/Pj4+,,phoenix", "base64url.bearer.phx.=,\x00", "base64url.bearer.phx.0\rarerA"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {

@@ -43,7 +43,7 @@ func ParseOffer(h http.Header) (Offer, error) {
 	}
 	if len(tokens) == 1 {
 		token, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(tokens[0], "="))
-		if err != nil || !utf8.Valid(token) {
+		if err != nil || !utf8.Valid(token) || strings.ContainsAny(tokens[0], "\r\n") { // which Go skips
 			return Offer{}, ErrToken
 		}
 		text := string(token)
