@@ -100,8 +100,10 @@ describe("presence", { concurrency: true }, () => {
         const [ada, bob] = [await member(t, topic, "ada"), await member(t, topic, "bob", { client })];
         ada.socket.conn.terminate();
         await until(() => ada.joins() === 2, "the second join");
+        const ofAda = () => bob.log.filter((line) => line.endsWith("ada"));
+        await until(() => ofAda().length >= 3, "bob to see ada leave and come back");
         await agree([ada, bob], { ada: ["ada"], bob: ["bob"] });
-        assert.deepEqual(bob.log.filter((line) => line.endsWith("ada")).toSorted(), ["+ada ada", "+ada ada", "-ada ada"]);
+        assert.deepEqual(ofAda().toSorted(), ["+ada ada", "+ada ada", "-ada ada"]);
       });
     });
   }
