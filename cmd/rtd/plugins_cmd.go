@@ -35,27 +35,26 @@ Of one plugin it lists the versions that the server has kept, the latest deploy 
 			}
 			if len(args) == 1 {
 				list, err := c.Versions(cmd.Context(), args[0])
-				switch {
-				case err != nil:
-					return err
-				case asJSON:
-					return printJSON(cmd.OutOrStdout(), list)
-				}
-				return printVersions(cmd.OutOrStdout(), list)
+				return show(cmd.OutOrStdout(), list, err, asJSON, printVersions)
 			}
 			list, err := c.Plugins(cmd.Context())
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			return printPlugins(cmd.OutOrStdout(), list)
+			return show(cmd.OutOrStdout(), list, err, asJSON, printPlugins)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	server.add(cmd)
 	return cmd
+}
+
+// show prints what a server has answered, in JSON or for reading; or returns its error.
+func show[T any](out io.Writer, answer T, err error, asJSON bool, print func(io.Writer, T) error) error {
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		return printJSON(out, answer)
+	}
+	return print(out, answer)
 }
 
 func printPlugins(out io.Writer, list []admin.Plugin) error {

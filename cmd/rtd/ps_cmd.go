@@ -35,13 +35,7 @@ workers, and its channels, of which at most 1,000 are listed.
 				plugin = args[0]
 			}
 			trees, err := c.Processes(cmd.Context(), plugin)
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return printJSON(cmd.OutOrStdout(), trees)
-			}
-			return printTrees(cmd.OutOrStdout(), trees)
+			return show(cmd.OutOrStdout(), trees, err, asJSON, printTrees)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
