@@ -9,41 +9,87 @@ import (
 	"rtd/supervisor"
 )
 
-// Channel is the actor behind one client's join of one topic. It outlives
-// crashes: each life is a new process with a new guest, for which the join is
-// replayed, while mailbox and subscription stay. The client learns of it only by
-// the error reply to the message that crashed.
+// Channel is the actor behind one client's join of one topic. It outlives crashes:
+//
+//	phx_join ──► first life: join ──refused, crashed──► error reply; gone
+//	                  │
+//	                  ok: subscribed, replied
+//	                  ▼
+//	      ┌──► messages ──leave, duplicate join, plugin ends,
+//	      │           │    the guest stops in order─────► phx_close; gone
+//	      │           │  ──socket closed────────────────► gone
+//	      │           crash
+//	      │           ▼
+//	      │   restart type, intensity ──no──────────────► phx_error; gone
+//	      │           yes
+//	      │           ▼
+//	      └─ok── next life: join, replayed ──refused, crashed──► phx_error; gone
+//
+// Each life is a process of its own with a guest of its own. Between two lives the
+// mailbox goes on filling, and the subscription stays, so that the client misses
+// nothing. It gets the error reply "crashed" to the message that crashed, if that had a
+// ref; the next life serves the messages that waited behind it. The guest of a replayed
+// join is told so by [abi.Replay]; its answer is not sent.
+//
+// An end that somebody asked for is followed by no further life, whatever the restart
+// type. A leave is served behind the messages that came before it. A duplicate join and
+// the end of the socket or plugin wait only for the message at hand, and the messages
+// behind that are dropped. A guest that does not return in the supervisor's time is cut
+// off: it has no effect any more. A guest that ends its process for another reason than
+// normal and shutdown has crashed, but its effects are applied.
+//
+// If a sibling in the plugin's tree is restarted on which the channels depend, their
+// supervisor starts them anew after it: a life ends, the next one replays the join, and
+// no client notices. Joins wait meanwhile.
+//
+// Why does the message that crashed get a reply, when Phoenix gives none? In Phoenix
+// phx_error follows, and the client drops its requests. Here the channel lives on, and
+// without an answer the client would wait until its own timeout.
+//
+// Why is a leave answered even if the channel crashes before its turn? A client that has
+// sent a leave and gets phx_error takes that for a reason to join again. It gets ok and
+// phx_close instead, as it asked for.
+//
+// Restart type temporary is Phoenix to the letter: the message that crashed gets no
+// reply, all that waits is lost, a leave included, and phx_error tells the client.
+//
+// Why does a duplicate join drop the answer to a message that it interrupts, when a
+// restart answers "crashed"? Phoenix kills the old channel on the spot. The client asked
+// for that, and ignores the old channel from then on.
 type Channel struct {
-	lives
-	member   *member
+	handler
 	handling *Message // at hand; guarded by mu
+	member   member   // the only one: all in one piece of memory, as there may be a million
 }
 
-func newChannel(p Plugin, m *member) *Channel {
-	c := &Channel{lives: newLives(m.socket.endpoint, p, m.Topic, PerJoin), member: m}
-	c.sole = m
+func newChannel(p Plugin, s *Socket, m Message, old *member) *Channel {
+	c := &Channel{}
+	c.init(s.endpoint, p, m.Topic)
+	c.sole = &c.member
+	c.member.init(s, m, old)
+	c.member.channel = c
 	return c
 }
 
-func (c *Channel) stop(_ *member, reason error) { c.tree.Stop(c, reason) }
+func (c *Channel) dismiss(_ *member, reason error) { c.tree.Stop(c, reason) }
 
 // only is how a Channel finds the member that a guest names: there is one.
-func (c *Channel) only(string) *member { return c.member }
+func (c *Channel) only(string) *member { return &c.member }
 
-// list is the member as import tells it.
-func (c *Channel) list() string {
-	return string(c.member.appendTo(make([]byte, 0, 3*4+len(c.member.params)+len(c.member.socket.assigns)), ""))
+// importList is the member as import tells it.
+func (c *Channel) importList() string {
+	return string(c.member.appendTo(make([]byte, 0, 3*4+len(c.member.params())+len(c.member.socket.assigns))))
 }
 
 // appendTo writes a member as import tells it: its id, join payload and assigns.
-func (m *member) appendTo(list []byte, id string) []byte {
-	list = abi.AppendField(list, id)
-	list = abi.AppendField(list, m.params)
+func (m *member) appendTo(list []byte) []byte {
+	list = abi.AppendField(list, m.id)
+	list = abi.AppendField(list, m.params())
 	return abi.AppendField(list, m.socket.assigns)
 }
 
 // all yields the members of a Channel.
-func (c *Channel) all(yield func(*member) bool) { yield(c.member) }
+func (c *Channel) all(yield func(*member) bool) { yield(&c.member) }
 
 // Init begins a life: the client's join, or its replay.
 func (c *Channel) Init(p *supervisor.Process) error {
@@ -61,7 +107,10 @@ func (c *Channel) Handle(p *supervisor.Process, msg any) error {
 	case *outMessage:
 		return c.handleOut(p, msg, c.only, c.all)
 	case renewMessage:
-		return c.renew(p, msg, c.enter, c.list, c.only)
+		return c.renew(p, msg, c.enter, c.importList, c.only)
+	case inspectMessage:
+		c.inspect(msg, c.importList)
+		return nil
 	}
 	return c.handleOther(p, msg, c.only)
 }
@@ -77,25 +126,25 @@ func (c *Channel) Again(reason error) bool {
 	return c.member.joined && !c.final && c.version.Restart.Again(reason)
 }
 
-// enter starts a guest of the current version and lets it join: for the client,
-// or in place of a guest that crashed or is of an older version.
+// enter starts a guest of the current version and gives it the join: the client's, or a
+// replay in place of a guest that crashed or is of an older version.
 func (c *Channel) enter(p *supervisor.Process) error {
-	if !c.take(p, eventJoin) {
+	if !c.atHand(p, eventJoin) {
 		return nil
 	}
-	event := c.member.joinEvent("")
+	event := c.member.joinEvent()
 	if c.member.joined {
 		event.Flags |= abi.Replay
 	}
 	// Closed is the guest that is not needed, once effects are applied.
-	var next opening
-	reason := reasonRenewed
+	var next successor
+	reason := Replaced
 	defer func() { next.close(reason) }()
-	err := c.open(p, event, &next)
+	err := c.startGuest(p, event, &next)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	reply := joinReply(next.effects)
+	reply := replyIn(next.effects)
 	switch {
 	case c.process != p || errors.Is(err, errInterrupted):
 		reason = cmp.Or(err, supervisor.Killed)
@@ -115,19 +164,18 @@ func (c *Channel) enter(p *supervisor.Process) error {
 		c.member.before = c.interceptor()
 		c.member.answer(reply)
 	}
-	stop := c.apply(next.effects, c.member, nil, c.only)
+	stop := c.apply(next.effects, &c.member, nil, c.only)
 	c.endpoint.Presence.Settle(c)
-	c.member.socket.accepted(c.member)
+	c.member.socket.accepted(&c.member)
 	return c.finish(stop)
 }
 
-// interceptor is what stands before the member's subscription: nothing, for the
-// most of them.
-func (c *Channel) interceptor() interceptor {
-	if c.wanted.Load() == nil {
+// interceptor returns c if it intercepts anything. Most channels do not.
+func (c *Channel) interceptor() *handler {
+	if c.intercepting.Load() == nil {
 		return nil
 	}
-	return c
+	return &c.handler
 }
 
 // notEntered says why there is no guest: it refused, or err. Callers hold mu.
@@ -161,7 +209,7 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 	c.mu.Unlock()
 	c.member.socket.pending.Add(-m.size)
 
-	effects, err := c.ask(p, c.messageEvent(m, ""), m)
+	effects, err := c.ask(p, c.messageEvent(m), m)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,7 +227,7 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 	case err != nil:
 		return err // Exited answers m
 	}
-	stop := c.apply(effects, c.member, m, c.only)
+	stop := c.apply(effects, &c.member, m, c.only)
 	if !c.endsUnanswered(stop, effects, m) {
 		c.handling = nil
 	}
@@ -199,8 +247,8 @@ func (c *Channel) handleLeave(p *supervisor.Process, msg leaveMessage) error {
 	return reasonLeft
 }
 
-// Exited tells the client what it has to know, and after the last life takes the
-// channel from its topic and its socket.
+// Exited answers the message at hand if the life crashed. After the last life it tells
+// the client of the end, and takes the channel from its topic and its socket.
 func (c *Channel) Exited(reason error, decision supervisor.Decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,7 +271,7 @@ func (c *Channel) Exited(reason error, decision supervisor.Decision) {
 				c.member.leave(&msg.Message)
 			}
 		default:
-			drop(msg)
+			c.drop(msg)
 		}
 	}
 	if c.member.joined {
@@ -236,10 +284,7 @@ func (c *Channel) Exited(reason error, decision supervisor.Decision) {
 	c.member.end(nil)
 }
 
-// reasonRenewed is why a guest is closed whose process goes on.
-var reasonRenewed = supervisor.ShutdownBecause("replaced by another version")
-
 var _ interface {
 	supervisor.Child
-	handler
+	channel
 } = (*Channel)(nil)

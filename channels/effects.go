@@ -10,32 +10,32 @@ import (
 	"rtd/supervisor"
 )
 
-// handle gives an event to a guest and holds its effects to the protocol: what a
-// guest wrote is sent without looking again, to clients that did nothing wrong.
-// m is the message that the event is, if it is one.
-func (l *lives) handle(g Guest, event *abi.Event, m *Message) ([]abi.Effect, error) {
+// askGuest gives an event to a guest and holds its effects to the protocol. They are sent
+// without another look, to clients that did nothing wrong. m is the message behind the
+// event, if there is one.
+func (h *handler) askGuest(g Guest, event *abi.Event, m *Message) ([]abi.Effect, error) {
 	effects, err := g.Handle(event)
 	if err != nil {
 		return nil, err
 	}
 	for i := range effects {
 		e := &effects[i]
-		err := CheckEffect(e, l.topic)
-		if err == nil && e.Flags&abi.Binary != 0 && l.sole != nil {
-			err = l.checkBinary(e, m)
+		err := CheckEffect(e, h.topic)
+		if err == nil && e.Flags&abi.Binary != 0 && h.sole != nil {
+			err = h.checkBinary(e, m)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%v %.100q: %w", e.Kind, e.Name, err)
+			return nil, blame(g, false, fmt.Errorf("%v %.100q: %w", e.Kind, e.Name, err))
 		}
 	}
 	return effects, nil
 }
 
-// CheckEffect says why a process may not ask for an effect: because of what it
-// would have to send. Names are UTF-8, payloads JSON, and those of pushes and
-// broadcasts objects; or they are binary, with names that have room in a binary
-// frame. The effects of channel handlers are checked; other processes
-// that publish are up to their owner. As in Phoenix, it is a crash.
+// CheckEffect says why an effect of a process breaks the protocol, if it does. Names are
+// UTF-8, payloads JSON, and those of pushes and broadcasts objects; or payloads are binary,
+// with names that have room in a binary frame. Here the effects of channel handlers are
+// checked; the owners of other processes call CheckEffect themselves. As in Phoenix, a
+// process with such an effect crashes.
 func CheckEffect(e *abi.Effect, topic string) error {
 	o := Outgoing{Topic: topic, Name: e.Name, Binary: e.Flags&abi.Binary != 0}
 	switch e.Kind {
@@ -67,28 +67,35 @@ func CheckEffect(e *abi.Effect, topic string) error {
 	return nil
 }
 
-// checkBinary says why the client of a Channel cannot be sent a binary reply or
-// push: as in Phoenix, that is a crash of the channel. A broadcast just leaves
-// out the members that cannot be sent it, who are none of the sender's doing.
-func (l *lives) checkBinary(e *abi.Effect, m *Message) error {
-	o := Outgoing{Topic: l.topic, Name: e.Name, JoinRef: l.sole.outRef(), Binary: true}
+// checkBinary says why the client of a Channel cannot be sent a binary reply or push, if it
+// cannot: it speaks version 1, or its topic or ref has more than 255 bytes. As in Phoenix,
+// such an effect is a crash of the channel. A name that is too long for everybody is a crash
+// in a broadcast, too.
+//
+// But the sender does not choose the members of a topic. A broadcast leaves out the members
+// that cannot be sent it. A shared handler's push to such a member does nothing, its reply
+// becomes "crashed", and a join that it accepts so is answered "join crashed" and followed
+// by a leave. Otherwise one old client could crash the handler that serves everybody.
+// [Stats].Undelivered counts all of these.
+func (h *handler) checkBinary(e *abi.Effect, m *Message) error {
+	o := Outgoing{Topic: h.topic, Name: e.Name, JoinRef: h.sole.outRef(), Binary: true}
 	switch {
 	case e.Kind == abi.EffectPush:
 		o.Kind = Push
 	case e.Kind != abi.EffectReply:
 		return nil
 	case e.Detail != "":
-		_, o.Ref = l.asker(e.Detail, func(string) *member { return l.sole })
+		_, o.Ref = h.asker(e.Detail, func(string) *member { return h.sole })
 	case m != nil:
 		o.Ref = m.Ref
 	default: // of the join
-		o.JoinRef, o.Ref = l.sole.joinRef, l.sole.ref
+		o.JoinRef, o.Ref = h.sole.joinRef(), h.sole.ref()
 	}
-	return l.sole.Codec.Check(&o)
+	return h.sole.Codec.Check(&o)
 }
 
-// joinReply is a guest's answer to a join. None accepts.
-func joinReply(effects []abi.Effect) answer {
+// replyIn is a guest's answer to a join or an import. None accepts.
+func replyIn(effects []abi.Effect) answer {
 	for i := range effects {
 		if e := &effects[i]; e.Kind == abi.EffectReply && e.Detail == "" {
 			return answerOf(e)
@@ -99,12 +106,11 @@ func joinReply(effects []abi.Effect) answer {
 
 func answerOf(e *abi.Effect) answer { return answer{e.Name, e.Payload, e.Flags&abi.Binary != 0} }
 
-// apply does what the guest asked for, in order, and returns why its process is
-// to end after that, if it is. At is the member at hand, if there is one, and m
-// the message that a reply answers; a join was answered before. Named finds the
-// member with an id, if there is one; also with an empty one, where that is
-// clear. Callers hold mu.
-func (l *lives) apply(effects []abi.Effect, at *member, m *Message, named func(id string) *member) (stop error) {
+// apply carries out the effects of a guest, in order. It returns why the process is to end
+// after that, if it is. at is the member at hand, if there is one, and m the message that a
+// reply answers; a join was answered before. named finds the member with an id, if there is
+// one; a Channel's needs no id. Callers hold mu.
+func (h *handler) apply(effects []abi.Effect, at *member, m *Message, named func(id string) *member) (stop error) {
 	about := func(e *abi.Effect) *member {
 		if e.Detail == "" && at != nil {
 			return at
@@ -116,7 +122,7 @@ func (l *lives) apply(effects []abi.Effect, at *member, m *Message, named func(i
 		switch e.Kind {
 		case abi.EffectReply:
 			if e.Detail != "" {
-				if to, ref := l.asker(e.Detail, named); to != nil {
+				if to, ref := h.asker(e.Detail, named); to != nil {
 					to.reply(ref, answerOf(e))
 				}
 			} else if m != nil {
@@ -128,39 +134,39 @@ func (l *lives) apply(effects []abi.Effect, at *member, m *Message, named func(i
 			}
 		case abi.EffectPresent:
 			if to := about(e); to != nil {
-				l.present(e, to)
+				h.present(e, to)
 			}
 		case abi.EffectBroadcast:
-			l.broadcast(e, nil)
+			h.broadcast(e, nil)
 		case abi.EffectBroadcastFrom:
-			l.broadcast(e, about(e))
+			h.broadcast(e, about(e))
 		case abi.EffectIntercept: // was declared before
 		case abi.EffectStop:
 			if stop == nil {
 				stop = StopReason(e)
 			}
 		default:
-			l.guest.Apply(e)
+			h.guest.Apply(e)
 		}
 	}
 	return stop
 }
 
-func (l *lives) broadcast(e *abi.Effect, except *member) {
-	l.endpoint.counts.broadcasts.Add(1)
-	o := Outgoing{Kind: Broadcast, Topic: l.topic, Name: e.Name, Payload: e.Payload, Binary: e.Flags&abi.Binary != 0}
+func (h *handler) broadcast(e *abi.Effect, except *member) {
+	h.endpoint.counts.broadcasts.Add(1)
+	o := Outgoing{Kind: Broadcast, Topic: h.topic, Name: e.Name, Payload: e.Payload, Binary: e.Flags&abi.Binary != 0}
 	var from *Subscription
 	if except != nil {
 		from = &except.Subscription
-		if l.scope == PerTopic {
-			o.except = except.name()
+		if h.sole == nil {
+			o.except = except.id
 		}
 	}
-	_ = l.endpoint.Hub.Broadcast(&o, from) // it counts members whose codec cannot write it
+	_ = h.endpoint.Hub.Broadcast(&o, from) // it counts members whose codec cannot write it
 }
 
-// StopReason is the exit reason that a guest gives itself: "normal", which an
-// empty one means too, "shutdown" with or without a detail, or else a crash.
+// StopReason is the exit reason in a guest's effect stop: "normal" or empty, "shutdown"
+// with or without a detail, or else a crash.
 func StopReason(e *abi.Effect) error {
 	text := strings.ToValidUTF8(string(e.Payload[:min(len(e.Payload), maxReason)]), "\ufffd")
 	switch {
@@ -178,35 +184,34 @@ func StopReason(e *abi.Effect) error {
 	return errors.New(e.Name + ": " + text)
 }
 
-// maxReason is how much of a guest's reason is kept, in bytes: it goes to the log.
+// maxReason bounds the part of a guest's reason that is kept for the log, in bytes.
 const maxReason = 1000
 
 // endsUnanswered reports whether a guest ends itself as by a crash without having
 // answered the message at hand.
-func (l *lives) endsUnanswered(stop error, effects []abi.Effect, m *Message) bool {
+func (h *handler) endsUnanswered(stop error, effects []abi.Effect, m *Message) bool {
 	if stop == nil || !supervisor.IsCrash(stop) {
 		return false
 	}
 	for i := range effects {
-		if e := &effects[i]; e.Kind == abi.EffectReply && (e.Detail == "" || e.Detail == l.token(m)) {
+		if e := &effects[i]; e.Kind == abi.EffectReply && (e.Detail == "" || e.Detail == h.token(m)) {
 			return false
 		}
 	}
 	return true
 }
 
-// messageEvent is a message as an event; id is the member's, if there are
-// several.
-func (l *lives) messageEvent(m *Message, id string) *abi.Event {
-	event := &abi.Event{Kind: abi.EventMessage, Flags: binaryFlag(m.Binary), Name: m.Event, Payload: m.Payload, Detail: id}
+// messageEvent makes an event of a message.
+func (h *handler) messageEvent(m *Message) *abi.Event {
+	event := &abi.Event{Kind: abi.EventMessage, Flags: binaryFlag(m.Binary), Name: m.Event, Payload: m.Payload, Detail: m.member.id}
 	if m.Ref != nil {
 		event.Flags |= abi.WantsReply
-		event.Extra = l.token(m)
+		event.Extra = h.token(m)
 	}
 	return event
 }
 
-// replyTooLarge tells that the guest has no room for the message.
+// replyTooLarge answers a message for which the guest has no room.
 func (m *Message) replyTooLarge() {
 	if m.Ref != nil {
 		m.member.reply(m.Ref, refusal(reasonTooLarge))

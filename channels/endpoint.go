@@ -7,11 +7,10 @@ import (
 	"time"
 
 	"rtd/channels/presence"
-	"rtd/supervisor"
 )
 
-// Endpoint is what all sockets of a server share. Its fields are set before the
-// first socket and do not change.
+// Endpoint is shared by all sockets of a server. Its fields are set before the first socket
+// and do not change.
 type Endpoint struct {
 	Hub    *Hub
 	Router *Router
@@ -20,13 +19,13 @@ type Endpoint struct {
 	// topic by broadcasts.
 	Presence *presence.Tracker
 	// Crashed, if given, is called once for each life of a handler that ended
-	// in a crash, after the decision what follows, and for each that ends in
-	// order but crashes in terminate. It is called on processes of the plugin:
+	// in a crash, after it is decided whether another one follows, and for each
+	// life that ends in order but crashes in terminate. It is called on processes of the plugin:
 	// it must not block, nor call a Socket.
 	Crashed func(Crash)
 
-	counts counts
-	names  names
+	counts  counts
+	sockets socketsByID
 
 	mu     sync.Mutex // taken after a Socket's
 	shared map[sharedKey]*SharedChannel
@@ -42,17 +41,17 @@ func NewEndpoint(l Limits) *Endpoint {
 	return e
 }
 
-// Limits bound what one client may take. Zero means the default, a negative
-// number none.
+// Limits bound the resources of one client. Zero means the default, a negative number no
+// limit.
 type Limits struct {
 	// Joins is how many topics a socket may have joined, those being joined
 	// included. Default 100, as Phoenix.
 	Joins int
 	// Held is how many frames of one topic may wait while its join or its end is
-	// being decided. Those beyond are answered "overloaded". Default 1,000.
+	// being decided. Any more are answered "overloaded". Default 1,000.
 	Held int
 	// Pending is how many bytes of one socket's frames may wait, held or in the
-	// mailboxes of its channels. Those beyond are answered "overloaded".
+	// mailboxes of its channels. Frames beyond that are answered "overloaded".
 	// Default 8 MiB.
 	Pending int
 	// Rate is how many frames a socket may send per second; its connection ends
@@ -82,14 +81,15 @@ func limit(given, byDefault int) int {
 }
 
 // start gives a join to a handler of the plugin: a new one, or the one that all
-// members of the topic have.
-func (e *Endpoint) start(p Plugin, m *member) error {
-	if p.Current().scope(m.Topic) == PerTopic {
-		return e.share(p, m)
+// members of the topic have. old is the member that the join replaces, or nil.
+func (e *Endpoint) start(p Plugin, s *Socket, join Message, old *member) (*member, error) {
+	if p.Current().scope(join.Topic) == PerTopic {
+		m := &member{}
+		m.init(s, join, old)
+		return m, e.share(p, m)
 	}
-	c := newChannel(p, m)
-	m.handler = c
-	return c.tree.Start(c, m.Topic)
+	c := newChannel(p, s, join, old)
+	return c.sole, c.tree.Start(c, join.Topic)
 }
 
 // sharedKey finds a [SharedChannel]. A topic can move from one plugin to another
@@ -112,32 +112,18 @@ func (e *Endpoint) share(p Plugin, m *member) error {
 		}
 		e.shared[key] = c
 	}
-	m.handler = c
+	m.channel = c
 	c.waiting.Add(1)
 	// Past the bound, as a socket has one join of the topic at a time. The
 	// mailbox is open as long as c is found here.
 	return c.box.Post(joinMessage{m})
 }
 
-// unshare makes the next join start another handler in place of c, and returns
-// what came for c before that.
+// unshare makes the next join start another handler in place of c, and returns the messages
+// that still wait for c.
 func (e *Endpoint) unshare(c *SharedChannel) (dropped []any) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.shared, sharedKey{c.plugin, c.topic})
 	return c.box.Close()
-}
-
-// Crash tells of a life that crashed.
-type Crash struct {
-	Plugin  string
-	Version string // ID of the one that crashed
-	Topic   string
-	// Event is what it was handling: a client's event, phx_join, also replayed,
-	// phx_leave, or the name of another event of the guest, such as info. Empty
-	// if it was at rest and ended with a process that it is linked with.
-	Event    string
-	Reason   error
-	Decision supervisor.Decision
-	Restarts int // of this handler before this crash
 }

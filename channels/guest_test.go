@@ -1,9 +1,11 @@
 package channels_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +30,67 @@ type told struct{ event, payload string }
 
 var errTrap = errors.New("trap")
 
+// Handle names members as tests do: 1, 2, 3 in the order in which a handler has met them.
 func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
+	shared, ok := r.process.Actor().(*channels.SharedChannel)
+	if !ok {
+		return r.handle(e)
+	}
+	ids := r.plugin.idsOf(shared)
+	told := *e
+	switch e.Kind {
+	case abi.EventJoin, abi.EventMessage, abi.EventLeave, abi.EventOut:
+		told.Detail = ids.number(e.Detail)
+	case abi.EventMembers:
+		told.Payload = ids.numbers(e.Payload, 2)
+	case abi.EventImport:
+		told.Extra = string(ids.numbers([]byte(e.Extra), 3))
+	}
+	effects, err := r.handle(&told)
+	for i := range effects {
+		switch e := &effects[i]; e.Kind {
+		case abi.EffectPush, abi.EffectBroadcastFrom, abi.EffectPresent:
+			e.Detail = ids.id(e.Detail)
+		}
+	}
+	return effects, err
+}
+
+// ids are the members of a handler, as it has met them. Only its process uses them.
+type ids []string
+
+func (s *ids) number(id string) string {
+	if id == "" {
+		return ""
+	}
+	if !slices.Contains(*s, id) {
+		*s = append(*s, id)
+	}
+	return fmt.Sprint(slices.Index(*s, id) + 1)
+}
+
+// numbers is a list of fields, with numbers in place of the ids: one in every so many.
+func (s *ids) numbers(list []byte, every int) (numbers []byte) {
+	i := 0
+	for field := range abi.Fields(list) {
+		if i%every == 0 {
+			field = []byte(s.number(string(field)))
+		}
+		numbers = abi.AppendField(numbers, field)
+		i++
+	}
+	return numbers
+}
+
+// id is the member with a number, or what is none.
+func (s *ids) id(number string) string {
+	if n, err := strconv.Atoi(number); err == nil && n > 0 && n <= len(*s) {
+		return (*s)[n-1]
+	}
+	return number
+}
+
+func (r *room) handle(e *abi.Event) ([]abi.Effect, error) {
 	switch e.Kind {
 	case abi.EventJoin:
 		return r.join(e)
@@ -122,13 +184,10 @@ func (r *room) Handle(e *abi.Event) ([]abi.Effect, error) {
 	case "interrupted": // waits for what does not come
 		<-r.process.Stopping()
 		return nil, fmt.Errorf("waited: %w", supervisor.Shutdown)
-	case "stop": // the payload is the kind of reason
-		kind := strings.Trim(string(e.Payload), `"`)
-		return slices.Concat(effects(abi.EffectStop, kind, "enough"), effects(abi.EffectBroadcast, "said", ""),
-			effects(abi.EffectStop, "again", "in vain")), nil
+	case "stop": // the payload is the kind of reason, and perhaps the reason
+		return slices.Concat(stopping(e), effects(abi.EffectBroadcast, "said", ""), effects(abi.EffectStop, "again", "in vain")), nil
 	case "reply and stop":
-		kind := strings.Trim(string(e.Payload), `"`)
-		return append(reply("ok", ""), effects(abi.EffectStop, kind, "enough")...), nil
+		return append(reply("ok", ""), stopping(e)...), nil
 	}
 	return nil, nil
 }
@@ -157,6 +216,8 @@ func (r *room) export(e *abi.Event) ([]abi.Effect, error) {
 	switch r.plugin.exports {
 	case "nothing":
 		return nil, nil
+	case "stateless":
+		return []abi.Effect{{Kind: abi.EffectState, Flags: abi.Replay}}, nil
 	case "trap":
 		return nil, errTrap
 	case "wait":
@@ -319,6 +380,10 @@ func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
 		return append(effects(abi.EffectBroadcast, "knocked", ""), reply("error", `{"reason":"private"}`)...), nil
 	case `"interrupted"`:
 		if r.plugin.interrupts.CompareAndSwap(true, false) {
+			if c, shared := r.process.Actor().(*channels.SharedChannel); shared {
+				owner, _ := c.PresenceOwner(r.plugin.idsOf(c).id(e.Detail))
+				r.plugin.joining.Store(&owner)
+			}
 			<-r.process.Stopping()
 			return nil, supervisor.ForRestart
 		}
@@ -332,6 +397,11 @@ func (r *room) Close(reason error) {
 	r.plugin.closed.Add(1)
 	r.plugin.noteEnd(reason)
 	r.plugin = nil // a second Close, or a call after it, panics
+}
+
+func stopping(e *abi.Event) []abi.Effect {
+	kind, reason, _ := strings.Cut(strings.Trim(string(e.Payload), `"`), " ")
+	return effects(abi.EffectStop, kind, cmp.Or(reason, "enough"))
 }
 
 func reply(status, response string) []abi.Effect { return effects(abi.EffectReply, status, response) }
@@ -374,13 +444,16 @@ type plugin struct {
 	tries          string
 	gate           chan struct{} // what waiting guests wait for
 	opened, closed atomic.Int64
+	kept           atomic.Int64 // bytes of broadcasts that wait
+	room           int64        // for them; 0 is no bound
 	shared         atomic.Bool
 	stays          bool
 	waitsAtEnd     bool   // in terminate, for gate
 	trapsOn        string // detail of the reason at which terminate traps
 	trapsLeave     atomic.Bool
 	trapsMembers   atomic.Bool
-	interrupts     atomic.Bool // one join, if it is for that
+	interrupts     atomic.Bool         // one join, if it is for that
+	joining        atomic.Pointer[any] // owner of presence whose join is interrupted
 	// How guests answer export and import, which versions called "… exports" know;
 	// set while none runs.
 	exports, imports string
@@ -392,6 +465,19 @@ type plugin struct {
 	// What became of channels that were asked to renew themselves.
 	renewals []channels.Renewal
 	process  *supervisor.Process // of the latest guest
+	ids      map[*channels.SharedChannel]*ids
+}
+
+func (p *plugin) idsOf(c *channels.SharedChannel) *ids {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ids == nil {
+		p.ids = map[*channels.SharedChannel]*ids{}
+	}
+	if p.ids[c] == nil {
+		p.ids[c] = &ids{}
+	}
+	return p.ids[c]
 }
 
 func (p *plugin) saveToken(token string) {
@@ -423,6 +509,9 @@ func (p *plugin) Name() string                    { return p.name }
 func (p *plugin) Supervisor() *supervisor.Dynamic { return p.tree }
 func (p *plugin) Current() *channels.Version      { return p.current.Load() }
 
+// MayUse denies the topics of a test's others.
+func (p *plugin) MayUse(topic string) bool { return !strings.HasPrefix(topic, "others:") }
+
 // Next lets a test have a trial: handlers of topics with this prefix go to
 // another version.
 func (p *plugin) Next(old *channels.Version, topic string) *channels.Version {
@@ -431,6 +520,17 @@ func (p *plugin) Next(old *channels.Version, topic string) *channels.Version {
 	}
 	return p.current.Load()
 }
+
+// Keep has room for as many bytes as a test says, if it does.
+func (p *plugin) Keep(bytes int) bool {
+	if n := p.kept.Add(int64(bytes)); p.room > 0 && n > p.room {
+		p.kept.Add(-int64(bytes))
+		return false
+	}
+	return true
+}
+
+func (p *plugin) Give(bytes int) { p.kept.Add(-int64(bytes)) }
 
 func (p *plugin) note(payload string, replay bool) {
 	p.mu.Lock()
@@ -451,8 +551,8 @@ func (p *plugin) deploy(v *channels.Version) {
 func (p *plugin) renew(keep bool) {
 	p.tree.Each(func(c supervisor.Child) {
 		c.(interface {
-			Renew(bool, func(channels.Renewal))
-		}).Renew(keep, func(became channels.Renewal) {
+			Renew(bool, func(channels.Renewal, error))
+		}).Renew(keep, func(became channels.Renewal, _ error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.renewals = append(p.renewals, became)

@@ -3,22 +3,28 @@ package channels
 import (
 	"bytes"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 )
 
-// Hub knows who is subscribed to which topic and delivers broadcasts. Its
-// methods may be called from any goroutine.
+// Hub knows the subscriptions of every topic and delivers broadcasts. Its methods may be
+// called from any goroutine.
 //
-// A broadcast enters no guest but those that intercept it or listen to it: it is
-// encoded once for each codec and handed to the outboxes of the members, as by
-// Phoenix's fastlane. Broadcasts of one caller reach every member in their order;
-// those of different callers may reach different members in different order.
+//	broadcast ──► Hub ──► Outbox of a member
+//	               │ └──► mailbox of its handler ── out ──► Guest ── push ──► Outbox
+//	               └────► listeners
+//
+// A broadcast is encoded once for each codec and handed to the outboxes of the members, as
+// by Phoenix's fastlane. It enters no guest but those that intercept it or listen to it.
+// Broadcasts of one caller reach every member in their order; those of different callers
+// may reach different members in different order.
 type Hub struct {
 	seed                    maphash.Seed
 	shards                  [hubShards]hubShard
+	formsFrom               int // bytes of a frame of which another form is kept; 0: none
 	deliveries, undelivered atomic.Uint64
 }
 
@@ -26,12 +32,20 @@ const hubShards = 64
 
 type hubShard struct {
 	mu     sync.RWMutex
-	topics map[string]*members
+	topics map[string]audience
+	most   int                    // topics since the map was made
+	aside  map[*listener]struct{} // suspended; nil while there are none
 }
 
-// members are who gets the broadcasts of a topic.
-type members struct {
-	list      []*Subscription
+// audience gets the broadcasts of a topic. Of a million topics most have one member and no
+// listener: they take an entry in a map, and nothing else.
+type audience struct {
+	only  *Subscription
+	crowd *crowd // in place of only, once there was more
+}
+
+type crowd struct {
+	members   []*Subscription
 	listeners []*listener
 }
 
@@ -43,33 +57,24 @@ type Subscription struct {
 	Out   Outbox
 
 	// Guarded by the shard's mu once it is subscribed.
-	place  int         // in the list of members, or -1
-	before interceptor // gets broadcasts in place of Out, if it wants them; nil for none
+	before *handler // gets broadcasts in place of Out, if it intercepts them; nil for none
+	place  int32    // in the list of members, or -1
 }
 
-// interceptor takes broadcasts that are meant for members. It is called with
-// the lock of a shard held.
-type interceptor interface {
-	// intercepts reports whether it takes the broadcasts of an event.
-	intercepts(event string) bool
-	// intercept takes one.
-	intercept(b *outMessage)
-	// forAll reports whether it takes a broadcast once for all members of the topic
-	// that it stands before.
-	forAll() bool
-}
-
-// Broadcasted is a broadcast as processes get it. Its payload must not be
-// changed.
+// Broadcasted is a broadcast as processes get it. All of them have the same copy, whose
+// payload must not be changed.
 type Broadcasted struct {
 	Topic   string
 	Event   string
 	Payload []byte // JSON text, never empty; or anything if Binary
 	Binary  bool
+
+	copy *outMessage
 }
 
-// listener is a place in a topic that is no member's.
+// listener gets the broadcasts of a topic without being a member.
 type listener struct {
+	owner any
 	topic string
 	hear  func(Broadcasted)
 	place int // in the list of listeners, or -1; guarded by the shard's mu
@@ -85,13 +90,26 @@ type Outbox interface{ Send(f Frame) }
 func NewHub() *Hub {
 	h := &Hub{seed: maphash.MakeSeed()}
 	for i := range h.shards {
-		h.shards[i].topics = map[string]*members{}
+		h.shards[i].topics = map[string]audience{}
 	}
 	return h
 }
 
-// Subscribe adds s, which must be new, to its topic. The frames are sent to it
-// first: no broadcast comes before them, and none after them is missed.
+// KeepForms has broadcasts keep another form of their frames, for [Frame.Form], if these have
+// size bytes or more. The smallest size counts; 0 changes nothing. It is to be called before
+// the first broadcast. By default none is kept, which saves an allocation for each broadcast.
+func (h *Hub) KeepForms(size int) {
+	if size > 0 && (h.formsFrom == 0 || size < h.formsFrom) {
+		h.formsFrom = size
+	}
+}
+
+// Subscribe adds s, which must be new, to its topic. The frames are sent to it first: no
+// broadcast comes before them, and none after them is missed.
+//
+// A client that was subscribed before the reply to its join could get a broadcast ahead of
+// the state to which it applies. One that was subscribed after the reply could miss a
+// broadcast, and never know.
 func (h *Hub) Subscribe(s *Subscription, first ...Frame) {
 	shard := h.shard(s.Topic)
 	shard.mu.Lock()
@@ -99,9 +117,12 @@ func (h *Hub) Subscribe(s *Subscription, first ...Frame) {
 	for _, f := range first {
 		s.Out.Send(f)
 	}
-	m := shard.members(s.Topic)
-	s.place = len(m.list)
-	m.list = append(m.list, s)
+	if _, found := shard.topics[s.Topic]; !found {
+		s.place = 0
+		shard.set(s.Topic, audience{only: s})
+		return
+	}
+	shard.crowd(s.Topic).add(s)
 }
 
 // Unsubscribe removes s, if it is subscribed. No broadcast is sent to it after
@@ -110,39 +131,32 @@ func (h *Hub) Unsubscribe(s *Subscription) {
 	shard := h.shard(s.Topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	m := shard.topics[s.Topic]
-	if m == nil || s.place < 0 || s.place >= len(m.list) || m.list[s.place] != s {
-		return
+	switch a := shard.topics[s.Topic]; {
+	case a.crowd != nil:
+		a.crowd.remove(s)
+		shard.dropIfEmpty(s.Topic, a.crowd)
+	case a.only == s:
+		s.place = -1
+		shard.drop(s.Topic)
 	}
-	last := len(m.list) - 1
-	m.list[s.place] = m.list[last]
-	m.list[s.place].place = s.place
-	m.list[last] = nil
-	m.list = m.list[:last]
-	s.place = -1
-	if cap(m.list) > 64 && last < cap(m.list)/4 { // most of a crowd has left
-		m.list = append(make([]*Subscription, 0, 2*last), m.list...)
-	}
-	shard.dropIfEmpty(s.Topic, m)
 }
 
-// setInterceptor puts i, or nobody, before a subscription.
-func (h *Hub) setInterceptor(s *Subscription, i interceptor) {
+// setInterceptor puts a handler, or nobody, before a subscription.
+func (h *Hub) setInterceptor(s *Subscription, by *handler) {
 	shard := h.shard(s.Topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	s.before = i
+	s.before = by
 }
 
 // listen has hear called for every broadcast of a topic from now on, until the
 // returned function is called.
-func (h *Hub) listen(topic string, hear func(Broadcasted)) (cancel func()) {
+func (h *Hub) listen(owner any, topic string, hear func(Broadcasted)) (cancel func()) {
 	shard := h.shard(topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	m := shard.members(topic)
-	l := &listener{topic: topic, hear: hear, place: len(m.listeners)}
-	m.listeners = append(m.listeners, l)
+	l := &listener{owner: owner, topic: topic, hear: hear}
+	shard.listen(l)
 	return func() { h.unlisten(l) }
 }
 
@@ -150,44 +164,108 @@ func (h *Hub) unlisten(l *listener) {
 	shard := h.shard(l.topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
+	delete(shard.aside, l)
+	shard.unlisten(l)
+}
+
+// Suspend stops the listeners for which denied says so: when it returns, their functions are
+// not called any more. It asks about every listener that has an owner, in the topics for
+// which among says so.
+func (h *Hub) Suspend(among func(topic string) bool, denied func(owner any, topic string) bool) {
+	for i := range h.shards {
+		h.shards[i].suspend(among, denied)
+	}
+}
+
+// Resume lets suspended listeners listen again for which allowed says so, unless they were
+// cancelled meanwhile.
+func (h *Hub) Resume(allowed func(owner any, topic string) bool) {
+	for i := range h.shards {
+		h.shards[i].resume(allowed)
+	}
+}
+
+func (shard *hubShard) suspend(among func(topic string) bool, denied func(owner any, topic string) bool) {
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	for topic, a := range shard.topics {
+		if a.crowd == nil || len(a.crowd.listeners) == 0 || !among(topic) {
+			continue
+		}
+		for _, l := range slices.Backward(a.crowd.listeners) { // those behind l may take places before it
+			if l.owner == nil || !denied(l.owner, topic) {
+				continue
+			}
+			shard.unlisten(l)
+			if shard.aside == nil {
+				shard.aside = map[*listener]struct{}{}
+			}
+			shard.aside[l] = struct{}{}
+		}
+	}
+}
+
+func (shard *hubShard) resume(allowed func(owner any, topic string) bool) {
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	for l := range shard.aside {
+		if allowed(l.owner, l.topic) {
+			delete(shard.aside, l)
+			shard.listen(l)
+		}
+	}
+}
+
+func (shard *hubShard) listen(l *listener) {
+	c := shard.crowd(l.topic)
+	l.place = len(c.listeners)
+	c.listeners = append(c.listeners, l)
+}
+
+func (shard *hubShard) unlisten(l *listener) {
 	if l.place < 0 {
 		return
 	}
-	m := shard.topics[l.topic]
-	last := len(m.listeners) - 1
-	m.listeners[l.place] = m.listeners[last]
-	m.listeners[l.place].place = l.place
-	m.listeners[last] = nil
-	m.listeners = m.listeners[:last]
+	c := shard.topics[l.topic].crowd
+	last := len(c.listeners) - 1
+	c.listeners[l.place] = c.listeners[last]
+	c.listeners[l.place].place = l.place
+	c.listeners[last] = nil
+	c.listeners = c.listeners[:last]
 	l.place = -1
-	shard.dropIfEmpty(l.topic, m)
+	shard.dropIfEmpty(l.topic, c)
 }
 
-// Broadcast sends a message to all members of a topic but the one excepted,
-// which may be nil, and to its listeners. Encoding is all that can fail; members
-// for whose codec it does are left out.
+// Broadcast sends a message to the listeners of a topic, and to all members but the one
+// excepted, which may be nil. Only encoding can fail: members whose codec cannot write the
+// message are left out and counted.
 func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	shard := h.shard(o.Topic)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
-	m := shard.topics[o.Topic]
-	if m == nil {
+	a := shard.topics[o.Topic]
+	one := [1]*Subscription{a.only}
+	members, listeners := one[:], []*listener(nil)
+	switch {
+	case a.crowd != nil:
+		members, listeners = a.crowd.members, a.crowd.listeners
+	case a.only == nil:
 		return nil
 	}
-	b := broadcast{Outgoing: o}
+	b := broadcast{Outgoing: o, formsFrom: h.formsFrom}
 	var sent, undelivered uint64
-	for _, s := range m.list {
+	for _, s := range members {
 		switch {
 		case s == except:
 		case s.before != nil && s.before.intercepts(o.Name):
-			b.give(s.before)
+			b.divert(s.before)
 		case b.send(s):
 			sent++
 		default:
 			undelivered++
 		}
 	}
-	for _, l := range m.listeners {
+	for _, l := range listeners {
 		l.hear(b.message().Broadcasted)
 	}
 	h.deliveries.Add(sent)
@@ -202,29 +280,75 @@ func (h *Hub) Members(topic string) int {
 	shard := h.shard(topic)
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
-	if m := shard.topics[topic]; m != nil {
-		return len(m.list)
-	}
-	return 0
+	return shard.topics[topic].len()
 }
 
 func (h *Hub) shard(topic string) *hubShard {
 	return &h.shards[maphash.String(h.seed, topic)%hubShards]
 }
 
-// members returns those of a topic, which is made if there is none yet.
-func (shard *hubShard) members(topic string) *members {
-	m := shard.topics[topic]
-	if m == nil {
-		m = &members{}
-		shard.topics[topic] = m
+// len is the number of members.
+func (a audience) len() int {
+	switch {
+	case a.crowd != nil:
+		return len(a.crowd.members)
+	case a.only != nil:
+		return 1
 	}
-	return m
+	return 0
 }
 
-func (shard *hubShard) dropIfEmpty(topic string, m *members) {
-	if len(m.list) == 0 && len(m.listeners) == 0 {
-		delete(shard.topics, topic)
+// crowd returns the crowd of a topic, and makes it if there is none yet.
+func (shard *hubShard) crowd(topic string) *crowd {
+	a := shard.topics[topic]
+	if a.crowd == nil {
+		a.crowd = &crowd{}
+		if a.only != nil {
+			a.crowd.add(a.only)
+			a.only = nil
+		}
+		shard.set(topic, a)
+	}
+	return a.crowd
+}
+
+func (shard *hubShard) set(topic string, a audience) {
+	shard.topics[topic] = a
+	shard.most = max(shard.most, len(shard.topics))
+}
+
+func (shard *hubShard) dropIfEmpty(topic string, c *crowd) {
+	if len(c.members) == 0 && len(c.listeners) == 0 {
+		shard.drop(topic)
+	}
+}
+
+func (shard *hubShard) drop(topic string) {
+	delete(shard.topics, topic)
+	if n := len(shard.topics); shard.most > 64 && n < shard.most/4 { // a map never gets smaller
+		smaller := make(map[string]audience, 2*n)
+		maps.Copy(smaller, shard.topics)
+		shard.topics, shard.most = smaller, n
+	}
+}
+
+func (c *crowd) add(s *Subscription) {
+	s.place = int32(len(c.members))
+	c.members = append(c.members, s)
+}
+
+func (c *crowd) remove(s *Subscription) {
+	if s.place < 0 || int(s.place) >= len(c.members) || c.members[s.place] != s {
+		return
+	}
+	last := len(c.members) - 1
+	c.members[s.place] = c.members[last]
+	c.members[s.place].place = s.place
+	c.members[last] = nil
+	c.members = c.members[:last]
+	s.place = -1
+	if cap(c.members) > 64 && last < cap(c.members)/4 { // most of them have left
+		c.members = append(make([]*Subscription, 0, 2*last), c.members...)
 	}
 }
 
@@ -232,9 +356,10 @@ func (shard *hubShard) dropIfEmpty(topic string, m *members) {
 // once for all who get it in the same form.
 type broadcast struct {
 	*Outgoing
+	formsFrom int // as the hub's
 	encodings []encoding
 	copied    *outMessage
-	told      []interceptor // of those that take it for all members
+	diverted  []*handler // of those that take it for all members
 	failed    error
 }
 
@@ -256,15 +381,15 @@ func (b *broadcast) send(s *Subscription) bool {
 	return true
 }
 
-// give gives the message to an interceptor.
-func (b *broadcast) give(i interceptor) {
-	if i.forAll() {
-		if slices.Contains(b.told, i) {
+// divert gives the message to a handler that intercepts it.
+func (b *broadcast) divert(by *handler) {
+	if by.forAll() {
+		if slices.Contains(b.diverted, by) {
 			return
 		}
-		b.told = append(b.told, i)
+		b.diverted = append(b.diverted, by)
 	}
-	i.intercept(b.message())
+	by.intercept(b.message())
 }
 
 // message is a copy that outlives the guest's effects.
@@ -274,6 +399,7 @@ func (b *broadcast) message() *outMessage {
 			Broadcasted: Broadcasted{Topic: b.Topic, Event: b.Name, Payload: bytes.Clone(b.Payload), Binary: b.Binary},
 			except:      b.except,
 		}
+		b.copied.copy = b.copied
 		if len(b.Payload) == 0 && !b.Binary {
 			b.copied.Payload = []byte(`{}`)
 		}
@@ -288,6 +414,9 @@ func (b *broadcast) encoding(c Codec) *encoding {
 		}
 	}
 	f, err := c.Encode(b.Outgoing)
+	if b.formsFrom > 0 && len(f.Data) >= b.formsFrom {
+		f.other = &otherForm{}
+	}
 	b.encodings = append(b.encodings, encoding{c, f, err})
 	return &b.encodings[len(b.encodings)-1]
 }
@@ -298,16 +427,16 @@ type TopicMembers struct {
 	Members int
 }
 
-// Topics lists topics with members that begin with prefix, sorted, from the one
-// after a given one on, at most limit. It looks at every topic there is.
+// Topics lists at most limit topics that have members and begin with prefix, in order,
+// starting behind the topic after. It looks at every topic there is.
 func (h *Hub) Topics(prefix, after string, limit int) []TopicMembers {
 	var found []TopicMembers
 	for i := range h.shards {
 		shard := &h.shards[i]
 		shard.mu.RLock()
-		for topic, m := range shard.topics {
-			if len(m.list) > 0 && topic > after && strings.HasPrefix(topic, prefix) {
-				found = append(found, TopicMembers{topic, len(m.list)})
+		for topic, a := range shard.topics {
+			if n := a.len(); n > 0 && topic > after && strings.HasPrefix(topic, prefix) {
+				found = append(found, TopicMembers{topic, n})
 			}
 		}
 		shard.mu.RUnlock()

@@ -38,7 +38,7 @@ func BenchmarkHub(b *testing.B) {
 	}
 }
 
-// BenchmarkHubMemory is what a place in a topic takes, beside the value that is in
+// BenchmarkHubMemory is what a place in a topic takes, besides the value that is in
 // it: as one of 100,000 members, and as the only member of one of 100,000 topics, with
 // the topic's name.
 func BenchmarkHubMemory(b *testing.B) {

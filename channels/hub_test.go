@@ -20,6 +20,57 @@ func news(topic string) *channels.Outgoing {
 	return &channels.Outgoing{Kind: channels.Broadcast, Topic: topic, Name: "news", Payload: []byte(`{}`)}
 }
 
+// packer is an outbox that asks for another form of its frames, as a connection that compresses does.
+type packer struct {
+	made *int
+	got  []string
+}
+
+func (o *packer) Send(f channels.Frame) {
+	data := f.Form(func(data []byte) []byte {
+		*o.made++
+		return append([]byte("packed "), data...)
+	})
+	o.got = append(o.got, string(data))
+}
+
+// The other form of a broadcast is made once for each codec, and not for each member, if it is kept.
+func TestForms(t *testing.T) {
+	const inV1, inV2 = `packed {"topic":"t","event":"news","payload":{},"ref":null}`, `packed [null,null,"t","news",{}]`
+	for _, test := range []struct {
+		keep []int
+		made int
+	}{
+		{nil, 4}, {[]int{0}, 4}, {[]int{1000}, 4}, {[]int{10}, 2}, {[]int{1000, 10, 0}, 2},
+	} {
+		h, made := channels.NewHub(), 0
+		for _, size := range test.keep {
+			h.KeepForms(size)
+		}
+		var boxes []*packer
+		for n := range 4 {
+			s, _ := member("t")
+			if n == 0 {
+				s.Codec = channels.V1
+			}
+			boxes = append(boxes, &packer{made: &made})
+			s.Out = boxes[n]
+			h.Subscribe(s)
+		}
+		if err := h.Broadcast(news("t"), nil); err != nil {
+			t.Fatal(err)
+		}
+		if made != test.made {
+			t.Errorf("%v: made %d times for four members with two codecs, want %d", test.keep, made, test.made)
+		}
+		for n, box := range boxes {
+			if want := map[bool]string{true: inV1, false: inV2}[n == 0]; !slices.Equal(box.got, []string{want}) {
+				t.Errorf("%v: member %d got %q", test.keep, n, box.got)
+			}
+		}
+	}
+}
+
 func TestHub(t *testing.T) {
 	h := channels.NewHub()
 	a, boxA := member("t")

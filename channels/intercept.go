@@ -9,19 +9,31 @@ import (
 	"rtd/supervisor"
 )
 
-// outMessage is a broadcast in the mailbox of a handler that intercepts it. All
-// handlers get the same one.
+// A guest that says in join that it intercepts an event gets the topic's broadcasts of it
+// as event out, in place of its client: its own ones too, unless they leave it out. They
+// wait in the handler's mailbox among the client's messages. If that is full, or the
+// plugin's Payer has no room, they are dropped and counted. A shared handler gets each
+// once, for all members, with the name of the member whom its own broadcast_from left out.
+// Every life declares its interceptions anew, in its first event: join, or members of a
+// shared handler, whose further joins add to it.
+//
+// Why has the mailbox a bound for them, when Phoenix's has none? Ten thousand handlers that
+// cannot keep up would hold ten thousand queues. A client that misses one has missed a
+// broadcast, as after a lost connection.
+
+// outMessage is a broadcast in the mailbox of a handler that intercepts it. All handlers
+// get the same one.
 type outMessage struct {
 	Broadcasted
 	except string // the member that a SharedChannel left out
+	costs  costs
 }
 
-// declare takes over which events the effects of a join say that the handler
-// intercepts. A new guest declares them anew; further joins of a SharedChannel
-// add to what it intercepts. Callers hold mu.
-func (l *lives) declare(effects []abi.Effect, anew bool) {
+// declare takes over the events that the effects of a join intercept. With anew they
+// replace the former ones: there is a new guest. Else they add to them. Callers hold mu.
+func (h *handler) declare(effects []abi.Effect, anew bool) {
 	var events []string
-	if former := l.wanted.Load(); former != nil && !anew {
+	if former := h.intercepting.Load(); former != nil && !anew {
 		events = slices.Clone(*former)
 	}
 	n := len(events)
@@ -32,84 +44,72 @@ func (l *lives) declare(effects []abi.Effect, anew bool) {
 	}
 	switch {
 	case len(events) == 0:
-		l.wanted.Store(nil)
+		h.intercepting.Store(nil)
 	case anew || len(events) > n:
-		l.wanted.Store(&events)
+		h.intercepting.Store(&events)
 	}
 }
 
-func (l *lives) intercepts(event string) bool {
-	events := l.wanted.Load()
+func (h *handler) intercepts(event string) bool {
+	events := h.intercepting.Load()
 	return events != nil && slices.Contains(*events, event)
 }
 
-func (l *lives) intercept(out *outMessage) {
-	switch err := l.box.Send(out); {
-	case err == nil:
-		l.endpoint.counts.intercepted.Add(1)
-	case errors.Is(err, supervisor.ErrFull):
-		l.endpoint.counts.overloaded.Add(1)
+func (h *handler) intercept(out *outMessage) {
+	if !out.keep(h.plugin) {
+		h.endpoint.counts.overloaded.Add(1)
+		return
 	}
+	switch err := h.box.Send(out); {
+	case err == nil:
+		h.endpoint.counts.intercepted.Add(1)
+		return
+	case errors.Is(err, supervisor.ErrFull):
+		h.endpoint.counts.overloaded.Add(1)
+	}
+	out.give(h.plugin)
 }
 
-func (l *lives) forAll() bool { return l.scope == PerTopic }
+// forAll reports whether it takes a broadcast once for all members of the topic.
+func (h *handler) forAll() bool { return h.sole == nil }
 
-// handleOut gives the guest a broadcast that it intercepts. One that waited for a
-// former guest, which wanted it when this one does not, goes to the members.
-func (l *lives) handleOut(p *supervisor.Process, out *outMessage, named func(id string) *member, members iter.Seq[*member]) error {
-	if !l.intercepts(out.Event) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.process != p {
-			l.putBack(out)
+// handleOut gives the guest a broadcast that it intercepts. A broadcast that waited for a
+// former guest, and is not intercepted by this one, goes to the members.
+func (h *handler) handleOut(p *supervisor.Process, out *outMessage, named func(id string) *member, members iter.Seq[*member]) error {
+	if !h.intercepts(out.Event) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.process != p {
+			h.putBack(out)
 			return nil
 		}
-		l.passOn(out, members)
+		out.give(h.plugin)
+		h.passOn(out, members)
 		return nil
 	}
-	if !l.take(p, abi.EventOut.String()) {
-		l.putBack(out)
+	if !h.atHand(p, abi.EventOut.String()) {
+		h.putBack(out)
 		return nil
 	}
-	return l.tell(p, &abi.Event{
+	out.give(h.plugin)
+	return h.handleEvent(p, &abi.Event{
 		Kind: abi.EventOut, Flags: binaryFlag(out.Binary), Name: out.Event, Payload: out.Payload, Detail: out.except,
 	}, named)
 }
 
 // passOn sends a broadcast to the members after all. Callers hold mu.
-func (l *lives) passOn(out *outMessage, members iter.Seq[*member]) {
+func (h *handler) passOn(out *outMessage, members iter.Seq[*member]) {
 	b := broadcast{Outgoing: &Outgoing{
 		Kind: Broadcast, Topic: out.Topic, Name: out.Event, Payload: out.Payload, Binary: out.Binary,
 	}}
 	for m := range members {
-		if out.except != "" && m.name() == out.except {
+		if out.except != "" && m.id == out.except {
 			continue
 		}
 		if b.send(&m.Subscription) {
-			l.endpoint.Hub.deliveries.Add(1)
+			h.endpoint.Hub.deliveries.Add(1)
 		} else {
-			l.endpoint.Hub.undelivered.Add(1)
+			h.endpoint.Hub.undelivered.Add(1)
 		}
 	}
-}
-
-// tell gives the guest an event that is no member's, and applies its effects.
-func (l *lives) tell(p *supervisor.Process, e *abi.Event, named func(id string) *member) error {
-	effects, err := l.ask(p, e, nil)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.process != p || errors.Is(err, errInterrupted):
-		return nil
-	case err != nil && !errors.Is(err, ErrTooLarge):
-		return err
-	}
-	return l.finish(l.apply(effects, nil, nil, named))
-}
-
-func binaryFlag(binary bool) abi.Flags {
-	if binary {
-		return abi.Binary
-	}
-	return 0
 }

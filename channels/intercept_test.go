@@ -95,6 +95,51 @@ func TestInterceptedInOrder(t *testing.T) {
 	})
 }
 
+// TestInterceptedBytes: what waits is counted once for all who wait for it, and what finds no
+// room is lost for them alone.
+func TestInterceptedBytes(t *testing.T) {
+	run(t, options{}, func(t *testing.T, s *server) {
+		const size = 256 + int64(len("room:a")+len("said")+len(`{"n":1}`))
+		s.plugin.room = 2 * size
+		all := []*client{s.connect().interceptor("room:a"), s.connect().interceptor("room:a")}
+		plain := s.connect().joined("room:a")
+		for _, c := range all {
+			c.send(`["1","2","room:a","wait",{}]`)
+		}
+		settle()
+		for n := range 4 { // for the last two there is no room
+			plain.send(fmt.Sprintf(`["1","3","room:a","say",{"n":%d}]`, n+1))
+		}
+		settle()
+		if got := len(plain.take()); got != 4 {
+			t.Errorf("a member that intercepts nothing got %d broadcasts", got)
+		}
+		if got := s.plugin.kept.Load(); got != 2*size {
+			t.Errorf("%d bytes wait, want %d", got, 2*size)
+		}
+		for range all {
+			s.plugin.gate <- struct{}{}
+		}
+		for _, c := range all {
+			c.want(ok("1", "2", "room:a"), `["1",null,"room:a","said out",{"n":1}]`, `["1",null,"room:a","said out",{"n":2}]`)
+		}
+		if st := s.Stats(); st.Overloaded != 4 || st.Intercepted != 4 || s.plugin.kept.Load() != 0 {
+			t.Errorf("%d bytes wait; stats: %+v", s.plugin.kept.Load(), st)
+		}
+		// What waits for one that leaves is given back.
+		all[0].send(`["1","4","room:a","wait",{}]`)
+		settle()
+		plain.send(`["1","5","room:a","say",{"n":5}]`)
+		settle()
+		all[0].Close()
+		s.plugin.gate <- struct{}{}
+		settle()
+		if got := s.plugin.kept.Load(); got != 0 {
+			t.Errorf("after the end %d bytes wait", got)
+		}
+	})
+}
+
 func TestInterceptAfterCrash(t *testing.T) {
 	run(t, options{}, func(t *testing.T, s *server) {
 		c, plain := s.connect().interceptor("room:a"), s.connect().joined("room:a")

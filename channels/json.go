@@ -8,15 +8,21 @@ import (
 	"unicode/utf8"
 )
 
-// What is wrong with a text that is to reach clients.
+// Why a text may not reach clients.
 var (
 	errNotJSON  = errors.New("not JSON, or nested too deep")
 	errNotExact = errors.New("half of a surrogate pair, or a number beyond a double")
 )
 
-// checkJSON holds a text to what every client can read. What one client sends
-// reaches the others as it is, so that a text which only lenient decoders
-// accept must not pass.
+// checkJSON holds a text to the JSON that every client can read: no half of a surrogate
+// pair, no number beyond a double, as in Phoenix. A payload of one client reaches the
+// others as it is, so that a text which only lenient decoders accept must not pass.
+//
+// Why are payloads checked but never decoded? Most messages are only passed on. To decode
+// and encode one would cost more than all the rest, and change large integers, the order
+// of keys, and duplicates. But a frame is built by pasting payloads into it. One that is
+// not valid JSON could break or forge the frames of clients that did nothing wrong, and
+// one that is not valid UTF-8 would make their browsers close the connection.
 func checkJSON(text []byte) error {
 	if !utf8.Valid(text) {
 		return ErrUTF8

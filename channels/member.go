@@ -1,80 +1,123 @@
 package channels
 
 import (
-	"sync/atomic"
+	"bytes"
 
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
 )
 
-// handler is the actor behind a topic that a socket has joined: a [Channel] for
-// one member, or a [SharedChannel] for all.
-type handler interface {
+// channel is a [Channel] or a [SharedChannel], as the sockets of its members see it.
+type channel interface {
 	// Mailbox takes a member's *Message, and its leaveMessage.
 	Mailbox() *supervisor.Mailbox
-	// current is the version that its next life begins with.
+	// current is the version that most new handlers begin with, by whose Rate messages are counted.
 	current() *Version
-	// stop ends a membership after the message at hand: what else of it waits
-	// is dropped. Callers hold the lock of the member's socket.
-	stop(m *member, reason error)
+	// dismiss ends a membership after the message at hand. Its other messages are
+	// dropped. Callers hold the lock of the member's socket.
+	dismiss(m *member, reason error)
 }
 
-// member is one client's join of one topic, from phx_join to phx_close or
-// phx_error. A topic can have a hundred thousand, so that it is small.
+// member is one client's join of one topic, from phx_join to phx_close or phx_error. It is
+// small, as a topic can have a hundred thousand.
 type member struct {
 	Subscription
+	seat
 	socket  *Socket
-	handler handler // set before the handler gets the join
-	joinRef []byte  // as the client sent it; what its later messages must carry
-	ref     []byte  // of the join
-	params  []byte  // payload of the join
-	binary  bool    // what params are
-	stopped atomic.Bool
+	channel channel // set before the handler gets the join
+	join    joinText
 
 	// Guarded by the handler's lock.
-	id       uint64  // among those of a SharedChannel
-	old      *member // that the join replaces, until the client is told
 	answered bool    // the join has its reply
 	joined   bool    // and it was ok
 	left     bool    // the client's leave was answered
 	ended    bool    // the socket knows that it is over
+	tracked  bool    // it was present somewhere, or is: an owner of presence
+	id       string  // of one of a SharedChannel
+	old      *member // that the join replaces, until the client is told
+}
+
+// joinText has what is kept of a join: the refs as the client sent them, and the payload.
+type joinText struct {
+	text             []byte // join_ref, ref, payload
+	joinRefSize      uint32
+	refSize          uint32
+	noJoinRef, noRef bool // it is null
+	same             bool // ref is join_ref, as most clients have it, and kept once
+	binary           bool // the payload is binary
+}
+
+func newJoinText(m *Message) (j joinText) {
+	j.joinRefSize, j.noJoinRef = uint32(len(m.JoinRef)), m.JoinRef == nil
+	j.refSize, j.noRef = uint32(len(m.Ref)), m.Ref == nil
+	j.binary = m.Binary
+	ref := m.Ref
+	if j.same = !j.noRef && bytes.Equal(ref, m.JoinRef); j.same {
+		ref = nil
+	}
+	j.text = make([]byte, 0, len(m.JoinRef)+len(ref)+len(m.Payload))
+	j.text = append(append(append(j.text, m.JoinRef...), ref...), m.Payload...)
+	return j
+}
+
+// joinRef is what the client's later messages must carry.
+func (m *member) joinRef() []byte {
+	if m.join.noJoinRef {
+		return nil
+	}
+	return m.join.text[:m.join.joinRefSize:m.join.joinRefSize]
+}
+
+// ref is that of the join.
+func (m *member) ref() []byte {
+	j := &m.join
+	switch {
+	case j.noRef:
+		return nil
+	case j.same:
+		return m.joinRef()
+	}
+	return j.text[j.joinRefSize:][:j.refSize:j.refSize]
+}
+
+// params is the payload of the join.
+func (m *member) params() []byte {
+	from := m.join.joinRefSize
+	if !m.join.same {
+		from += m.join.refSize
+	}
+	return m.join.text[from:]
 }
 
 // leaveMessage is a member's leave, in its handler's mailbox.
 type leaveMessage struct{ Message }
 
-func newMember(s *Socket, m Message, old *member) *member {
-	return &member{
-		Subscription: Subscription{Topic: m.Topic, Codec: s.options.Codec, Out: s.options.Out},
-		socket:       s,
-		joinRef:      m.JoinRef,
-		ref:          m.Ref,
-		params:       m.Payload,
-		binary:       m.Binary,
-		old:          old,
-	}
+func (to *member) init(s *Socket, m Message, old *member) {
+	to.Subscription = Subscription{Topic: m.Topic, Codec: s.codec, Out: s.out}
+	to.socket, to.old = s, old
+	to.join = newJoinText(&m)
 }
 
 // outRef is the join_ref of what the client gets.
 func (m *member) outRef() []byte {
-	if m.joinRef == nil {
-		return m.ref
+	if m.join.noJoinRef {
+		return m.ref()
 	}
-	return m.joinRef
+	return m.joinRef()
 }
 
-// joinEvent is the join as an event; id is the member's, if there are several.
-func (m *member) joinEvent(id string) *abi.Event {
+// joinEvent makes an event of the join.
+func (m *member) joinEvent() *abi.Event {
 	return &abi.Event{
-		Kind: abi.EventJoin, Flags: binaryFlag(m.binary), Name: m.Topic, Payload: m.params,
-		Detail: id, Extra: m.socket.assigns,
+		Kind: abi.EventJoin, Flags: binaryFlag(m.join.binary), Name: m.Topic, Payload: m.params(),
+		Detail: m.id, Extra: m.socket.assigns,
 	}
 }
 
 // joinReply is the reply to the join.
 func (m *member) joinReply(a answer) *Outgoing {
 	return &Outgoing{
-		Kind: Reply, JoinRef: m.joinRef, Ref: m.ref, Topic: m.Topic, Name: a.status, Payload: a.response, Binary: a.binary,
+		Kind: Reply, JoinRef: m.joinRef(), Ref: m.ref(), Topic: m.Topic, Name: a.status, Payload: a.response, Binary: a.binary,
 	}
 }
 
@@ -106,8 +149,7 @@ func (m *member) refuse(a answer) {
 	m.answer(a)
 }
 
-// unserved answers a join that the handler did not decide: it crashed, or there
-// is none.
+// unserved answers a join that no handler decided: it crashed, or there is none.
 func (m *member) unserved(crashed bool) {
 	counts, response := &m.socket.endpoint.counts, reasonGone
 	if crashed {
@@ -119,8 +161,8 @@ func (m *member) unserved(crashed bool) {
 	m.answer(refusal(response))
 }
 
-// reply answers a message. A client that cannot be sent the answer gets the one to
-// a crash; only those of a shared handler get that far.
+// reply answers a message. A client that cannot be sent the answer gets "crashed" instead.
+// A Channel has crashed before; only a shared handler's answers come so far.
 func (m *member) reply(ref []byte, a answer) {
 	o := Outgoing{
 		Kind: Reply, JoinRef: m.outRef(), Ref: ref, Topic: m.Topic, Name: a.status, Payload: a.response, Binary: a.binary,
@@ -139,7 +181,7 @@ func (m *member) replyCrashed(msg *Message) {
 	}
 }
 
-// push sends what a guest pushes, if the client can be sent it.
+// push sends a guest's push, if the client can be sent it.
 func (m *member) push(e *abi.Effect) {
 	o := Outgoing{
 		Kind: Push, JoinRef: m.outRef(), Topic: m.Topic, Name: e.Name, Payload: e.Payload, Binary: e.Flags&abi.Binary != 0,
@@ -162,13 +204,22 @@ func (m *member) leave(msg *Message) {
 func (m *member) end(last *Frame) {
 	m.ended = true
 	m.socket.endpoint.Hub.Unsubscribe(&m.Subscription)
+	m.untrack()
 	m.socket.ended(m, last)
 }
 
-// endJoined ends a membership that the handler ended, in order or not. A client
-// that leaves has what it wants: a crash must not make it rejoin.
+// untrack ends the member's presence, wherever that is.
+func (m *member) untrack() {
+	if m.tracked {
+		m.tracked = false
+		m.socket.endpoint.Presence.Leave(m)
+	}
+}
+
+// endJoined ends a membership because the handler ended, in order or not. A client that
+// leaves is not told of a crash, which would make it join again.
 func (m *member) endJoined(failed bool) {
-	if m.stopped.Load() { // the socket knows what the client is to be told
+	if m.dismissed.Load() { // the socket knows what the client is to be told
 		m.end(nil)
 		return
 	}
@@ -181,15 +232,14 @@ func (m *member) endJoined(failed bool) {
 
 func (m *member) closeFrame() Frame { return m.lastFrame(eventClose, nil) }
 
-// lastFrame tells of the end: it carries the join_ref twice.
+// lastFrame is phx_close or phx_error. It carries the join_ref twice.
 func (m *member) lastFrame(event string, payload []byte) Frame {
 	return m.socket.encode(&Outgoing{
-		Kind: Push, JoinRef: m.joinRef, Ref: m.joinRef, Topic: m.Topic, Name: event, Payload: payload,
+		Kind: Push, JoinRef: m.joinRef(), Ref: m.joinRef(), Topic: m.Topic, Name: event, Payload: payload,
 	})
 }
 
-// Why memberships end other than by a crash. The detail is what the handler is
-// told.
+// Why memberships end other than by a crash. Guests are told the detail.
 var (
 	reasonLeft      = supervisor.ShutdownBecause("left")
 	reasonClosed    = supervisor.ShutdownBecause("closed")

@@ -1,24 +1,26 @@
 package channels
 
-// Message is what a client sent: the five fields of the Phoenix protocol. Its
-// slices alias the frame that it was decoded from, or a copy. Refs are opaque:
-// they are sent back as the bytes that the client wrote.
+import "rtd/sandbox/abi"
+
+// Message is a message of a client: the five fields of the Phoenix protocol. Its slices
+// alias the frame that it was decoded from, or a copy. Refs are opaque: they are sent back
+// as the bytes that the client wrote.
 type Message struct {
 	JoinRef []byte // a JSON value; nil is null
 	Ref     []byte // a JSON value; nil is null, and so is that of a handler's reply, as in Phoenix
 	Topic   string
-	Event   string // the JSON text of what is no string: no handler knows that event
+	Event   string // of an event that is no string: its JSON text, which no handler knows
 	Payload []byte // JSON text, or anything if Binary
 	Binary  bool
 
-	oddTopic []byte // the JSON text of what is no string; then Topic is empty
+	oddTopic []byte // of a topic that is no string: its JSON text; then Topic is empty
 
 	// Set by the socket, for the handler that the message goes to.
 	member *member // who sent it
-	size   int64   // what it takes while it waits, in bytes
+	size   int64   // of the memory that it takes while it waits, in bytes
 }
 
-// Outgoing is what the server sends. Which fields count depends on Kind.
+// Outgoing is a message of the server. Which fields count depends on Kind.
 type Outgoing struct {
 	Kind    OutgoingKind
 	JoinRef []byte // reply, push; nil is null
@@ -41,7 +43,7 @@ const (
 	Broadcast                     // to all members of a topic
 )
 
-// answer is what a reply says.
+// answer is the content of a reply.
 type answer struct {
 	status   string
 	response []byte
@@ -79,3 +81,10 @@ var (
 	reasonOverloaded = []byte(`{"reason":"overloaded"}`)
 	reasonGone       = []byte(`{"reason":"unavailable"}`)
 )
+
+func binaryFlag(binary bool) abi.Flags {
+	if binary {
+		return abi.Binary
+	}
+	return 0
+}

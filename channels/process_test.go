@@ -50,7 +50,11 @@ func TestEffectsThatAreNotTheChannelsOwn(t *testing.T) {
 
 func TestGuestThatStops(t *testing.T) {
 	for _, restart := range []supervisor.Restart{supervisor.Permanent, supervisor.Transient, supervisor.Temporary} {
-		for _, kind := range []string{"normal", "shutdown", ""} {
+		for _, kind := range []string{
+			"normal", "shutdown", "",
+			// What the host means by these, it does not mean when a guest says it.
+			"shutdown restart intensity reached", "shutdown restarted with its siblings", "shutdown duplicate_join", "normal killed",
+		} {
 			t.Run(fmt.Sprint(restart, " ", kind), func(t *testing.T) {
 				run(t, options{}, func(t *testing.T, s *server) {
 					s.plugin.current.Store(s.plugin.version("v1", restart))

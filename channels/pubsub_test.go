@@ -70,10 +70,10 @@ func TestPublish(t *testing.T) {
 func TestListen(t *testing.T) {
 	runBoth(t, options{}, func(t *testing.T, s *server) {
 		var first, second, other ears
-		cancel := s.Listen("room:a", first.hear)
-		again := s.Listen("room:a", first.hear)
-		cancelSecond := s.Listen("room:a", second.hear)
-		defer s.Listen("room:b", other.hear)()
+		cancel := s.Listen(nil, "room:a", first.hear)
+		again := s.Listen(nil, "room:a", first.hear)
+		cancelSecond := s.Listen(nil, "room:a", second.hear)
+		defer s.Listen(nil, "room:b", other.hear)()
 		if n := s.Hub.Members("room:a"); n != 0 {
 			t.Errorf("listeners count as %d members", n)
 		}
@@ -103,11 +103,58 @@ func TestListen(t *testing.T) {
 	})
 }
 
+// A listener that may not listen any more hears nothing until it may again, unless it has cancelled.
+func TestSuspend(t *testing.T) {
+	e := channels.NewEndpoint(channels.Limits{})
+	var a, b, c, nobody ears
+	e.Listen("a", "room:1", a.hear)
+	e.Listen("a", "room:2", a.hear)
+	e.Listen("b", "room:1", b.hear)
+	cancel := e.Listen("a", "room:1", c.hear)
+	e.Listen(nil, "room:1", nobody.hear)
+	publish := func() {
+		t.Helper()
+		for _, topic := range []string{"room:1", "room:2"} {
+			if err := e.Publish(topic, "news", nil, false); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	const one, two = "room:1 news {} false", "room:2 news {} false"
+	denied := func(owner any, topic string) bool { return owner == "a" && topic == "room:1" }
+	e.Hub.Suspend(func(topic string) bool { return topic != "room:1" }, denied)
+	publish()
+	a.want(t, one, two)
+	b.want(t, one)
+	c.want(t, one)
+	nobody.want(t, one)
+	for range 2 {
+		e.Hub.Suspend(func(topic string) bool { return topic == "room:1" }, denied)
+		publish()
+		a.want(t, two)
+		b.want(t, one)
+		c.want(t)
+		nobody.want(t, one)
+	}
+	e.Hub.Resume(func(any, string) bool { return false })
+	publish()
+	a.want(t, two)
+	b.want(t, one)
+	nobody.want(t, one)
+	cancel()
+	e.Hub.Resume(denied)
+	publish()
+	a.want(t, one, two)
+	b.want(t, one)
+	c.want(t)
+	nobody.want(t, one)
+}
+
 // TestBroadcastedOutlivesTheGuest has a listener keep what a guest overwrites.
 func TestBroadcastedOutlivesTheGuest(t *testing.T) {
 	h, payload := channels.NewEndpoint(channels.Limits{}), []byte(`{"n":1}`)
 	var kept channels.Broadcasted
-	defer h.Listen("t", func(b channels.Broadcasted) { kept = b })()
+	defer h.Listen(nil, "t", func(b channels.Broadcasted) { kept = b })()
 	h.Publish("t", "e", payload, false)
 	copy(payload, `{"n":2}`)
 	if string(kept.Payload) != `{"n":1}` {
@@ -162,7 +209,7 @@ func TestPubSubHammer(t *testing.T) {
 		wg.Go(func() {
 			var e ears
 			for i := range 200 {
-				cancel := s.Listen("room:a", e.hear)
+				cancel := s.Listen(nil, "room:a", e.hear)
 				box := &outbox{}
 				o := channels.SocketOptions{ID: fmt.Sprint(n % 2), Out: box, Codec: []channels.Codec{channels.V1, channels.V2}[n%2]}
 				o.Disconnect = func() {}

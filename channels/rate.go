@@ -17,8 +17,8 @@ type bucket struct {
 	full atomic.Int64 // when it is full again, in Unix nanoseconds
 }
 
-// take reports whether one more may come, at so many per second.
-func (b *bucket) take(rate int) bool {
+// admit reports whether one more may come, at so many per second.
+func (b *bucket) admit(rate int) bool {
 	if rate == math.MaxInt {
 		return true
 	}

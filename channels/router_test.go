@@ -65,3 +65,63 @@ func TestRouter(t *testing.T) {
 	}
 	check(map[string]*plugin{"room:a": vip})
 }
+
+// The owner of a topic is settled before it is served, and after.
+func TestRouterOwners(t *testing.T) {
+	r := channels.NewRouter()
+	all, rooms := &plugin{name: "all"}, &plugin{name: "rooms"}
+	want := func(served, owner channels.Plugin) {
+		t.Helper()
+		if got := r.Match("room:a"); got != served {
+			t.Errorf("served by %v, want %v", got, served)
+		}
+		if got := r.Owner("room:a"); got != owner {
+			t.Errorf("owned by %v, want %v", got, owner)
+		}
+	}
+	changes := 0
+	r.Around = func(next *channels.Owners, use func()) {
+		changes++
+		before, after := r.Owner("room:a"), next.Of("room:a")
+		use()
+		if r.Owner("room:a") != after {
+			t.Errorf("the owner before is %v, then %v, not %v", before, r.Owner("room:a"), after)
+		}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(r.Set(all, []string{"*"}))
+	want(all, all)
+	must(r.Claim(rooms, []string{"room:*"}))
+	want(all, rooms)
+	if err := r.Claim(all, []string{"*", "room:*"}); err == nil {
+		t.Error("what is claimed can be claimed")
+	}
+	must(r.Set(rooms, []string{"room:*"}))
+	must(r.Set(rooms, []string{"room:*", "room:*"}))
+	want(rooms, rooms)
+	r.Close(rooms)
+	want(all, rooms)
+	r.Remove(rooms)
+	r.Remove(rooms)
+	want(all, all)
+	if changes != 3 {
+		t.Errorf("%d changes of owners, want 3", changes)
+	}
+}
+
+// Every publish and every join asks.
+func TestRouterAllocatesNothing(t *testing.T) {
+	r := channels.NewRouter()
+	rooms := &plugin{name: "rooms"}
+	if err := r.Set(rooms, []string{"*", "room:*", "room:vip:*", "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = r.Match("room:lobby"), r.Owner("room:lobby") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

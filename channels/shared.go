@@ -6,64 +6,126 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync/atomic"
 
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
 )
 
-// SharedChannel is the actor behind a topic whose scope is [PerTopic]: one
-// process with one guest for all who join. It starts with the first join, and
-// ends after the last member has left, unless [Version].Stays. Like a [Channel]
-// it outlives crashes: the guest of the next life is told who the members are,
-// whose sockets and subscriptions stay.
+// SharedChannel is the actor behind a topic whose scope is [PerTopic]: one process with
+// one guest for all who join. It begins with the first join and ends after the last
+// member has left, unless [Version].Stays. Like a [Channel] it outlives crashes:
 //
-// No message costs more for many members than for few; only the end of a life,
-// and the beginning of the next, go over all of them.
+//	       first life
+//	            ▼
+//	┌──► joins, messages ──refused─────────────────► error reply for that one
+//	│           │         ──leave, …───────────────► phx_close for that one
+//	│           │         ──nobody is left─────────► gone
+//	│           crash
+//	│           ▼
+//	│    restart type, intensity ──no──────────────► phx_error for all; gone
+//	│           yes
+//	│           ▼
+//	└─ok── next life: members ──crashed────────────► phx_error for all; gone
+//
+// Join, message and leave carry a number that names the member for as long as the
+// handler exists. The guest pushes to any member by that number; without one, to the
+// member at hand. The event join has the assigns of the client who joins, the event
+// members has those of all, unless nobody has any.
+//
+// After a crash, and when the state does not move to a new version, the guest of the
+// next life gets the event members: the joins are not decided again. Only the message at
+// hand is answered "crashed", or the join at hand "join crashed". A crash in the only
+// member's join, with none waiting, ends the handler without a restart. If a new version
+// declares another scope for the topic, its handlers crash for good: the clients join
+// again, and find a handler of the other kind.
+//
+// No message costs more for many members than for few. Only the end of a life, and the
+// beginning of the next, go over all of them.
+//
+// Why do a closed socket and a duplicate join wait their turn in the mailbox? Each
+// concerns one member of many, and the guest has to hear of it between two events. The
+// messages of that member that wait are skipped. So one client cannot get rid of a
+// shared handler that is stuck; the guest's deadline does.
+//
+// Why may joins and leaves go past the bound of the mailbox? There is at most one of each
+// for a socket and topic, and sockets have limits of their own. After a restart of the
+// server all clients of a topic come at once: to answer all but the first thousand
+// "overloaded" would bring them back again and again.
+//
+// Why do the effects of a refused join count, when those of a Channel do not? The handler
+// lives on and may have something to say to the members: that somebody knocked. Only its
+// pushes to the refused client are dropped.
+//
+// Why does a crash in a join restart the handler, for members that had no part in it? Its
+// memory is in an unknown state, and serves them too. A guest that does not want to be
+// restarted by bad payloads refuses them.
 type SharedChannel struct {
-	lives
+	handler
 	waiting atomic.Int64 // joins in the mailbox
 
 	// Guarded by mu.
-	members  map[uint64]*member // those who have joined, by their ids
-	lastID   uint64
-	entered  bool     // there was a member once
-	handling *Message // at hand
-	joining  *member  // whose join is at hand
+	members  map[string]*member // those who have joined, by their ids
+	entered  bool               // there was a member once
+	handling *Message           // at hand
+	joining  *member            // whose join is at hand
 }
 
-// Messages to a SharedChannel, beside *Message and leaveMessage.
+// Messages to a SharedChannel besides *Message and leaveMessage.
 type (
-	joinMessage struct{ *member }
-	stopMessage struct {
+	joinMessage    struct{ *member }
+	dismissMessage struct {
 		*member
 		reason error
 	}
 )
 
 func newSharedChannel(e *Endpoint, p Plugin, topic string) *SharedChannel {
-	return &SharedChannel{lives: newLives(e, p, topic, PerTopic), members: map[uint64]*member{}}
+	c := &SharedChannel{members: map[string]*member{}}
+	c.init(e, p, topic)
+	return c
 }
 
-func (c *SharedChannel) stop(m *member, reason error) {
-	m.stopped.Store(true)
-	c.box.Post(stopMessage{m, reason}) // or c has ended, and is about to tell the socket
+func (c *SharedChannel) dismiss(m *member, reason error) {
+	m.dismissed.Store(true)
+	c.box.Post(dismissMessage{m, reason}) // or c has ended, and is about to tell the socket
 }
 
 // named finds a member by the id that guests know.
-func (c *SharedChannel) named(id string) *member {
-	n, err := strconv.ParseUint(id, 10, 64)
-	if err != nil {
-		return nil
-	}
-	return c.members[n]
+func (c *SharedChannel) named(id string) *member { return c.members[id] }
+
+// inOrder is the ids of the members in the order of joins: their refs count up. Callers
+// hold mu.
+func (c *SharedChannel) inOrder() []string {
+	return slices.SortedFunc(maps.Keys(c.members), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+	})
 }
 
 // all yields those who have joined. Callers hold mu.
 func (c *SharedChannel) all(yield func(*member) bool) { maps.Values(c.members)(yield) }
 
-func (m *member) name() string { return strconv.FormatUint(m.id, 10) }
+// PresenceOwner returns the owner, for [Endpoint].Presence, of a member's presences: the
+// member itself, who has joined or is about to. It ends with the membership, and outlives
+// the guests that track for it. ok is false if there is no such member. The membership may
+// end while a guest tracks for it: the caller asks again afterwards.
+func (c *SharedChannel) PresenceOwner(id string) (owner any, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.joining
+	if m == nil || m.id != id {
+		m = c.named(id)
+	}
+	if m == nil {
+		return nil, false
+	}
+	m.tracked = true
+	return m, true
+}
+
+// Handles returns the plugin and the topic of an owner of presences. Only the members of a
+// SharedChannel are owners.
+func (m *member) Handles() (Plugin, string) { return m.channel.(*SharedChannel).Handles() }
 
 // Init begins a life. There may be members of former ones.
 func (c *SharedChannel) Init(p *supervisor.Process) error {
@@ -80,12 +142,14 @@ func (c *SharedChannel) Handle(p *supervisor.Process, msg any) (err error) {
 		err = c.handleIn(p, msg)
 	case leaveMessage:
 		err = c.handleLeave(p, msg.member, msg, reasonLeft)
-	case stopMessage:
+	case dismissMessage:
 		err = c.handleLeave(p, msg.member, msg, msg.reason)
 	case *outMessage:
 		err = c.handleOut(p, msg, c.named, c.all)
 	case renewMessage:
-		err = c.renew(p, msg, c.enter, c.list, c.named)
+		err = c.renew(p, msg, c.enter, c.importList, c.named)
+	case inspectMessage:
+		c.inspect(msg, c.importList)
 	default:
 		err = c.handleOther(p, msg, c.named)
 	}
@@ -137,16 +201,17 @@ func (c *SharedChannel) enter(p *supervisor.Process) error {
 	var first *abi.Event
 	if c.entered {
 		first = &abi.Event{Kind: abi.EventMembers, Name: c.topic}
-		first.Payload, first.Extra = c.listMembers()
+		first.Payload, first.Extra = c.membersFields()
+		c.keepPresences()
 		c.event = first.Kind.String()
 	}
 	c.mu.Unlock()
 
 	// Closed is the guest that is not needed, once effects are applied.
-	var next opening
-	reason := reasonRenewed
+	var next successor
+	reason := Replaced
 	defer func() { next.close(reason) }()
-	err := c.open(p, first, &next)
+	err := c.startGuest(p, first, &next)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,21 +235,30 @@ func (c *SharedChannel) enter(p *supervisor.Process) error {
 	return c.finish(c.apply(next.effects, nil, nil, c.named))
 }
 
-// listMembers writes the members and their join payloads as fields, in the order
+// keepPresences lets members stay present whose joins will be replayed. Callers hold mu.
+func (c *SharedChannel) keepPresences() {
+	for _, m := range c.members {
+		if m.tracked {
+			c.endpoint.Presence.Keep(m)
+		}
+	}
+}
+
+// membersFields writes the members and their join payloads as fields, in the order
 // of joins, and likewise the assigns of each, unless nobody has any. Callers
 // hold mu.
-func (c *SharedChannel) listMembers() (list []byte, assigns string) {
+func (c *SharedChannel) membersFields() (list []byte, assigns string) {
 	size, assigned := 0, 0
 	for _, m := range c.members {
-		size += 2*4 + 20 + len(m.params)
+		size += 2*4 + len(m.id) + len(m.params())
 		assigned += len(m.socket.assigns)
 	}
 	list = make([]byte, 0, size)
 	var all []byte
-	for _, id := range slices.Sorted(maps.Keys(c.members)) {
+	for _, id := range c.inOrder() {
 		m := c.members[id]
-		list = abi.AppendField(list, m.name())
-		list = abi.AppendField(list, m.params)
+		list = abi.AppendField(list, m.id)
+		list = abi.AppendField(list, m.params())
 		if assigned > 0 {
 			all = abi.AppendField(all, m.socket.assigns)
 		}
@@ -192,17 +266,17 @@ func (c *SharedChannel) listMembers() (list []byte, assigns string) {
 	return list, string(all)
 }
 
-// list is the members as import tells them, in the order of joins.
-func (c *SharedChannel) list() string {
+// importList is the members as import tells them, in the order of joins.
+func (c *SharedChannel) importList() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := 0
 	for _, m := range c.members {
-		size += 3*4 + 20 + len(m.params) + len(m.socket.assigns)
+		size += 3*4 + len(m.id) + len(m.params()) + len(m.socket.assigns)
 	}
 	list := make([]byte, 0, size)
-	for _, id := range slices.Sorted(maps.Keys(c.members)) {
-		list = c.members[id].appendTo(list, c.members[id].name())
+	for _, id := range c.inOrder() {
+		list = c.members[id].appendTo(list)
 	}
 	return string(list)
 }
@@ -217,29 +291,29 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 		return nil
 	}
 	c.waiting.Add(-1)
-	if m.stopped.Load() { // its socket has closed
+	if m.dismissed.Load() { // its socket has closed
 		if !m.ended {
 			m.end(nil)
 		}
 		c.mu.Unlock()
 		return nil
 	}
-	c.lastID++
-	m.id = c.lastID
+	m.id = string(c.runtime.AppendRef(make([]byte, 0, 24), c.runtime.NewRef()))
 	c.event, c.joining = eventJoin, m
 	c.mu.Unlock()
 
-	effects, err := c.ask(p, m.joinEvent(m.name()), nil)
+	effects, err := c.ask(p, m.joinEvent(), nil)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.process != p {
 		return nil
 	}
-	reply := joinReply(effects)
+	reply := replyIn(effects)
 	switch {
 	case errors.Is(err, errInterrupted):
 		c.joining = nil
+		m.untrack()
 		c.waiting.Add(1)
 		c.box.Post(msg) // for the next life
 		return nil
@@ -264,7 +338,7 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 	}
 	m.joined, c.entered = true, true
 	c.members[m.id] = m
-	m.before = c
+	m.before = &c.handler
 	m.answer(reply)
 	stop := c.apply(effects, m, nil, c.named)
 	m.socket.accepted(m)
@@ -279,7 +353,7 @@ func (c *SharedChannel) turnAway(m *member, effects []abi.Effect) error {
 	stop := c.apply(effects, nil, nil, c.named)
 	m.joined, c.entered = true, true
 	c.members[m.id] = m
-	c.stop(m, reasonUnsent)
+	c.dismiss(m, reasonUnsent)
 	return c.finish(stop)
 }
 
@@ -293,14 +367,14 @@ func (c *SharedChannel) handleIn(p *supervisor.Process, msg *Message) error {
 		return nil
 	}
 	m.socket.pending.Add(-msg.size)
-	if m.stopped.Load() { // dropped, as in Phoenix
+	if m.dismissed.Load() { // dropped, as in Phoenix
 		c.mu.Unlock()
 		return nil
 	}
 	c.event, c.handling = msg.Event, msg
 	c.mu.Unlock()
 
-	effects, err := c.ask(p, c.messageEvent(msg, m.name()), msg)
+	effects, err := c.ask(p, c.messageEvent(msg), msg)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -350,13 +424,14 @@ func (c *SharedChannel) handleLeave(p *supervisor.Process, m *member, msg any, r
 	c.event = eventLeave
 	c.mu.Unlock()
 
-	return c.tell(p, &abi.Event{
-		Kind: abi.EventLeave, Name: c.topic, Payload: []byte(supervisor.Detail(reason)), Detail: m.name(),
+	return c.handleEvent(p, &abi.Event{
+		Kind: abi.EventLeave, Name: c.topic, Payload: []byte(supervisor.Detail(reason)), Detail: m.id,
 	}, c.named)
 }
 
-// Exited tells the members what they have to know, and after the last life takes
-// the channel from the endpoint and its members from their sockets.
+// Exited answers the message or join at hand if the life crashed. After the last life it
+// tells the members of the end, takes the channel from the endpoint, and the members from
+// their sockets.
 func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -384,10 +459,10 @@ func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 		case joinMessage:
 			late = append(late, msg.member)
 		default:
-			drop(msg)
+			c.drop(msg)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.members)) {
+	for _, id := range c.inOrder() {
 		c.members[id].endJoined(failed)
 	}
 	c.members = nil
@@ -406,5 +481,5 @@ func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 
 var _ interface {
 	supervisor.Child
-	handler
+	channel
 } = (*SharedChannel)(nil)

@@ -433,8 +433,12 @@ func TestSharedHandlerRestartsWithSiblings(t *testing.T) {
 		s.plugin.interrupts.Store(true)
 		late.send(`["2","2","room:a","phx_join","interrupted"]`)
 		settle()
+		s.present(t, *s.plugin.joining.Load(), "elsewhere", "late")
 		s.crashSibling()
 		late.want(ok("2", "2", "room:a"), closed) // the join was decided by the next life
+		if keys, _ := s.Presence.Count("elsewhere"); keys != 0 {
+			t.Error("who was present in the life before is so still")
+		}
 		b.want(left("3"), again)
 		s.wantJoins(`1 as 1`, `2 as 2`, `members 1 1 2 2`, `{} as 3`, `3 duplicate_join`,
 			`"interrupted" as 4`, `members 1 1 2 2`, `"interrupted" as 5`)

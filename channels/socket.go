@@ -10,21 +10,46 @@ import (
 	"rtd/supervisor"
 )
 
-// Socket is one client's protocol state: which topics it has joined, and what to
-// do with each of its frames. Whatever carries the frames gives them to Receive,
-// one after the other, and calls Close at the end.
+// Socket is one client's protocol state: which topics it has joined, and where each of
+// its frames goes. The transport gives the frames to Receive, one after the other, and
+// calls Close at the end.
 //
-// A join is decided by a guest, in the process of the topic's handler. Until then the
-// topic's further frames are held, and then served in order, so that a slow join
-// delays no other topic; Phoenix would let it delay the whole connection.
+// A join is decided by a guest, in the process of the topic's handler. While a topic
+// changes hands (a join is being decided, a membership is ending) its frames are held in
+// the socket, and dispatched again, in order, when that is over.
+//
+// Why are joins asynchronous, when Phoenix's socket waits for each? There a join that
+// takes a second delays every other topic of the client and its heartbeats. Here the
+// guest may have to wait for a slot, or loop until its deadline. The client sees no other
+// difference than that its other topics go on: frames for the joining topic are held, and
+// then served as if they had just come.
+//
+// Why do a topic's frames wait behind a leave or a duplicate join, too? A topic has one
+// channel at a time. If the next one began while the last still handled a message, their
+// frames could mix, and a broadcast could come twice.
+//
+// Why does a held leave or second join not cancel the join it waits for? A guest cannot
+// be interrupted half-way without losing its effects, and it has a deadline anyway. Join,
+// leave, join are answered by three replies in order, as a client expects.
+//
+// Why does a full mailbox answer "overloaded", rather than make the reader wait? The
+// reader serves all topics of the client: one slow handler would stop the others, and the
+// heartbeats, until the client takes the connection for dead. An answer lets the client
+// decide about that one message. A leave of a channel that serves, and a join in its
+// place, always find room: with these a client ends the trouble.
 type Socket struct {
 	endpoint *Endpoint
-	options  SocketOptions
-	assigns  string       // options.Assigns
+	codec    Codec
+	out      Outbox
+	assigns  string
 	pending  atomic.Int64 // bytes of frames that wait, held or in mailboxes
-	taken    bucket
+	admitted bucket
 
-	next, prev *Socket // with the same ID; guarded by the endpoint's names
+	// As SocketOptions have them.
+	serves     func(Plugin) bool
+	disconnect func()
+	owner      *socketOwner // nil for most
+	named      *namedSocket // nil if it has no ID
 
 	mu     sync.Mutex // taken after a handler's; Outbox, Hub and mailboxes come later
 	topics topics
@@ -39,11 +64,15 @@ type SocketOptions struct {
 	// ID is a name by which [Endpoint.Disconnect] finds the socket. Several may
 	// have the same. Default: none.
 	ID string
-	// Assigns is what is known of the client since it connected. Every join's
-	// event has it as its extra, also when it is replayed.
+	// Assigns are known of the client since it connected. Every join's event has
+	// them as its extra, also when it is replayed.
 	Assigns []byte
-	// Serves says whether a plugin serves this socket; to join a topic of one that does
-	// not fails as "unmatched topic". Callers hold locks: it must not block,
+	// Closed, if given, is called once, when the socket closes: from then on nothing is
+	// kept for the client. Callers hold locks: it must not block, nor call back into this
+	// package.
+	Closed func()
+	// Serves says whether a plugin serves this socket. Joining a topic of any other
+	// plugin fails with "unmatched topic". Callers hold locks: it must not block,
 	// nor call back into this package. Default: all do.
 	Serves func(Plugin) bool
 	// Disconnect is called by [Endpoint.Disconnect], from any goroutine: the
@@ -51,17 +80,49 @@ type SocketOptions struct {
 	// locks: it must not block, nor call back into this package.
 	Disconnect func()
 	// Control is asked about events on topic phoenix other than heartbeat. It returns
-	// whether the event was meant for it; then it calls reply once, now or later,
+	// whether it takes the event; if it does, it calls reply once, now or later,
 	// from any goroutine. Callers hold locks: it must not block, nor call back into
 	// this package but for reply. Default: there are none.
 	Control func(event string, payload []byte, reply func(status string, response []byte)) bool
 }
 
-// joined is a topic's place in a socket, from the client's join to its end.
-type joined struct {
-	member *member
-	state  joinState
-	held   []Message // in every state but serving
+// socketOwner has functions of [SocketOptions] that most sockets have none of.
+type socketOwner struct {
+	closed  func()
+	control func(event string, payload []byte, reply func(status string, response []byte)) bool
+}
+
+// seat is a member's place in its socket, from the client's join to its end.
+type seat struct {
+	// Guarded by the socket's lock.
+	held  *[]Message // in every state but serving; nil for none
+	state joinState
+
+	dismissed atomic.Bool // the socket has ended the membership of a SharedChannel
+}
+
+// keep holds a message back.
+func (at *seat) keep(m Message) {
+	if at.held == nil {
+		at.held = new([]Message)
+	}
+	*at.held = append(*at.held, m)
+}
+
+// holds is how many messages are held back.
+func (at *seat) holds() int {
+	if at.held == nil {
+		return 0
+	}
+	return len(*at.held)
+}
+
+// release returns what was held back.
+func (at *seat) release() (held []Message) {
+	if at.held != nil {
+		held, at.held = *at.held, nil
+	}
+	return held
 }
 
 type joinState uint8
@@ -76,9 +137,13 @@ const (
 // NewSocket connects a client.
 func (e *Endpoint) NewSocket(o SocketOptions) *Socket {
 	e.counts.sockets.Add(1)
-	s := &Socket{endpoint: e, options: o, assigns: string(o.Assigns)}
-	s.options.Assigns = nil // once is enough
-	e.names.add(s)
+	s := &Socket{
+		endpoint: e, codec: o.Codec, out: o.Out, assigns: string(o.Assigns), serves: o.Serves, disconnect: o.Disconnect,
+	}
+	if o.Closed != nil || o.Control != nil {
+		s.owner = &socketOwner{o.Closed, o.Control}
+	}
+	e.sockets.add(s, o.ID)
 	return s
 }
 
@@ -87,11 +152,11 @@ func (e *Endpoint) NewSocket(o SocketOptions) *Socket {
 // malformed, which wraps [ErrDecode], or one too many, which wraps [ErrRate].
 // After Close, frames are ignored.
 func (s *Socket) Receive(frame []byte, binary bool) error {
-	if rate := s.endpoint.Limits.Rate; !s.taken.take(rate) {
+	if rate := s.endpoint.Limits.Rate; !s.admitted.admit(rate) {
 		s.endpoint.counts.overRate.Add(1)
 		return fmt.Errorf("%w: more than %d", ErrRate, rate)
 	}
-	m, err := s.options.Codec.Decode(frame, binary)
+	m, err := s.codec.Decode(frame, binary)
 	if err != nil {
 		s.endpoint.counts.malformed.Add(1)
 		return err
@@ -106,8 +171,8 @@ func (s *Socket) Receive(frame []byte, binary bool) error {
 	return nil
 }
 
-// messageOverhead is about what a waiting message takes beside the bytes of the
-// client, in bytes.
+// messageOverhead is about how much memory a waiting message takes besides the client's
+// bytes, in bytes.
 const messageOverhead = 256
 
 // Close ends all that was joined: the connection is gone. It does not wait for them, and
@@ -127,10 +192,13 @@ func (s *Socket) end(reason error) {
 	s.closed = true
 	s.turn()
 	s.endpoint.counts.sockets.Add(-1)
-	s.endpoint.names.remove(s)
-	for j := range s.topics.all() {
-		j.held = nil
-		j.member.handler.stop(j.member, reason)
+	s.endpoint.sockets.remove(s)
+	if s.owner != nil && s.owner.closed != nil {
+		s.owner.closed()
+	}
+	for at := range s.topics.all() {
+		at.held = nil
+		at.channel.dismiss(at, reason)
 	}
 }
 
@@ -151,16 +219,16 @@ func (s *Socket) Decided(ctx context.Context) error {
 	}
 }
 
-// undecided returns what is closed when one of the joins is decided, or nil if
-// none has to be.
+// undecided returns a chan that is closed when one of the joins is decided, or nil if
+// none waits.
 func (s *Socket) undecided() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
 	}
-	for j := range s.topics.all() {
-		if j.state == joining || j.state == replacing {
+	for at := range s.topics.all() {
+		if at.state == joining || at.state == replacing {
 			if s.turned == nil {
 				s.turned = make(chan struct{})
 			}
@@ -180,9 +248,9 @@ func (s *Socket) turn() {
 
 // dispatch is the protocol: one case for each kind of message. Callers hold mu.
 func (s *Socket) dispatch(m Message) {
-	j := s.topics.get(m.Topic)
+	at := s.topics.get(m.Topic)
 	if m.oddTopic != nil {
-		j = nil // nobody can join it
+		at = nil // nobody can join it
 	}
 	switch {
 	case m.Topic == topicPhoenix && m.Event != eventHeartbeat && s.control(m):
@@ -190,40 +258,40 @@ func (s *Socket) dispatch(m Message) {
 	case m.Topic == topicPhoenix && m.Event == eventHeartbeat:
 		s.reply(nil, &m, statusOK, nil)
 
-	case j != nil && j.state != serving:
-		// The topic is about to change hands; whoever gets it gets this too.
-		s.hold(j, m)
+	case at != nil && at.state != serving:
+		// The topic is about to change hands; its next handler gets the frame too.
+		s.hold(at, m)
 
-	case m.Event == eventJoin && j == nil && m.oddTopic == nil:
+	case m.Event == eventJoin && at == nil && m.oddTopic == nil:
 		s.join(m, nil)
 
-	case m.Event == eventJoin && j != nil:
+	case m.Event == eventJoin && at != nil:
 		// A duplicate join: the old one ends first. It is held whatever else
 		// waits, for it is how a client gets rid of a channel that is stuck.
 		s.pending.Add(m.size)
-		j.held = append(j.held, m)
-		j.state = replacing
-		j.member.handler.stop(j.member, reasonDuplicate)
+		at.keep(m)
+		at.state = replacing
+		at.channel.dismiss(at, reasonDuplicate)
 
-	case j == nil && m.Event == eventLeave:
+	case at == nil && m.Event == eventLeave:
 		s.reply(m.JoinRef, &m, statusOK, nil)
 
-	case j == nil:
+	case at == nil:
 		s.reply(nil, &m, statusError, reasonUnmatched)
 
-	case m.JoinRef != nil && !sameRef(m.JoinRef, j.member.joinRef):
+	case m.JoinRef != nil && !sameRef(m.JoinRef, at.joinRef()):
 		// Meant for a channel that is gone. Dropped without a reply.
 		s.endpoint.counts.stale.Add(1)
 
 	case m.Event == eventLeave:
-		j.state = ending
-		m.member = j.member
-		if j.member.handler.Mailbox().Post(leaveMessage{m}) != nil {
-			s.hold(j, m) // it has ended by itself; then there is nothing to leave
+		at.state = ending
+		m.member = at
+		if at.channel.Mailbox().Post(leaveMessage{m}) != nil {
+			s.hold(at, m) // it has ended by itself; then there is nothing to leave
 		}
 
 	default:
-		s.deliver(j, m)
+		s.deliver(at, m)
 	}
 }
 
@@ -239,7 +307,7 @@ func (s *Socket) join(m Message, old *member) {
 		}
 	}
 	plugin := s.endpoint.Router.Match(m.Topic)
-	if plugin == nil || s.options.Serves != nil && !s.options.Serves(plugin) {
+	if plugin == nil || s.serves != nil && !s.serves(plugin) {
 		refuse(reasonUnmatched)
 		return
 	}
@@ -247,23 +315,23 @@ func (s *Socket) join(m Message, old *member) {
 		refuse(reasonTooMany)
 		return
 	}
-	joining := newMember(s, m, old)
-	if err := s.endpoint.start(plugin, joining); err != nil {
+	joining, err := s.endpoint.start(plugin, s, m, old)
+	if err != nil {
 		refuse(reasonGone)
 		return
 	}
-	s.topics.put(&joined{member: joining})
+	s.topics.add(joining)
 	s.endpoint.counts.channels.Add(1)
 }
 
 // deliver puts a message into the handler's mailbox. Callers hold mu.
-func (s *Socket) deliver(j *joined, m Message) {
-	if !j.member.handler.current().admits() || !s.reserve(&m) {
+func (s *Socket) deliver(at *member, m Message) {
+	if !at.channel.current().admits() || !s.reserve(&m) {
 		s.overloaded(m)
 		return
 	}
-	m.member = j.member
-	err := j.member.handler.Mailbox().Send(&m)
+	m.member = at
+	err := at.channel.Mailbox().Send(&m)
 	if err == nil {
 		return
 	}
@@ -271,29 +339,29 @@ func (s *Socket) deliver(j *joined, m Message) {
 	if errors.Is(err, supervisor.ErrEnded) {
 		// It has ended by itself and is about to say so; behind that the answer
 		// is "unmatched topic".
-		j.state = ending
-		s.hold(j, m)
+		at.state = ending
+		s.hold(at, m)
 		return
 	}
 	s.overloaded(m)
 }
 
-// control asks whoever is behind the socket about a message on topic phoenix, and says
-// whether it was meant for that. Callers hold mu.
+// control asks the socket's owner about a message on topic phoenix, and says whether the
+// owner takes it. Callers hold mu.
 func (s *Socket) control(m Message) bool {
-	return !m.Binary && s.options.Control != nil &&
-		s.options.Control(m.Event, m.Payload, func(status string, response []byte) {
+	return !m.Binary && s.owner != nil && s.owner.control != nil &&
+		s.owner.control(m.Event, m.Payload, func(status string, response []byte) {
 			s.reply(nil, &m, status, response)
 		})
 }
 
 // hold keeps a message until the topic has changed hands. Callers hold mu.
-func (s *Socket) hold(j *joined, m Message) {
-	if len(j.held) >= s.endpoint.Limits.Held || !s.reserve(&m) {
+func (s *Socket) hold(at *member, m Message) {
+	if at.holds() >= s.endpoint.Limits.Held || !s.reserve(&m) {
 		s.overloaded(m)
 		return
 	}
-	j.held = append(j.held, m)
+	at.keep(m)
 }
 
 // reserve counts the bytes of a message that is to wait, if there is room.
@@ -306,38 +374,38 @@ func (s *Socket) reserve(m *Message) bool {
 	return true
 }
 
-// accepted tells that a join succeeded: from now on the handler serves it.
+// accepted takes note that a join succeeded: from now on the handler serves the topic.
 func (s *Socket) accepted(m *member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn()
-	if j := s.topics.get(m.Topic); j.state == joining && !s.closed {
-		j.state = serving
-		s.release(j)
+	if at := s.topics.get(m.Topic); at.state == joining && !s.closed {
+		at.state = serving
+		s.dispatchHeld(at)
 	}
 }
 
-// ended tells that m is no member any more. Its last frame, if the client is
-// owed one, is given.
+// ended takes note that m is no member any more, and sends its last frame, if the client
+// is owed one.
 func (s *Socket) ended(m *member, last *Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn()
-	j := s.topics.take(m.Topic)
+	at := s.topics.remove(m.Topic)
 	s.endpoint.counts.channels.Add(-1)
 	switch {
 	case s.closed:
 		return
-	case j.state == replacing:
+	case at.state == replacing:
 		// The end of m is told behind the answer to the join that replaces it.
-		next := j.held[0]
-		j.held = j.held[1:]
+		next := (*at.held)[0]
+		*at.held = (*at.held)[1:]
 		s.pending.Add(-next.size)
 		s.join(next, m)
 	case last != nil:
 		s.send(*last)
 	}
-	s.release(j)
+	s.dispatchHeld(at)
 }
 
 // joinAgain starts over with a join to which its handler did not come before it
@@ -346,23 +414,21 @@ func (s *Socket) joinAgain(m *member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn()
-	j := s.topics.take(m.Topic)
+	at := s.topics.remove(m.Topic)
 	s.endpoint.counts.channels.Add(-1)
 	if s.closed {
 		return
 	}
 	s.join(Message{
-		JoinRef: m.joinRef, Ref: m.ref, Topic: m.Topic, Event: eventJoin, Payload: m.params, Binary: m.binary,
+		JoinRef: m.joinRef(), Ref: m.ref(), Topic: m.Topic, Event: eventJoin, Payload: m.params(), Binary: m.join.binary,
 	}, m.old)
-	s.release(j)
+	s.dispatchHeld(at)
 }
 
-// release dispatches what was held. If one of the frames makes the topic change
+// dispatchHeld dispatches the messages that were held. If one of the frames makes the topic change
 // hands again, those behind it are held anew, in order. Callers hold mu.
-func (s *Socket) release(j *joined) {
-	held := j.held
-	j.held = nil
-	for _, m := range held {
+func (s *Socket) dispatchHeld(at *member) {
+	for _, m := range at.release() {
 		s.pending.Add(-m.size)
 		s.dispatch(m)
 	}
@@ -376,28 +442,28 @@ func (s *Socket) overloaded(m Message) {
 	}
 }
 
-// reply answers a message on the host's behalf.
 // Tell sends the client an event of the host's own, on topic phoenix. It may be
 // called from any goroutine.
 func (s *Socket) Tell(event string, payload []byte) {
 	s.send(s.encode(&Outgoing{Kind: Push, Topic: topicPhoenix, Name: event, Payload: payload}))
 }
 
+// reply answers a message on the host's behalf.
 func (s *Socket) reply(joinRef []byte, to *Message, status string, response []byte) {
 	s.send(s.encode(&Outgoing{
 		Kind: Reply, JoinRef: joinRef, Ref: to.Ref, Topic: to.Topic, oddTopic: to.oddTopic, Name: status, Payload: response,
 	}))
 }
 
-// encode writes a message that the codec can: text, or what was checked.
+// encode writes a message that the codec can carry: text, or one that was checked.
 func (s *Socket) encode(o *Outgoing) Frame {
-	f, _ := s.options.Codec.Encode(o)
+	f, _ := s.codec.Encode(o)
 	return f
 }
 
 func (s *Socket) send(frames ...Frame) {
 	s.endpoint.counts.direct.Add(uint64(len(frames)))
 	for _, f := range frames {
-		s.options.Out.Send(f)
+		s.out.Send(f)
 	}
 }

@@ -8,7 +8,7 @@ type Stats struct {
 	Channels       int64  // joins of topics, those being decided included
 	Shared         int    // topics with one handler for all members
 	MessagesIn     uint64 // well-formed frames of clients
-	RepliesPushes  uint64 // frames sent that are no broadcast
+	RepliesPushes  uint64 // frames sent, without broadcasts
 	Broadcasts     uint64 // asked for by guests
 	Deliveries     uint64 // of broadcasts, one for each member
 	Intercepted    uint64 // broadcasts that handlers took in place of their clients
@@ -17,7 +17,7 @@ type Stats struct {
 	JoinsRefused   uint64 // by the handler
 	JoinsCrashed   uint64
 	JoinsUnmatched uint64 // no plugin, an unavailable one, or too many joins
-	Overloaded     uint64 // messages that found no room, or were too many for their plugin
+	Overloaded     uint64 // messages that found no room, or were too many for their plugin, and broadcasts for handlers that intercept
 	OverRate       uint64 // frames that were too many, and end their connection
 	Stale          uint64 // messages with an old join_ref, dropped
 	Malformed      uint64 // frames that cannot be read, and end their connection

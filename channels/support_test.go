@@ -131,6 +131,9 @@ func (s *server) close() {
 	if o, c := s.plugin.opened.Load(), s.plugin.closed.Load(); o != c {
 		s.t.Errorf("%d guests were opened, %d closed", o, c)
 	}
+	if n := s.plugin.kept.Load(); n != 0 {
+		s.t.Errorf("after the end %d bytes of broadcasts wait", n)
+	}
 	for _, topic := range []string{"room:a", "room:b", "room:c"} {
 		if n := s.Hub.Members(topic); n != 0 {
 			s.t.Errorf("after the end %s has %d members", topic, n)

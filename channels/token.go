@@ -1,36 +1,44 @@
 package channels
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
-// A token is what a guest answers a message by in a later event:
+// A message that wants a reply comes with a token, a text that guests keep or hand around
+// as they like. A reply with that token, in any later event of the same handler, answers
+// the message; in a shared handler it also finds the member.
 //
-//	<handler>.<member>:<ref>
+//	<member>:<ref>
 //
-// The first two are numbers, the ref is the client's. So nothing has
-// to be kept for messages that are never answered. A token that was given out by
-// another handler, such as the one that a join replaced, or that a guest made up, finds
-// nobody.
+// The first is the member's id, or in its place the name of a handler with one member; the
+// ref is the client's. A token is good for as long as the client has the channel: through
+// restarts, but not after a leave, or another join in its place. A token of another handler
+// or of an earlier life of the server, or one that a guest made up, finds nobody.
+//
+// Why is a token made of the client's own ref? A table of messages that may be answered
+// some day would need a bound, and its entries an end. The price is that a guest may answer
+// twice, or a ref that it made up. A client ignores answers that it does not expect, and
+// nothing but JSON gets into a frame.
 
-// token names a message of a member. A handler's serial is unique in its
-// endpoint; the id of a Channel's only member is 0.
-func (l *lives) token(m *Message) string {
+// token names a message of a member.
+func (h *handler) token(m *Message) string {
 	b := make([]byte, 0, 64)
-	b = append(strconv.AppendUint(b, l.serial, 36), '.')
-	b = append(strconv.AppendUint(b, m.member.id, 10), ':')
+	if h.sole != nil {
+		b = h.runtime.AppendRef(b, h.ref)
+	} else {
+		b = append(b, m.member.id...)
+	}
+	b = append(b, ':')
 	return string(append(b, m.Ref...))
 }
 
-// asker finds the member who sent the message with a token, and its ref; nil if
-// there is none. What goes into a frame is held to be a JSON value: guests can
-// write what they like.
-func (l *lives) asker(token string, named func(id string) *member) (m *member, ref []byte) {
-	names, value, _ := strings.Cut(token, ":")
-	handler, id, _ := strings.Cut(names, ".")
-	if n, err := strconv.ParseUint(handler, 36, 64); err != nil || n != l.serial {
-		return nil, nil
+// asker finds the member who sent the message with a token, and the ref of the message; nil
+// if there is none. The ref goes into a frame, so that it has to be JSON: guests can write
+// any token.
+func (h *handler) asker(token string, named func(id string) *member) (m *member, ref []byte) {
+	id, value, _ := strings.Cut(token, ":")
+	if h.sole != nil {
+		if n, err := h.runtime.ParseRef(id); err != nil || n != h.ref {
+			return nil, nil
+		}
 	}
 	ref = []byte(value)
 	if checkJSON(ref) != nil {

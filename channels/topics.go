@@ -6,18 +6,18 @@ import (
 	"slices"
 )
 
-// topics is what a socket has joined. Most sockets have joined one topic or two, for
-// which a map takes a quarter of a kilobyte: those are in a list.
+// topics are the memberships of a socket. Most sockets have one or two, for which a map would take
+// a quarter of a kilobyte: these are in a list.
 type topics struct {
-	few  []*joined
-	many map[string]*joined // in place of few, if there were more
+	few  []*member
+	many map[string]*member // in place of few, if there were more
 }
 
 // fewTopics is how many there may be in the list.
 const fewTopics = 8
 
-// get returns what was joined, or nil.
-func (t *topics) get(topic string) *joined {
+// get returns the member of a topic, or nil.
+func (t *topics) get(topic string) *member {
 	if t.many != nil {
 		return t.many[topic]
 	}
@@ -27,41 +27,41 @@ func (t *topics) get(topic string) *joined {
 	return nil
 }
 
-// put adds what is not there yet.
-func (t *topics) put(j *joined) {
+// add adds the member of a topic that has none yet.
+func (t *topics) add(at *member) {
 	if t.many == nil && len(t.few) < fewTopics {
-		t.few = append(t.few, j)
+		t.few = append(t.few, at)
 		return
 	}
 	if t.many == nil {
-		t.many = map[string]*joined{}
-		for _, j := range t.few {
-			t.many[j.member.Topic] = j
+		t.many = map[string]*member{}
+		for _, at := range t.few {
+			t.many[at.Topic] = at
 		}
 		t.few = nil
 	}
-	t.many[j.member.Topic] = j
+	t.many[at.Topic] = at
 }
 
-// take removes and returns what was joined.
-func (t *topics) take(topic string) *joined {
-	j := t.get(topic)
+// remove removes the member of a topic, and returns it.
+func (t *topics) remove(topic string) *member {
+	at := t.get(topic)
 	if t.many != nil {
 		delete(t.many, topic)
 	} else if i := t.index(topic); i >= 0 {
 		t.few = slices.Delete(t.few, i, i+1)
 	}
-	return j
+	return at
 }
 
 func (t *topics) index(topic string) int {
-	return slices.IndexFunc(t.few, func(j *joined) bool { return j.member.Topic == topic })
+	return slices.IndexFunc(t.few, func(at *member) bool { return at.Topic == topic })
 }
 
 func (t *topics) len() int { return len(t.few) + len(t.many) }
 
 // all is in no order. Nothing may be added or removed meanwhile.
-func (t *topics) all() iter.Seq[*joined] {
+func (t *topics) all() iter.Seq[*member] {
 	if t.many != nil {
 		return maps.Values(t.many)
 	}

@@ -66,7 +66,7 @@ func newMessage(joinRef, ref, topic, event, payload []byte) Message {
 // Check refuses binary payloads.
 func (v1) Check(o *Outgoing) error {
 	if o.Binary {
-		return fmt.Errorf("encode %q of topic %q: a client of version 1 cannot be sent binary payloads", o.Name, o.Topic)
+		return fmt.Errorf("encode %.100q of topic %.100q: a client of version 1 cannot be sent binary payloads", o.Name, o.Topic)
 	}
 	return nil
 }

@@ -119,8 +119,8 @@ func encodeBinary(o *Outgoing) (Frame, error) {
 	return Frame{Data: append(b, o.Payload...), Binary: true}, nil
 }
 
-// binaryNames appends what stands before the payload of a binary frame, in order,
-// or says why it cannot.
+// binaryNames appends the names before the payload of a binary frame, in order. The error
+// says which one has no room.
 func (o *Outgoing) binaryNames(names []string) (kind byte, all []string, err error) {
 	var joinRef, ref string
 	if o.Kind != Broadcast {

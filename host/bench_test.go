@@ -5,42 +5,44 @@ import (
 	"testing"
 	"time"
 
+	"rtd/host/hosttest"
 	"rtd/sandbox"
+	"rtd/sandbox/sandboxtest"
 )
 
 // BenchmarkRoundTrip is a push and its reply through a real socket, with chat as the
 // guest.
 func BenchmarkRoundTrip(b *testing.B) {
-	s := start(b, setup{plugins: map[string][]byte{"chat": chatGuest(b)}, config: chatToken})
-	c := s.connect(b)
-	c.mustJoin(b, "room:a", `{"token":"demo"}`)
+	s := start(b, hosttest.Setup{Plugins: map[string][]byte{"chat": chatGuest(b)}, Config: chatToken})
+	c := s.Connect(b)
+	c.MustJoin(b, "room:a", `{"token":"demo"}`)
 	for b.Loop() {
-		c.wantReply(b, "room:a", "echo", `{"body":"hello"}`, "ok")
+		c.WantReply(b, "room:a", "echo", `{"body":"hello"}`, "ok")
 	}
 }
 
 // BenchmarkBroadcast is a chat message until the last of 100 members has it.
 func BenchmarkBroadcast(b *testing.B) {
-	s := start(b, setup{plugins: map[string][]byte{"chat": chatGuest(b)}, config: patientChat})
-	clients := s.connectAll(b, 100, "room:a", `{"token":"demo"}`)
+	s := start(b, hosttest.Setup{Plugins: map[string][]byte{"chat": chatGuest(b)}, Config: patientChat})
+	clients := s.ConnectAll(b, 100, "room:a", `{"token":"demo"}`)
 	for b.Loop() {
-		if _, err := clients[0].send("room:a", "new_message", `{"body":"hello"}`); err != nil {
+		if _, err := clients[0].Call("room:a", "new_message", `{"body":"hello"}`); err != nil {
 			b.Fatal(err)
 		}
 		for _, c := range clients {
-			c.expect(b, "room:a", "new_message")
+			c.Expect(b, "room:a", "new_message")
 		}
 	}
 }
 
 // BenchmarkJoin is a join and a leave, that is, the start of a guest.
 func BenchmarkJoin(b *testing.B) {
-	s := start(b, setup{plugins: map[string][]byte{"chat": chatGuest(b)}, config: chatToken})
-	c := s.connect(b)
+	s := start(b, hosttest.Setup{Plugins: map[string][]byte{"chat": chatGuest(b)}, Config: chatToken})
+	c := s.Connect(b)
 	for b.Loop() {
-		c.wantReply(b, "room:a", "phx_join", `{"token":"demo"}`, "ok")
-		c.wantReply(b, "room:a", "phx_leave", "{}", "ok")
-		c.expect(b, "room:a", "phx_close")
+		c.WantReply(b, "room:a", "phx_join", `{"token":"demo"}`, "ok")
+		c.WantReply(b, "room:a", "phx_leave", "{}", "ok")
+		c.Expect(b, "room:a", "phx_close")
 	}
 }
 
@@ -48,7 +50,7 @@ func BenchmarkJoin(b *testing.B) {
 // its sizes.
 func BenchmarkLoad(b *testing.B) {
 	wasm := chatGuest(b)
-	engine, err := sandbox.NewEngine(sandbox.Options{CacheDir: sharedCache()})
+	engine, err := sandbox.NewEngine(sandbox.Options{CacheDir: sandboxtest.CacheDir()})
 	must(b, err)
 	defer engine.Close(context.Background())
 	var stats sandbox.LoadStats

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rtd/host/hosttest"
 )
 
 // chatter is clients that chat in one room in closed loop: each sends its next
@@ -16,12 +18,12 @@ import (
 // that messages arrive once and in order.
 type chatter struct {
 	topic   string
-	clients []*client
+	clients []*hosttest.Client
 	sent    []atomic.Int64 // messages acknowledged, by sender
 	ears    []ear
 	stopped chan struct{}
 	sending sync.WaitGroup
-	failed  firstError
+	failed  hosttest.FirstError
 	slowest atomic.Int64 // round trip of a message, in ns
 }
 
@@ -31,7 +33,7 @@ type ear struct {
 	heard  []int64          // messages, by sender
 	user   map[int]string   // that the latest message of a sender had
 	by     map[string]int64 // messages, by user
-	failed *firstError
+	failed *hosttest.FirstError
 }
 
 // startChatter connects n clients and lets them chat, with a rest between two messages
@@ -45,16 +47,14 @@ func startChatter(t testing.TB, s *server, topic string, n int, rest time.Durati
 func startChatterAs(t testing.TB, s *server, topic, params string, n int, rest time.Duration) *chatter {
 	t.Helper()
 	c := &chatter{topic: topic, sent: make([]atomic.Int64, n), ears: make([]ear, n), stopped: make(chan struct{})}
-	c.clients = s.connectAll(t, n, topic, params)
+	c.clients = s.ConnectAll(t, n, topic, params)
 	for i, client := range c.clients {
 		e := &c.ears[i]
 		e.heard, e.user, e.by, e.failed = make([]int64, n), map[int]string{}, map[string]int64{}, &c.failed
-		client.mu.Lock()
-		client.seen = e.hear
-		client.mu.Unlock()
+		client.Hear(e.hear)
 	}
 	for i := range c.clients {
-		c.sending.Go(func() { c.failed.set(c.talk(i, rest)) })
+		c.sending.Go(func() { c.failed.Set(c.talk(i, rest)) })
 	}
 	return c
 }
@@ -68,7 +68,7 @@ func (c *chatter) talk(i int, rest time.Duration) error {
 		case <-time.After(rest):
 		}
 		begin := time.Now()
-		r, err := c.clients[i].push(c.topic, "new_message", fmt.Sprintf(`{"body":"%d-%d"}`, i, n))
+		r, err := c.clients[i].Call(c.topic, "new_message", fmt.Sprintf(`{"body":"%d-%d"}`, i, n))
 		if err != nil {
 			return fmt.Errorf("sender %d, message %d: %w", i, n, err)
 		}
@@ -82,27 +82,27 @@ func (c *chatter) talk(i int, rest time.Duration) error {
 	}
 }
 
-// hear takes what a client receives beside replies.
-func (e *ear) hear(m message) {
-	if strings.HasPrefix(m.event, "presence_") {
+// hear takes what a client receives besides replies.
+func (e *ear) hear(m hosttest.Message) {
+	if strings.HasPrefix(m.Event, "presence_") {
 		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var p struct{ Body, User string }
-	if err := json.Unmarshal(m.payload, &p); err != nil || m.event != "new_message" {
-		e.failed.set(fmt.Errorf("unexpected message %s %s", m.event, m.payload))
+	if err := json.Unmarshal(m.Payload, &p); err != nil || m.Event != "new_message" {
+		e.failed.Set(fmt.Errorf("unexpected message %s %s", m.Event, m.Payload))
 		return
 	}
 	from, number, _ := strings.Cut(p.Body, "-")
 	sender, err1 := strconv.Atoi(from)
 	n, err2 := strconv.ParseInt(number, 10, 64)
 	if err1 != nil || err2 != nil || sender < 0 || sender >= len(e.heard) {
-		e.failed.set(fmt.Errorf("unexpected body %q", p.Body))
+		e.failed.Set(fmt.Errorf("unexpected body %q", p.Body))
 		return
 	}
 	if want := e.heard[sender] + 1; n != want {
-		e.failed.set(fmt.Errorf("message %d of sender %d arrived when %d was due", n, sender, want))
+		e.failed.Set(fmt.Errorf("message %d of sender %d arrived when %d was due", n, sender, want))
 	}
 	e.heard[sender] = n
 	e.user[sender] = p.User
@@ -113,14 +113,14 @@ func (e *ear) hear(m message) {
 func (c *chatter) stop(t testing.TB) (messages int64) {
 	t.Helper()
 	close(c.stopped)
-	within(t, "the last acknowledgements", func() error { c.sending.Wait(); return nil })
-	must(t, c.failed.get())
+	hosttest.Within(t, "the last acknowledgements", func() error { c.sending.Wait(); return nil })
+	must(t, c.failed.Get())
 	for i := range c.sent {
 		messages += c.sent[i].Load()
 	}
 	for i := range c.ears {
 		e := &c.ears[i]
-		eventually(t, fmt.Sprintf("delivery of all messages to client %d", i), func() bool {
+		hosttest.Eventually(t, fmt.Sprintf("delivery of all messages to client %d", i), func() bool {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			for sender := range c.sent {
@@ -132,7 +132,7 @@ func (c *chatter) stop(t testing.TB) (messages int64) {
 		})
 	}
 	time.Sleep(50 * time.Millisecond) // for what is doubled
-	must(t, c.failed.get())
+	must(t, c.failed.Get())
 	for i := range c.ears {
 		for sender, heard := range c.ears[i].heard {
 			if sent := c.sent[sender].Load(); heard != sent {
@@ -140,6 +140,6 @@ func (c *chatter) stop(t testing.TB) (messages int64) {
 			}
 		}
 	}
-	wantAllOpen(t, c.clients)
+	hosttest.WantAllOpen(t, c.clients)
 	return messages
 }

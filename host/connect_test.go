@@ -11,18 +11,21 @@ import (
 
 	"github.com/coder/websocket"
 
+	"rtd/host/hosttest"
 	"rtd/sandbox/sandboxtest"
 )
 
 // phxGuest decides about clients and does what they say; see its README.
 func phxGuest(t testing.TB) []byte { t.Helper(); return sandboxtest.BuildGo(t, "./testdata/phx") }
 
-const phxTable = "[plugin.phx]\nrestart = \"temporary\"\ndeadline = \"10s\"\n"
+const phxTable = "[plugin.phx]\nrestart = \"temporary\"\ndeadline = \"10s\"\n" + phxAllows
+
+const phxAllows = "allows = [\"connect\", \"disconnect\"]\n"
 
 // status dials, offering subprotocols, and returns the answer's status, header and whether it has a body.
 func (s *server) status(t testing.TB, path string, header http.Header, offer ...string) (status int, answer http.Header, body bool) {
 	t.Helper()
-	ws, response, err := websocket.Dial(t.Context(), s.url+path, &websocket.DialOptions{HTTPHeader: header, HTTPClient: web, Subprotocols: offer})
+	ws, response, err := websocket.Dial(t.Context(), s.URL+path, &websocket.DialOptions{HTTPHeader: header, HTTPClient: hosttest.Web, Subprotocols: offer})
 	if err == nil {
 		ws.CloseNow()
 	} else if response == nil {
@@ -33,7 +36,8 @@ func (s *server) status(t testing.TB, path string, header http.Header, offer ...
 
 // What the plugin says of a client becomes the status, and what it said the log.
 func TestConnectStatuses(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable})
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable})
 	for query, want := range map[string]int{
 		"&user=ada":     101,
 		"":              101,
@@ -53,20 +57,21 @@ func TestConnectStatuses(t *testing.T) {
 			t.Errorf("%q: status %d, body %v; want %d without a body", query, status, body, want)
 		}
 	}
-	s.log.wait(t, "connection refused", "status", "429", "cause", "phx")
-	if n := s.metric(t, "rtd_connections_refused_total", `cause="crash"`); n != 3 {
+	s.Log.Wait(t, "connection refused", "status", "429", "cause", "phx")
+	if n := s.Metric(t, "rtd_connections_refused_total", `cause="crash"`); n != 3 {
 		t.Errorf("crashes = %v, want 3", n)
 	}
 	// A request that will not get a connection is not worth a guest.
-	if status, _ := s.get(t, "/socket/websocket?vsn=2.0.0&refuse=429"); status != 400 {
+	if status, _ := s.Get(t, "/socket/websocket?vsn=2.0.0&refuse=429"); status != 400 {
 		t.Errorf("no upgrade: status %d, want 400", status)
 	}
-	eventually(t, "end of all", func() bool { return s.metric(t, "rtd_connections") == 0 })
+	hosttest.Eventually(t, "end of all", func() bool { return s.Metric(t, "rtd_connections") == 0 })
 }
 
 func TestAuthTokens(t *testing.T) {
+	t.Parallel()
 	const token = "base64url.bearer.phx."
-	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable +
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable +
 		"[socket.socket]\n[socket.plain]\nauth_token = false\n"})
 	for _, test := range []struct {
 		name, path string
@@ -92,10 +97,9 @@ func TestAuthTokens(t *testing.T) {
 			}
 		})
 	}
-	c, err := dialWith(s.url+"/socket/websocket?vsn=2.0.0&user=ada",
-		&websocket.DialOptions{HTTPClient: web, Subprotocols: []string{"phoenix", token + "Pz8/Pj4+"}})
+	c, err := hosttest.Dial(s.Socket("&user=ada"), &websocket.DialOptions{Subprotocols: []string{"phoenix", token + "Pz8/Pj4+"}})
 	must(t, err)
-	t.Cleanup(c.close)
+	t.Cleanup(c.Close)
 	if a := assigns(t, c); a.AuthToken != "???>>>" {
 		t.Errorf("auth token %q", a.AuthToken)
 	}
@@ -123,21 +127,22 @@ type said struct {
 	}
 }
 
-func assigns(t testing.TB, c *client) (a said) {
+func assigns(t testing.TB, c *hosttest.Client) (a said) {
 	t.Helper()
-	c.mustJoin(t, "room:assigns", "{}")
-	r, err := c.push("room:assigns", "assigns", "{}")
+	c.MustJoin(t, "room:assigns", "{}")
+	r, err := c.Call("room:assigns", "assigns", "{}")
 	must(t, err)
-	must(t, json.Unmarshal(r.Response, &a))
+	must(t, json.Unmarshal(r.Payload, &a))
 	return a
 }
 
-// The plugin gets to know what it may, and what it says of the client is what its
+// The plugin gets to know what it may, and its word about the client is what its
 // handlers know.
 func TestConnectInfo(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable +
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable +
 		"[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[socket.tenants]\npath = \"/tenant/:id/socket\"\n"})
-	c, err := dial(s.url+"/tenant/a%2fb/socket/websocket?vsn=2.0.0&user=ada&tags[]=x&tags[]=y&who[name]=A+B&id=no", http.Header{
+	c := connectAs(t, s.URL+"/tenant/a%2fb/socket/websocket?vsn=2.0.0&user=ada&tags[]=x&tags[]=y&who[name]=A+B&id=no", http.Header{
 		"User-Agent":        {"test <1>"},
 		"X-Forwarded-For":   {"6.6.6.6, 203.0.113.7"},
 		"X-Forwarded-Proto": {"https"},
@@ -147,8 +152,6 @@ func TestConnectInfo(t *testing.T) {
 		"Cookie":            {"secret=1"},
 		"Origin":            {"https://web.example"},
 	})
-	must(t, err)
-	t.Cleanup(c.close)
 	a := assigns(t, c)
 	params, _ := json.Marshal(a.Info.Params)
 	if want := `{"id":"a/b","tags":["x","y"],"user":"ada","vsn":"2.0.0","who":{"name":"A B"}}`; string(params) != want {
@@ -163,37 +166,36 @@ func TestConnectInfo(t *testing.T) {
 	if a.Info.XHeaders["x-request-id"] != "7" || a.Info.Trace["traceparent"] != "00-11-22-00" || a.Info.WSHeaders["sec-websocket-version"] != "13" {
 		t.Errorf("headers %+v", a.Info)
 	}
-	r, err := c.push("room:assigns", "assigns", "{}")
+	r, err := c.Call("room:assigns", "assigns", "{}")
 	must(t, err)
 	for _, secret := range []string{"secret=1", "cookie", `"origin"`} {
-		if strings.Contains(strings.ToLower(string(r.Response)), secret) {
-			t.Errorf("%s is told: %s", secret, r.Response)
+		if strings.Contains(strings.ToLower(string(r.Payload)), secret) {
+			t.Errorf("%s is told: %s", secret, r.Payload)
 		}
 	}
 }
 
-// Who waits for a slow connect is in nobody's way, and cannot be in everybody's.
+// A client that waits for a slow connect is in nobody's way, and cannot be in everybody's.
 func TestSlowConnects(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable +
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable +
 		"[socket.few]\nmax_connecting = 3\n[socket.quick]\nconnect_timeout = \"200ms\"\n[socket.socket]\n"})
 	var slow sync.WaitGroup
 	for range 3 {
 		slow.Go(func() {
-			c, err := dial(s.url+"/few/websocket?vsn=2.0.0&slow=1500", nil)
+			c, err := hosttest.Dial(s.URL+"/few/websocket?vsn=2.0.0&slow=5000", nil)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			c.close()
+			c.Close()
 		})
 	}
-	eventually(t, "three that wait", func() bool { return s.metric(t, "rtd_connections") == 3 })
-	begin := time.Now()
-	status, _, _ := s.status(t, "/few/websocket?vsn=2.0.0", nil)
-	if took := time.Since(begin); status != 503 || took > time.Second {
-		t.Errorf("the fourth: status %d after %v, want 503 at once", status, took)
+	hosttest.Eventually(t, "three that wait", func() bool { return s.Metric(t, "rtd_connections") == 3 })
+	if status, _, _ := s.status(t, "/few/websocket?vsn=2.0.0", nil); status != 503 {
+		t.Errorf("the fourth: status %d, want 503", status)
 	}
-	s.connect(t).wantOpen(t) // another mount
+	s.Connect(t).WantOpen(t) // another mount
 	if status, _, _ := s.status(t, "/quick/websocket?vsn=2.0.0&slow=30000", nil); status != 503 {
 		t.Errorf("too slow: status %d, want 503", status)
 	}
@@ -205,32 +207,32 @@ func TestSlowConnects(t *testing.T) {
 
 // Those of one id are disconnected with a code after which clients come back, and others stay.
 func TestDisconnect(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable})
-	user := func(name string) *client {
-		c, err := dial(s.url+"/socket/websocket?vsn=2.0.0&user="+name, nil)
-		must(t, err)
-		t.Cleanup(c.close)
-		c.mustJoin(t, "room:a", "{}")
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable})
+	user := func(name string) *hosttest.Client {
+		c := hosttest.Connect(t, s.Socket("&user="+name))
+		c.MustJoin(t, "room:a", "{}")
 		return c
 	}
 	phone, laptop, other := user("ada"), user("ada"), user("grace")
-	other.mustJoin(t, "terminated:ada", "{}")
-	phone.wantReply(t, "room:a", "report", `{"as":"ada"}`, "ok")
-	other.wantReply(t, "room:a", "disconnect", `{"id":"users:ada"}`, "ok")
-	phone.wantClosed(t, websocket.StatusGoingAway)
-	laptop.wantClosed(t, websocket.StatusGoingAway)
-	other.expect(t, "terminated:ada", "terminated")
-	other.wantOpen(t)
-	eventually(t, "end of the channels", func() bool { return s.metric(t, "rtd_channels") == 2 })
-	if n := s.metric(t, "rtd_connections_closed_total", `code="1001"`); n != 2 {
+	other.MustJoin(t, "terminated:ada", "{}")
+	phone.WantReply(t, "room:a", "report", `{"as":"ada"}`, "ok")
+	other.WantReply(t, "room:a", "disconnect", `{"id":"users:ada"}`, "ok")
+	phone.WantClosed(t, websocket.StatusGoingAway)
+	laptop.WantClosed(t, websocket.StatusGoingAway)
+	other.Expect(t, "terminated:ada", "terminated")
+	other.WantOpen(t)
+	hosttest.Eventually(t, "end of the channels", func() bool { return s.Metric(t, "rtd_channels") == 2 })
+	if n := s.Metric(t, "rtd_connections_closed_total", `code="1001"`); n != 2 {
 		t.Errorf("disconnected = %v, want 2", n)
 	}
-	user("ada").wantOpen(t)
+	user("ada").WantOpen(t)
 }
 
 // Mounts have their own paths, plugins, origins and connect.
 func TestMounts(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t), "nasty": nastyGuest(t)}, config: phxTable + nastyTable + `
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t), "nasty": nastyGuest(t)}, Config: phxTable + nastyTable + `
 [server]
 origins = ["https://web.example"]
 [socket.socket]
@@ -246,6 +248,7 @@ plugins = ["phx"]
 connect = "nobody"
 [socket.root]
 path = "/"
+connect = "phx"
 `})
 	for _, test := range []struct {
 		path, origin string
@@ -280,10 +283,8 @@ path = "/"
 
 	join := func(path, topic, want string) {
 		t.Helper()
-		c, err := dial(s.url+path+"/websocket?vsn=2.0.0", nil)
-		must(t, err)
-		t.Cleanup(c.close)
-		c.wantReply(t, topic, "phx_join", "{}", want)
+		c := hosttest.Connect(t, s.URL+path+"/websocket?vsn=2.0.0")
+		c.WantReply(t, topic, "phx_join", "{}", want)
 	}
 	const unmatched = `error {"reason":"unmatched topic"}`
 	join("/socket", "room:a", "ok")
@@ -294,35 +295,59 @@ path = "/"
 	join("/nasty/fixed", "nasty:a", unmatched)
 }
 
-// Two that want to be asked are one too many, until the config says which.
+// A plugin's connect does not decide for the clients of another before the config says so, and the second of
+// two that want to be asked does not take the first one's clients down. Saying so needs no restart.
 func TestSeveralConnectors(t *testing.T) {
+	t.Parallel()
 	phx := phxGuest(t)
-	s := start(t, setup{plugins: map[string][]byte{"phx": phx, "phy": phx}, config: phxTable +
-		"[plugin.phy]\ntopics = [\"y:*\"]\n[socket.socket]\n[socket.y]\nplugins = [\"phy\"]\n[socket.z]\nconnect = \"phx\"\n"})
-	for path, want := range map[string]int{"/socket": 503, "/y": 101, "/z": 101} {
-		for range 3 {
-			if status, _, _ := s.status(t, path+"/websocket", nil); status != want {
-				t.Errorf("%s: status %d, want %d", path, status, want)
-			}
+	table := phxTable + "[plugin.phy]\ntopics = [\"y:*\"]\n" + phxAllows + nastyTable
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phx}, Config: table})
+	wantStatus := func(query string, want int) {
+		t.Helper()
+		if status, _, _ := s.status(t, "/socket/websocket"+query, nil); status != want {
+			t.Errorf("%q: status %d, want %d", query, status, want)
 		}
 	}
-	lines := s.log.all("nobody can connect to a socket, set connect in its table", "table", "[socket.socket]", "cause", "phx, phy")
-	if len(lines) != 1 {
-		t.Errorf("%d log lines, want 1", len(lines))
+	for name, wasm := range map[string][]byte{"phy": phx, "nasty": nastyGuest(t)} {
+		s.Write(t, name, wasm)
+		line := s.Log.Wait(t, "plugin not deployed", "plugin", name)
+		if cause := line.Text("cause"); !strings.Contains(cause, `set in [socket.socket] of config.toml: connect = "phx"`) {
+			t.Errorf("the log does not say which line decides: %s", cause)
+		}
+		wantStatus("", 101)
+		wantStatus("?refuse=429", 429)
 	}
-	s.remove(t, "phy")
-	eventually(t, "one alone", func() bool {
-		status, _, _ := s.status(t, "/socket/websocket", nil)
-		return status == 101
-	})
+
+	s.Log.Forget()
+	s.Configure(t, table+"[socket.socket]\nconnect = \"phx\"\n")
+	for _, name := range []string{"phy", "nasty"} {
+		s.Log.Wait(t, "plugin deployed", "plugin", name)
+	}
+	c := s.Connect(t)
+	c.MustJoin(t, "y:1", "{}")
+	c.MustJoin(t, "nasty:1", "{}")
+	wantStatus("?refuse=429", 429)
+	if lines := s.Log.All("needs restart"); len(lines) != 0 {
+		t.Errorf("it needs a restart: %v", lines)
+	}
+
+	// What would leave it open again is not taken over.
+	s.Log.Forget()
+	s.Configure(t, table)
+	s.Log.Wait(t, "connect of sockets not taken over, the same plugins go on to decide", "cause", "phx and phy want connect")
+	wantStatus("?refuse=429", 429)
+	s.Remove(t, "phx")
+	s.Log.Wait(t, "plugin unloaded, its file is gone", "plugin", "phx")
+	wantStatus("", 503)
 }
 
 // A drain does not wait for plugins that think about clients.
 func TestDrainWhileConnecting(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable})
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable + "[server]\ngrace = \"5m\"\n"})
 	answered := make(chan error, 1)
 	go func() {
-		_, response, err := websocket.Dial(t.Context(), s.url+"/socket/websocket?vsn=2.0.0&slow=60000", &websocket.DialOptions{HTTPClient: web})
+		_, response, err := websocket.Dial(t.Context(), s.URL+"/socket/websocket?vsn=2.0.0&slow=60000", &websocket.DialOptions{HTTPClient: hosttest.Web})
 		if err == nil || response == nil || response.StatusCode != http.StatusServiceUnavailable {
 			err = fmt.Errorf("answer %v, %v", response, err)
 		} else {
@@ -330,12 +355,8 @@ func TestDrainWhileConnecting(t *testing.T) {
 		}
 		answered <- err
 	}()
-	eventually(t, "one that waits", func() bool { return s.metric(t, "rtd_connections") == 1 })
+	hosttest.Eventually(t, "one that waits", func() bool { return s.Metric(t, "rtd_connections") == 1 })
 	time.Sleep(100 * time.Millisecond) // so that its guest is at work
-	begin := time.Now()
-	s.stop(t)
-	if took := time.Since(begin); took > 9*time.Second {
-		t.Errorf("the server took %v to stop", took)
-	}
-	within(t, "the answer", func() error { return <-answered })
+	s.Stop(t)                          // within Patience, which is less than the grace period
+	hosttest.Within(t, "the answer", func() error { return <-answered })
 }

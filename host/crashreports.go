@@ -1,48 +1,52 @@
 package host
 
 import (
+	"log/slog"
+
+	"rtd/host/app"
+	"rtd/host/config"
 	"rtd/host/crashes"
-	"rtd/host/plugin"
 	"rtd/sandbox"
 )
 
-// openCrashReports begins to collect crash reports, unless there are to be none.
-func (s *Server) openCrashReports() (err error) {
-	c := &s.config.Crashes
-	dir := crashes.Dir(c.Dir, s.config.Plugins.Dir)
+// crashReports writes reports of crashes, if there is a place for them.
+type crashReports struct {
+	collector *crashes.Collector // nil: no place
+}
+
+// openCrashReports begins to collect, until close.
+func openCrashReports(c *config.Config, log *slog.Logger) crashReports {
+	dir := crashes.Dir(c.Crashes.Dir, c.Plugins.Dir)
 	if dir == "" {
-		return nil
+		return crashReports{}
 	}
-	s.crashes, err = crashes.Open(crashes.Options{
-		Dir: dir, Max: c.MaxReports, MaxBytes: c.MaxBytes, Rate: c.MaxRate, Withhold: !c.Payloads, Log: s.log,
-	})
-	return err
+	return crashReports{crashes.Open(crashes.Options{
+		Dir: dir, Max: c.Crashes.MaxReports, MaxBytes: c.Crashes.MaxBytes, Rate: c.Crashes.MaxRate, Withhold: !c.Crashes.Payloads, Log: log,
+	})}
 }
 
-// examine is what the sandbox asks about traps; nil if there are no reports.
-func (s *Server) examine() func(*sandbox.Trap) bool {
-	if s.crashes == nil {
+// examine returns the function that says which traps the sandbox is to examine for a report; nil without reports.
+func (r crashReports) examine() func(*sandbox.Trap) bool {
+	if r.collector == nil {
 		return nil
 	}
-	return s.crashes.Wants
+	return r.collector.Wants
 }
 
-// reportCrashes hands crashes of plugins on.
-func (s *Server) reportCrashes() {
-	if s.crashes == nil {
+// add takes a crash of a plugin.
+func (r crashReports) add(c app.Crash) {
+	if r.collector == nil {
 		return
 	}
-	s.plugins.OnCrash(func(c plugin.Crash) {
-		s.crashes.Add(crashes.Crash{
-			Plugin: c.Plugin, Version: c.Version, Topic: c.Topic, Event: c.Event, Process: c.Process,
-			Reason: c.Reason, Then: c.Decision.String(), Restarts: c.Restarts,
-		})
+	r.collector.Add(crashes.Crash{
+		Plugin: c.Plugin, Version: c.Version, Topic: c.Topic, Event: c.Event, Process: c.Process,
+		Reason: c.Reason, Then: c.Decision.String(), Restarts: c.Restarts,
 	})
 }
 
-// closeCrashReports writes what is left to write.
-func (s *Server) closeCrashReports() {
-	if s.crashes != nil {
-		s.crashes.Close()
+// close writes what is left to write.
+func (r crashReports) close() {
+	if r.collector != nil {
+		r.collector.Close()
 	}
 }

@@ -10,24 +10,25 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"rtd/host/hosttest"
 )
 
 // A server that is stopped while people chat closes their sockets with 1012, and
 // what it has acknowledged everybody has got.
 func TestDrainUnderTraffic(t *testing.T) {
+	t.Parallel()
 	const clientCount = 30
-	s := start(t, setup{plugins: map[string][]byte{"chat": chatGuest(t)}, config: patientChat})
-	clients := s.connectAll(t, clientCount, "room:lobby", `{"token":"demo"}`)
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"chat": chatGuest(t)}, Config: patientChat})
+	clients := s.ConnectAll(t, clientCount, "room:lobby", `{"token":"demo"}`)
 	heard := make([]map[string]int, clientCount) // written by the client's reader, read after its end
 	for i, c := range clients {
 		heard[i] = map[string]int{}
-		c.mu.Lock()
-		c.seen = func(m message) {
+		c.Hear(func(m hosttest.Message) {
 			var p struct{ Body string }
-			_ = json.Unmarshal(m.payload, &p) // what is no message is counted as ""
+			_ = json.Unmarshal(m.Payload, &p) // what is no message is counted as ""
 			heard[i][p.Body]++
-		}
-		c.mu.Unlock()
+		})
 	}
 	acknowledged := make([][]string, clientCount)
 	var answered atomic.Int64
@@ -36,7 +37,7 @@ func TestDrainUnderTraffic(t *testing.T) {
 		all.Go(func() {
 			for n := 0; ; n++ {
 				body := fmt.Sprintf("%d-%d", i, n)
-				r, err := c.push("room:lobby", "new_message", fmt.Sprintf(`{"body":%q}`, body))
+				r, err := c.Call("room:lobby", "new_message", fmt.Sprintf(`{"body":%q}`, body))
 				if err != nil || r.Status != "ok" {
 					return // the server has stopped; the client looks whether it was for 1012
 				}
@@ -45,13 +46,13 @@ func TestDrainUnderTraffic(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "traffic", func() bool { return answered.Load() > 10*clientCount })
+	hosttest.Eventually(t, "traffic", func() bool { return answered.Load() > 10*clientCount })
 	begin := time.Now()
-	s.stop(t)
+	s.Stop(t)
 	t.Logf("drained %d connections in %v, after %d messages", clientCount, time.Since(begin).Round(time.Millisecond), answered.Load())
-	within(t, "the clients", func() error { all.Wait(); return nil })
+	hosttest.Within(t, "the clients", func() error { all.Wait(); return nil })
 	for i, c := range clients {
-		c.wantClosed(t, websocket.StatusServiceRestart)
+		c.WantClosed(t, websocket.StatusServiceRestart)
 		for sender := range clients {
 			for _, body := range acknowledged[sender] {
 				if heard[i][body] != 1 {
@@ -65,17 +66,19 @@ func TestDrainUnderTraffic(t *testing.T) {
 // What a handler has begun when the drain begins, it finishes: the answer and the
 // broadcast arrive before the sockets close.
 func TestDrainLetsHandlersFinish(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"nasty": nastyGuest(t)}, config: nastyTable})
-	clients := s.connectAll(t, 2, "nasty:a", "{}")
-	ref, err := clients[0].send("nasty:a", "slow", `{"n":1}`)
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"nasty": nastyGuest(t)}, Config: nastyTable})
+	clients := s.ConnectAll(t, 2, "nasty:a", "{}")
+	before := s.Metric(t, "rtd_messages_in_total")
+	ref, err := clients[0].Push("nasty:a", "slow", `{"n":1}`)
 	must(t, err)
-	time.Sleep(100 * time.Millisecond) // so that it has begun
-	s.stop(t)
+	hosttest.Eventually(t, "its arrival", func() bool { return s.Metric(t, "rtd_messages_in_total") > before })
+	s.Stop(t)
 	for _, c := range clients {
-		c.expect(t, "nasty:a", "slow")
-		c.wantClosed(t, websocket.StatusServiceRestart)
+		c.Expect(t, "nasty:a", "slow")
+		c.WantClosed(t, websocket.StatusServiceRestart)
 	}
-	if r, err := clients[0].reply("nasty:a", "slow", ref); err != nil || r.Status != "ok" {
+	if r, err := clients[0].Reply(ref); err != nil || r.Status != "ok" {
 		t.Errorf("reply %v, %v", r, err)
 	}
 }
@@ -83,75 +86,75 @@ func TestDrainLetsHandlersFinish(t *testing.T) {
 // Guests that are in the middle of something cannot hold the server up for longer
 // than their deadline, nor clients that answer no close frame.
 func TestDrainWithBusyGuests(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"nasty": nastyGuest(t)}, config: nastyTable + "[server]\ngrace = \"10s\"\n"})
-	c := s.connect(t)
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"nasty": nastyGuest(t)}, Config: nastyTable + "[server]\ngrace = \"5m\"\n"})
+	c := s.Connect(t)
 	s.joinAndSleep(t)
-	c.mustJoin(t, "nasty:a", "{}")
-	_, err := c.send("nasty:a", "loop", "{}")
+	c.MustJoin(t, "nasty:a", "{}")
+	_, err := c.Push("nasty:a", "loop", "{}")
 	must(t, err)
 	time.Sleep(100 * time.Millisecond) // so that the loop has begun
-	begin := time.Now()
-	s.stop(t)
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("the server took %v to stop, its grace period is 10 s", took)
-	}
-	c.wantClosed(t, websocket.StatusServiceRestart)
+	s.Stop(t)                          // within Patience, which is less than the grace period
+	c.WantClosed(t, websocket.StatusServiceRestart)
 }
 
 // Nobody is let in while plugins load or the server drains.
 func TestReadiness(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"nasty": nastyGuest(t)}, config: nastyTable})
-	if status, text := s.get(t, "/healthz"); status != 200 || text != "ok\n" {
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"nasty": nastyGuest(t)}, Config: nastyTable +
+		"[server]\ngrace = \"10m\"\ndrain_batch = 1\ndrain_interval = \"10s\"\n"})
+	if status, text := s.Get(t, "/healthz"); status != 200 || text != "ok\n" {
 		t.Errorf("healthz: %d %q", status, text)
 	}
-	c := s.connect(t)
-	c.mustJoin(t, "nasty:a", "{}")
-	_, err := c.send("nasty:a", "loop", "{}")
-	must(t, err)
-	time.Sleep(100 * time.Millisecond) // so that the loop has begun, and the drain waits for it
-	s.cancel()
-	s.log.wait(t, "draining")
-	if status, _ := s.get(t, "/readyz"); status != 503 {
+	s.Connect(t)
+	s.Connect(t) // whose turn to be closed comes seconds later
+	s.Cancel()
+	s.Log.Wait(t, "draining")
+	if status, _ := s.Get(t, "/readyz"); status != 503 {
 		t.Errorf("readyz while draining: %d, want 503", status)
 	}
-	if status, _ := s.get(t, "/healthz"); status != 200 {
+	if status, _ := s.Get(t, "/healthz"); status != 200 {
 		t.Errorf("healthz while draining: %d, want 200", status)
 	}
 	if status := s.refusal(t, "?vsn=2.0.0", nil); status != 503 {
 		t.Errorf("connect while draining: %d, want 503", status)
+	}
+	if _, answer := s.Get(t, "/socket/longpoll?vsn=2.0.0"); !strings.Contains(answer, `"status":500`) { // which clients take for a 503
+		t.Errorf("a new session while draining: %s", answer)
 	}
 }
 
 // A drain in stages: batches close one after the other, and whose turn has not come is
 // served as before. Channels end for the reason "draining", and nobody is told to stay away.
 func TestStagedDrain(t *testing.T) {
-	const interval = 1500 * time.Millisecond
-	s := start(t, setup{plugins: map[string][]byte{"phx": phxGuest(t)}, config: phxTable +
-		"[server]\ngrace = \"60s\"\ndrain_batch = 2\ndrain_interval = \"1500ms\"\n"})
-	clients := s.connectAll(t, 5, "room:a", "{}")
+	t.Parallel()
+	const interval = 8 * time.Second
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable +
+		"[server]\ngrace = \"60s\"\ndrain_batch = 2\ndrain_interval = \"8s\"\n"})
+	clients := s.ConnectAll(t, 5, "room:a", "{}")
 	for _, c := range clients {
-		c.mustJoin(t, "terminated:all", "{}")
-		c.wantReply(t, "room:a", "report", `{"as":"all"}`, "ok")
+		c.MustJoin(t, "terminated:all", "{}")
+		c.WantReply(t, "room:a", "report", `{"as":"all"}`, "ok")
 	}
 	open := func() (n int) {
 		for _, c := range clients {
-			if !c.isClosed() {
+			if !c.IsClosed() {
 				n++
 			}
 		}
 		return n
 	}
-	s.cancel()
 	begin := time.Now()
+	s.Cancel()
 	for _, left := range []int{3, 1, 0} {
-		eventually(t, fmt.Sprintf("%d that are open", left), func() bool { return open() <= left })
+		hosttest.Eventually(t, fmt.Sprintf("%d that are open", left), func() bool { return open() <= left })
 		if n := open(); n != left {
 			t.Fatalf("%d are open after %v, want %d", n, time.Since(begin), left)
 		}
 		for _, c := range clients {
-			if !c.isClosed() {
-				c.wantOpen(t)
-				c.wantReply(t, "room:a", "echo", `{"n":1}`, `ok {"n":1}`)
+			if !c.IsClosed() {
+				c.WantOpen(t)
+				c.WantReply(t, "room:a", "echo", `{"n":1}`, `ok {"n":1}`)
 				if status, _, _ := s.status(t, "/socket/websocket?vsn=2.0.0", nil); status != 503 {
 					t.Errorf("a new one: status %d, want 503", status)
 				}
@@ -161,39 +164,25 @@ func TestStagedDrain(t *testing.T) {
 	if took := time.Since(begin); took < 2*interval {
 		t.Errorf("three batches took %v, want two intervals of %v", took, interval)
 	}
-	s.stop(t)
+	s.Stop(t)
 	heard := 0
 	for _, c := range clients {
-		c.wantClosed(t, websocket.StatusServiceRestart)
-		if c.has("phx_close") || c.has("phx_error") {
+		c.WantClosed(t, websocket.StatusServiceRestart)
+		if c.Has("phx_close") || c.Has("phx_error") {
 			t.Error("a client was told to leave its channel")
 		}
 		for {
-			m, err := c.next(func(m message) bool { return m.event == "terminated" })
+			m, err := c.Next(func(m hosttest.Message) bool { return m.Event == "terminated" })
 			if err != nil {
 				break
 			}
 			heard++
-			if !strings.Contains(string(m.payload), "shutdown: draining") {
-				t.Errorf("terminated for %s", m.payload)
+			if !strings.Contains(string(m.Payload), "shutdown: draining") {
+				t.Errorf("terminated for %s", m.Payload)
 			}
 		}
 	}
 	if heard == 0 {
 		t.Error("nobody has heard of the end of others")
-	}
-}
-
-// However small the batches, the last of them closes within the grace period.
-func TestDrainBatchesFitTheGrace(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"echo": echoGuest(t)}, config: "[server]\ngrace = \"4s\"\ndrain_batch = 1\ndrain_interval = \"1s\"\n"})
-	clients := s.connectAll(t, 30, "echo:a", "{}")
-	begin := time.Now()
-	s.stop(t)
-	if took := time.Since(begin); took < 2*time.Second || took > 4*time.Second {
-		t.Errorf("the drain took %v, want the two intervals that fit", took)
-	}
-	for _, c := range clients {
-		c.wantClosed(t, websocket.StatusServiceRestart)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"rtd/host/hosttest"
 	"rtd/sandbox/sandboxtest"
 )
 
@@ -68,7 +69,7 @@ func BenchmarkEcho(b *testing.B) {
 	must(b, os.WriteFile(filepath.Join(plugins, "echo.wasm"), fixture(b, "testdata/echo/echo.wasm"), 0o644))
 	must(b, os.WriteFile(filepath.Join(plugins, "chat.wasm"), sandboxtest.BuildGo(b, "rtd/plugins/chat"), 0o644))
 	config := filepath.Join(dir, "config.toml")
-	must(b, os.WriteFile(config, []byte("[log]\nlevel = \"warn\"\n[plugins]\ncache = \""+sharedCache()+"\"\nbuild = false\n[plugin.chat.config]\ntoken = \"demo\"\n"), 0o644))
+	must(b, os.WriteFile(config, []byte("[log]\nlevel = \"warn\"\n[plugins]\ncache = \""+sandboxtest.CacheDir()+"\"\nbuild = false\n[plugin.chat.config]\ntoken = \"demo\"\n"), 0o644))
 
 	address, plain := freeAddress(b), freeAddress(b)
 	server := run(b, exec.Command(bin, "--config", config, "--listen", address, "--plugins", plugins), address)
@@ -109,36 +110,36 @@ func echoes(b *testing.B, address string, pid int, topic, join, event string) fl
 	var stop atomic.Bool
 	var pushes atomic.Int64
 	var all sync.WaitGroup
-	var failed firstError
+	var failed hosttest.FirstError
 	ready := make(chan struct{}, clients)
 	begin := make(chan struct{})
 	for n := range clients {
 		all.Go(func() {
 			ws, _, err := websocket.Dial(b.Context(), "ws://"+address+"/socket/websocket?vsn=2.0.0", nil)
 			if err != nil {
-				failed.set(err)
+				failed.Set(err)
 				ready <- struct{}{}
 				return
 			}
 			defer ws.CloseNow()
 			exchange := func(event, payload string) {
 				frame := fmt.Appendf(nil, `["1","%d",%q,%q,%s]`, n, topic, event, payload)
-				failed.set(ws.Write(b.Context(), websocket.MessageText, frame))
+				failed.Set(ws.Write(b.Context(), websocket.MessageText, frame))
 				var answer []byte
 				for !bytes.Contains(answer, []byte("phx_reply")) { // presence comes in between
 					if _, answer, err = ws.Read(b.Context()); err != nil {
-						failed.set(err)
+						failed.Set(err)
 						return
 					}
 				}
 				if !bytes.Contains(answer, []byte(`"ok"`)) {
-					failed.set(fmt.Errorf("%s was answered %s", frame, answer))
+					failed.Set(fmt.Errorf("%s was answered %s", frame, answer))
 				}
 			}
 			exchange("phx_join", join)
 			ready <- struct{}{}
 			<-begin
-			for !stop.Load() && failed.get() == nil {
+			for !stop.Load() && failed.Get() == nil {
 				exchange(event, `{"body":"`+strings.Repeat("x", 64)+`"}`)
 				pushes.Add(1)
 			}
@@ -153,7 +154,7 @@ func echoes(b *testing.B, address string, pid int, topic, join, event string) fl
 	used, n := cpuTime(b, pid)-before, pushes.Load()
 	stop.Store(true)
 	all.Wait()
-	must(b, failed.get())
+	must(b, failed.Get())
 	return float64(used.Microseconds()) / float64(n)
 }
 
@@ -165,7 +166,7 @@ func run(b *testing.B, cmd *exec.Cmd, address string) int {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	eventually(b, "an answer from "+address, func() bool {
+	hosttest.Eventually(b, "an answer from "+address, func() bool {
 		r, err := http.Get("http://" + address + "/readyz")
 		if err != nil {
 			return false

@@ -2,41 +2,109 @@ package host
 
 import (
 	"context"
+	"math"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"rtd/sandbox"
 )
 
-// quiet is how long the garbage collector must not have run to call the server quiet.
-const quiet = 3 * time.Second
+// slotsStay is how long a WebAssembly instance stays without an actor's turn in it.
+const slotsStay = 2 * time.Second
 
-// giveBack returns memory to the system whenever the server has become quiet. Go collects
-// when the heap has doubled, and otherwise every two minutes: after a rush of clients,
+// giveBack frees instances that nobody uses, once a second, and returns memory to the system when the server
+// has become calm. Go collects when the heap has doubled, and otherwise every two minutes: after a rush of clients,
 // what they left would be kept as long as nothing happens.
-func (s *Server) giveBack(ctx context.Context) {
-	const heap, live, cycles = 0, 1, 2
-	samples := make([]metrics.Sample, 3)
-	samples[heap].Name = "/memory/classes/heap/objects:bytes"
-	samples[live].Name = "/gc/heap/live:bytes"
-	samples[cycles].Name = "/gc/cycles/total:gc-cycles"
-	tick := time.NewTicker(quiet)
+func giveBack(ctx context.Context, engine *sandbox.Engine) {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"},
+	}
+	read := func() heap {
+		metrics.Read(samples)
+		return heap{
+			allocated: samples[0].Value.Uint64(), live: samples[1].Value.Uint64(), objects: samples[2].Value.Uint64(),
+			collecting: time.Duration(samples[3].Value.Float64() * float64(time.Second)),
+		}
+	}
+	c := calm{last: read(), next: calmFirst}
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var last, given uint64 // collections by then
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		metrics.Read(samples)
-		n := samples[cycles].Value.Uint64()
-		grown := samples[heap].Value.Uint64() > samples[live].Value.Uint64()*5/4
-		if n == last && (n != given || grown || s.slotsFreed.Swap(false)) {
-			debug.FreeOSMemory()
-			metrics.Read(samples)
-			n = samples[cycles].Value.Uint64()
-			given = n
+		if engine.Trim(slotsStay) > 0 {
+			c.freed()
 		}
-		last = n
+		if c.due(read()) {
+			debug.FreeOSMemory()
+			c.returned(read())
+		}
 	}
 }
+
+// heap is the heap at a moment.
+type heap struct {
+	allocated  uint64        // bytes since the start
+	live       uint64        // bytes that the last collection found in use
+	objects    uint64        // bytes of what is there, garbage included
+	collecting time.Duration // of processors, for collections since the start
+}
+
+// calm decides, second by second, when memory is returned. That takes a collection, which is not
+// free: for a gigabyte in use, about a second of a processor, in the background. So it happens
+//
+//	after 2 calm seconds           clients have come, or gone
+//	after 8, and after 32          timers have kept some of it, finalizers some more
+//	when the heap has grown by a   a little load does that in minutes
+//	quarter since the last one
+//
+// and only when a hundred times as long has passed as the last one took of a processor. In a calm
+// second little is allocated beside what is in use.
+type calm struct {
+	last    heap
+	seconds int // in a row that were calm
+	next    int // so many, and memory is returned
+	wait    int // seconds until the next collection may begin
+}
+
+const (
+	calmFirst = 2
+	calmLast  = 32
+	calmNever = math.MaxInt
+	// calmShare is the part of a processor that collections may take, 1/calmShare.
+	calmShare = 100
+)
+
+// due is called once a second. It says whether memory is to be returned now.
+func (c *calm) due(now heap) bool {
+	little := max(now.live/16, 1<<20)
+	calm := now.allocated-c.last.allocated <= little
+	c.last = now
+	c.wait = max(0, c.wait-1)
+	if !calm {
+		c.seconds, c.next = 0, calmFirst
+		return false
+	}
+	c.seconds++
+	grown := now.objects > now.live+now.live/4+little
+	return c.wait == 0 && (c.seconds >= c.next || grown && c.seconds >= calmFirst)
+}
+
+// returned is called after that, with the heap as it is now.
+func (c *calm) returned(now heap) {
+	cost := now.collecting - c.last.collecting
+	c.last, c.wait = now, int(calmShare*cost/time.Second)
+	for c.next <= c.seconds && c.next < calmNever {
+		if c.next *= 4; c.next > calmLast {
+			c.next = calmNever
+		}
+	}
+}
+
+// freed says that something large is no longer needed.
+func (c *calm) freed() { c.next = min(c.next, c.seconds+1) }

@@ -8,7 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"rtd/host/plugin"
+	"rtd/host/app"
+	"rtd/host/release"
 )
 
 // newMetrics returns the handler of /metrics. The packages below know nothing of
@@ -42,7 +43,10 @@ var (
 	mQueued      = gauge("processes_ready", "Processes that wait for a scheduler.")
 	mHandovers   = counter("scheduler_handovers_total", "Times that a process outlived its slice while others waited.")
 	mPoller      = gauge("poller_info", "How connections are waited for.", "kind")
-	mAccepted    = counter("connections_accepted_total", "Connections accepted.")
+	mVisitors    = gauge("visitors", "Connections that are none of these, or not yet: they connect, ask or poll.")
+	mPolls       = gauge("longpoll_sessions", "Sessions of clients that poll, which are no connections.")
+	mSlowPolls   = counter("longpoll_sessions_slow_total", "Such sessions that rtd ended because too much waited for them.")
+	mAccepted    = counter("connections_accepted_total", "Connections accepted, and sessions of clients that poll.")
 	mRefused     = counter("connections_refused_total", "Connections refused before the upgrade, by cause.", "cause")
 	mClosed      = counter("connections_closed_total", "Connections that rtd closed, by close code and cause.", "code", "cause")
 	mMalformed   = counter("malformed_frames_total", "Frames that ended their connection.")
@@ -52,22 +56,30 @@ var (
 	mBroadcasts  = counter("broadcasts_total", "Broadcasts.")
 	mDeliveries  = counter("deliveries_total", "Broadcasts times members that they went to.")
 	mIntercepted = counter("intercepted_total", "Broadcasts that handlers took in place of their clients.")
-	mUndelivered = counter("undelivered_total", "Messages that a client's version of the protocol cannot carry.")
+	mUndelivered = counter("undelivered_total", "Messages that a client's version of the protocol, or long polling, cannot carry.")
 	mOverloaded  = counter("overloaded_total", "Messages answered with overloaded.")
 	mStale       = counter("stale_messages_total", "Messages for a channel that is gone, dropped.")
 	mJoins       = counter("joins_total", "Joins by their result.", "result")
 	mDeploys     = counter("deploys_total", "Plugin versions deployed.")
-	mDeployErrs  = counter("deploy_errors_total", "Plugin versions that could not be deployed.")
+	mDeployErrs  = counter("deploy_errors_total", "Plugin versions that could not be built or deployed.")
 	mRollbacks   = counter("rollbacks_total", "Plugin versions that were rolled back, by cause.", "plugin", "cause")
 	mMoves       = counter("moves_total", "Processes that another version was deployed for: moved with their state, begun anew, or left where they were.", "plugin", "result")
 	mReports     = counter("crash_reports_total", "Crashes of a kind that had no report: whether one was written.", "result")
+	mLinesLost   = counter("log_lines_lost_total", "Lines of the log that could not be written, or came faster than they were read.")
 	mReloads     = counter("config_reloads_total", "Times that config.toml was taken over.")
-	mCrashes     = counter("crashes_total", "Channel handlers that crashed.", "plugin", "version")
-	mRestarts    = counter("restarts_total", "Crashed channel handlers that were started again.", "plugin", "version")
+	mCrashes     = counter("crashes_total", "Processes that crashed, channel handlers included.", "plugin", "version")
+	mRestarts    = counter("restarts_total", "Crashed processes that were started again.", "plugin", "version")
 	mTraps       = counter("traps_total", "Guests that ended by error, by kind.", "plugin", "version", "kind")
 	mInstances   = gauge("instances", "Live guests, of every version that has some.", "plugin", "version")
 	mEvents      = counter("guest_events_total", "Events handled by guests.", "plugin", "version")
 	mSlots       = gauge("slots", "Resident WebAssembly instances of the current version.", "plugin", "version")
+	mMemory      = gauge("guest_memory_bytes", "Memory of guests, at work and at rest, beyond the snapshot that they share.", "plugin", "version")
+	mMemoryLimit = gauge("guest_memory_limit_bytes", "What all guests of the version may have of it.", "plugin", "version")
+	mPending     = gauge("guest_pending_bytes", "What guests make the host keep: messages that wait, timers, names, answers and the like.", "plugin")
+	mPendingMax  = gauge("guest_pending_limit_bytes", "How much of it there may be: pending in the plugin's table.", "plugin")
+	mReferences  = gauge("guest_references", "What guests have open: timers, monitors, links, subscriptions, intercepts and requests.", "plugin")
+	mNames       = gauge("guest_names", "Names of processes.", "plugin")
+	mRefsMax     = gauge("guest_references_limit", "How many there may be, and as many names: references in the plugin's table.", "plugin")
 	mReductions  = counter("guest_reductions_total", "Reductions spent by guests.", "plugin", "version")
 	mIdleBytes   = gauge("idle_state_bytes", "Memory that holds the states of idle guests.")
 	mGuestTime   = counter("guest_seconds_total", "Processor time of guests, and of the host for them.", "plugin", "version")
@@ -85,27 +97,35 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, value, labels...)
 	}
 	s := c.server
-	put(mConnections, float64(s.conns.len()))
-	put(mPoller, 1, s.pollerKind())
-	put(mAccepted, float64(s.counts.accepted.Load()))
-	for cause, n := range s.counts.refused.all() {
+	clients := s.gateway.Stats()
+	put(mConnections, float64(clients.Connections))
+	put(mVisitors, float64(clients.Visitors))
+	put(mPoller, 1, s.gateway.Poller())
+	put(mPolls, float64(clients.Polls.Sessions))
+	put(mSlowPolls, float64(clients.Polls.Slow))
+	put(mAccepted, float64(clients.Accepted))
+	for cause, n := range clients.Refused {
 		put(mRefused, float64(n), cause)
 	}
-	for f, n := range s.counts.closed.all() {
-		put(mClosed, float64(n), strconv.Itoa(int(f.code)), f.reason)
+	for f, n := range clients.Closed {
+		put(mClosed, float64(n), strconv.Itoa(f.Code), f.Reason)
 	}
-	put(mOut, float64(s.counts.framesOut.Load()))
-	put(mDeploys, float64(s.counts.deploys.Load()))
-	put(mDeployErrs, float64(s.counts.deployErrors.Load()))
-	for r, n := range s.counts.rollbacks.all() {
-		put(mRollbacks, float64(n), r.plugin, r.cause)
+	put(mOut, float64(clients.FramesOut))
+	deploys := s.deployer.Counts()
+	put(mDeploys, float64(deploys.Deploys))
+	put(mDeployErrs, float64(deploys.Failures))
+	for r, n := range deploys.Rollbacks {
+		put(mRollbacks, float64(n), r.Plugin, r.Cause)
 	}
-	if s.crashes != nil {
-		stats := s.crashes.Stats()
+	if reports := s.crashes.collector; reports != nil {
+		stats := reports.Stats()
 		put(mReports, float64(stats.Reports), "written")
 		put(mReports, float64(stats.Unreported), "not written")
 	}
-	put(mReloads, float64(s.counts.reloads.Load()))
+	if s.linesLost != nil {
+		put(mLinesLost, float64(s.linesLost()))
+	}
+	put(mReloads, float64(s.tables.taken.Load()))
 
 	put(mIdleBytes, float64(s.engine.Stats().IdleBytes))
 
@@ -122,7 +142,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	put(mBroadcasts, float64(e.Broadcasts))
 	put(mDeliveries, float64(e.Deliveries))
 	put(mIntercepted, float64(e.Intercepted))
-	put(mUndelivered, float64(e.Undelivered))
+	put(mUndelivered, float64(e.Undelivered+clients.Polls.Binary))
 	put(mOverloaded, float64(e.Overloaded))
 	put(mStale, float64(e.Stale))
 	put(mJoins, float64(e.JoinsAccepted), "ok")
@@ -144,6 +164,13 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		put(mMoves, float64(p.Moves.Stayed), p.Name, "stayed")
 		put(mEvents, float64(p.Sandbox.Events), p.Name, p.Version)
 		put(mSlots, float64(p.Sandbox.Slots), p.Name, p.Version)
+		put(mMemory, float64(p.Sandbox.Memory), p.Name, p.Version)
+		put(mMemoryLimit, float64(p.Sandbox.MemoryLimit), p.Name, p.Version)
+		put(mPending, float64(p.Kept.Bytes), p.Name)
+		put(mPendingMax, float64(p.Limits.Bytes), p.Name)
+		put(mReferences, float64(p.Kept.Things), p.Name)
+		put(mNames, float64(p.Kept.Names), p.Name)
+		put(mRefsMax, float64(p.Limits.Things), p.Name)
 		put(mReductions, float64(p.Sandbox.Reductions), p.Name, p.Version)
 		put(mGuestTime, p.Sandbox.Time.Seconds(), p.Name, p.Version)
 		for kind, n := range p.Sandbox.Traps {
@@ -153,13 +180,13 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func histogram(p plugin.Stats) prometheus.Metric {
-	cumulative := make(map[float64]uint64, len(plugin.Bounds))
+func histogram(p app.Stats) prometheus.Metric {
+	cumulative := make(map[float64]uint64, len(release.Bounds))
 	var count uint64
 	for i, n := range p.Latency.Buckets {
 		count += n
-		if i < len(plugin.Bounds) {
-			cumulative[plugin.Bounds[i].Seconds()] = count
+		if i < len(release.Bounds) {
+			cumulative[release.Bounds[i].Seconds()] = count
 		}
 	}
 	return prometheus.MustNewConstHistogram(handlerSeconds, count, p.Latency.Sum.Seconds(), cumulative, p.Name, p.Version)

@@ -4,132 +4,95 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
+	"log/slog"
 	"os"
-	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"rtd/host/config"
-	"rtd/host/folder"
-	"rtd/host/plugin"
-	"rtd/sandbox"
-	"rtd/supervisor"
+	"rtd/host/deploy"
+	"rtd/host/release"
+	"rtd/host/rollout"
+	"rtd/host/settings"
 )
 
-// deployChanges deploys what changes in the plugin folder, one after the other.
-func (s *Server) deployChanges(ctx context.Context, f *folder.Folder) {
-	ready := f.Ready()
-	for {
-		select {
-		case <-ready:
-			ready = nil
-			s.ready.Store(true)
-			s.log.Info("ready", "url", s.URL(), "plugins", len(s.plugins.Stats()), "poller", s.pollerKind())
-		case c, ok := <-f.Changes():
-			if !ok {
-				return
-			}
-			s.deployChange(ctx, c)
-		}
-	}
+// tables are the parts of the config that are taken over while a server runs: the plugins' tables, and
+// connect of sockets.
+type tables struct {
+	started *config.Config
+	latest  atomic.Pointer[config.Config]
+	file    string // "": there is none
+	read    func(file string) (*config.Config, error)
+	found   atomic.Bool   // there has been a file
+	taken   atomic.Uint64 // times that it was taken over
+	log     *slog.Logger
 }
 
-func (s *Server) deployChange(ctx context.Context, c folder.Change) {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	deployed := s.deploy(ctx, c)
-	if c.Removed {
-		s.retryRefused(ctx)
+func newTables(o Options, log *slog.Logger) *tables {
+	t := &tables{started: o.Config, file: o.ConfigFile, read: o.Reload, log: log}
+	t.latest.Store(o.Config)
+	if t.file != "" {
+		_, missing := os.Stat(t.file)
+		t.found.Store(missing == nil)
 	}
-	for deployed {
-		deployed = s.deployWaiting(ctx)
-	}
+	return t
 }
 
-// deploy expects s.changing to be held. It reports whether a plugin runs now that
-// did not before, or in another version.
-func (s *Server) deploy(ctx context.Context, c folder.Change) (deployed bool) {
-	log := s.log.With("plugin", c.Name, "file", c.File)
-	switch {
-	case c.Err != nil:
-		s.counts.deployErrors.Add(1)
-		log.Error("plugin not built or not readable", "cause", c.Err)
-	case c.Removed:
-		delete(s.refused, c.Name)
-		if s.plugins.Remove(c.Name) {
-			log.Info("plugin unloaded, its file is gone")
+// plugin returns the settings of a plugin.
+func (t *tables) plugin(name string) release.Settings {
+	return settings.Plugin(t.latest.Load().Plugin(name), t.started.Server)
+}
+
+// mounts returns the mounts that there are, with the plugins that decide about their clients now.
+func (t *tables) mounts() []rollout.Mount {
+	all, latest := settings.Mounts(t.started), t.latest.Load()
+	for i := range all {
+		if socket, ok := latest.Sockets[all[i].Name]; ok {
+			all[i].Connect = socket.Connect
 		}
+	}
+	return all
+}
+
+// reload reads the file again, and reports whether it was taken over.
+func (t *tables) reload() bool {
+	switch next, err := t.read(t.file); {
+	case errors.Is(err, fs.ErrNotExist): // what holds goes on to: the defaults, if there never was one
+		if t.found.Load() {
+			t.log.Warn("config file is gone, its tables stay in force until there is one again", "file", t.file)
+		}
+		return false
+	case err != nil:
+		t.log.Error("config not reloaded, the old one stays", "cause", err)
+		return false
 	default:
-		start := time.Now()
-		wasm, known := c.WASM, false
-		if c.Initial {
-			wasm, known = s.remembered(c.Name, wasm)
+		t.found.Store(true)
+		t.taken.Add(1)
+		if keys := t.started.NeedsRestart(next); len(keys) > 0 {
+			t.log.Warn("needs restart", "keys", keys)
 		}
-		err := s.plugins.Deploy(ctx, c.Name, wasm, s.settings(c.Name))
-		delete(s.refused, c.Name)
-		var waiting *plugin.WaitingError
-		switch {
-		case errors.Is(err, plugin.ErrUnchanged):
-		case errors.As(err, &waiting):
-			s.refused[c.Name] = refusal{c, true, err}
-			log.Info("plugin waits for others", "for", waiting.For)
-		case err != nil:
-			s.refused[c.Name] = refusal{c, false, err}
-			s.counts.deployErrors.Add(1)
-			log.Error("plugin not deployed", "cause", err, "running", s.plugins.Version(c.Name))
-		default:
-			s.deployed(c.Name, wasm, byFolder, known, start)
-			return true
-		}
-	}
-	return false
-}
-
-// refusal is a change that could not be made. It may be possible later.
-type refusal struct {
-	folder.Change
-	waits bool // for other plugins only
-	cause error
-}
-
-// deployWaiting deploys plugins that waited for others, and reports whether one could
-// be. It expects s.changing to be held.
-func (s *Server) deployWaiting(ctx context.Context) (deployed bool) {
-	for _, name := range slices.Sorted(maps.Keys(s.refused)) {
-		if r := s.refused[name]; r.waits && s.deploy(ctx, r.Change) {
-			deployed = true
-		}
-	}
-	return deployed
-}
-
-// retryRefused deploys again what could not be deployed: the topics that it claims
-// may be free by now, or its table is another. It expects s.changing to be held.
-func (s *Server) retryRefused(ctx context.Context) {
-	for _, name := range slices.Sorted(maps.Keys(s.refused)) {
-		s.deploy(ctx, s.refused[name].Change)
+		t.latest.Store(next)
+		return true
 	}
 }
 
-// watchConfig takes over the plugin tables when the config file changes. It
-// looks at the file once a second: that works on every file system, and nobody
-// edits faster.
-func (s *Server) watchConfig(ctx context.Context) {
-	if s.options.ConfigFile == "" {
+// watch calls changed whenever the file has changed. It looks at the file once a second: that works on
+// every file system, and nobody edits faster.
+func (t *tables) watch(ctx context.Context, changed func()) {
+	if t.file == "" {
 		return
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	last := stampOf(s.options.ConfigFile)
+	last := stampOf(t.file)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if now := stampOf(s.options.ConfigFile); now != last {
+			if now := stampOf(t.file); now != last {
 				last = now
-				s.Reload(ctx)
+				changed()
 			}
 		}
 	}
@@ -138,80 +101,19 @@ func (s *Server) watchConfig(ctx context.Context) {
 // Reload reads the config file again and takes over its plugin tables. Plugins
 // that have failed, or that could not be deployed, get another chance.
 func (s *Server) Reload(ctx context.Context) {
-	next := s.tables.Load()
-	switch read, err := s.options.Reload(s.options.ConfigFile); {
-	case errors.Is(err, fs.ErrNotExist): // then the defaults hold, as before
-	case err != nil:
-		s.log.Error("config not reloaded, the old one stays", "cause", err)
-	default:
-		next = read
-		defer s.log.Info("config reloaded", "file", s.options.ConfigFile) // in force
-		s.counts.reloads.Add(1)
-		if keys := s.config.NeedsRestart(next); len(keys) > 0 {
-			s.log.Warn("needs restart", "keys", keys)
-		}
+	reloaded := s.tables.reload()
+	if err := s.plugins.Mount(s.tables.mounts()); err != nil {
+		s.log.Error("connect of sockets not taken over, the same plugins go on to decide", "cause", err)
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	s.tables.Store(next)
-	s.retryRefused(ctx)
-	if err := s.plugins.Configure(ctx, s.settings); err != nil {
+	s.deployer.Retry(ctx)
+	switch err := s.plugins.Configure(ctx, s.tables.plugin); {
+	case err == nil:
+	case deploy.GivenUp(ctx, err):
+		s.log.Info("plugins not reconfigured, rtd stops", "cause", err)
+	default:
 		s.log.Error("plugin not reconfigured", "cause", err)
 	}
-}
-
-// stamp tells whether a file has changed.
-type stamp struct {
-	modified time.Time
-	size     int64
-}
-
-func stampOf(file string) stamp {
-	info, err := os.Stat(file)
-	if err != nil {
-		return stamp{}
-	}
-	return stamp{info.ModTime(), info.Size()}
-}
-
-// PluginSettings is a plugin's table of the config in the words of package plugin.
-func PluginSettings(c *config.Config, name string) plugin.Settings {
-	return settings(c.Plugin(name), c.Server.MaxFrame)
-}
-
-func (s *Server) settings(name string) plugin.Settings {
-	return settings(s.tables.Load().Plugin(name), s.config.Server.MaxFrame)
-}
-
-func settings(t config.Plugin, maxFrame int) plugin.Settings {
-	restart, err := supervisor.ParseRestart(t.Restart)
-	strategy, err2 := supervisor.ParseStrategy(t.Strategy)
-	if err := errors.Join(err, err2); err != nil {
-		panic(err) // config has checked both
-	}
-	return plugin.Settings{
-		Topics:    t.Topics,
-		Restart:   restart,
-		Strategy:  strategy,
-		Intensity: supervisor.Intensity{Max: t.MaxRestarts, Within: time.Duration(t.MaxSeconds) * time.Second},
-		Limits: sandbox.Limits{
-			Memory: t.Memory, Deadline: t.Deadline, Slots: t.Slots, Waiting: t.Waiting,
-			EffectBytes: max(4<<20, framesThatFit*maxFrame), // an answer may be as large as the question
-		},
-		Mailbox: t.Mailbox,
-		Rate:    t.MaxRate,
-		Scope:   strings.TrimPrefix(t.Scope, "declared"),
-		Stays:   t.Stays,
-		Depends: t.Depends,
-		Grants:  t.Grants,
-		Allows:  t.Allows,
-		Config:  t.ConfigJSON(),
-		Rollout: plugin.Rollout{
-			Stay: t.Migrate == "stay", Watch: t.Watch, Canary: t.Canary, CanaryPeriod: t.CanaryPeriod,
-		},
-
-		Processes:  t.Processes,
-		References: t.References,
-		Pending:    t.Pending,
+	if reloaded {
+		s.log.Info("config reloaded", "file", s.tables.file)
 	}
 }

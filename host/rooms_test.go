@@ -6,16 +6,17 @@ import (
 	"strings"
 	"testing"
 
+	"rtd/host/hosttest"
 	"rtd/sandbox/sandboxtest"
 )
 
 // guestInRoom is a client of plugins/rooms.
-type guestInRoom struct{ *client }
+type guestInRoom struct{ *hosttest.Client }
 
 func enterRoom(t *testing.T, s *server, user string) guestInRoom {
 	t.Helper()
-	c := s.connect(t)
-	c.mustJoin(t, "rooms:den", fmt.Sprintf(`{"user":%q}`, user))
+	c := s.Connect(t)
+	c.MustJoin(t, "rooms:den", fmt.Sprintf(`{"user":%q}`, user))
 	return guestInRoom{c}
 }
 
@@ -24,7 +25,7 @@ func (g guestInRoom) say(t *testing.T, body, status string) {
 	t.Helper()
 	payload, err := json.Marshal(map[string]string{"body": body})
 	must(t, err)
-	r, err := g.push("rooms:den", "new_message", string(payload))
+	r, err := g.Call("rooms:den", "new_message", string(payload))
 	must(t, err)
 	if r.Status != status {
 		t.Fatalf("%q was answered %v, want %s", body, r, status)
@@ -34,12 +35,12 @@ func (g guestInRoom) say(t *testing.T, body, status string) {
 // hears waits for a line that has all of these texts.
 func (g guestInRoom) hears(t *testing.T, texts ...string) string {
 	t.Helper()
-	m, err := g.next(func(m message) bool {
-		if m.event != "new_message" {
+	m, err := g.Next(func(m hosttest.Message) bool {
+		if m.Event != "new_message" {
 			return false
 		}
 		for _, text := range texts {
-			if !strings.Contains(string(m.payload), text) {
+			if !strings.Contains(string(m.Payload), text) {
 				return false
 			}
 		}
@@ -48,19 +49,20 @@ func (g guestInRoom) hears(t *testing.T, texts ...string) string {
 	if err != nil {
 		t.Fatalf("waiting for %q: %v", texts, err)
 	}
-	return string(m.payload)
+	return string(m.Payload)
 }
 
 // An application of every kind of process: each part is crashed, its supervisor does
 // what the tree says, and no socket closes.
 func TestRooms(t *testing.T) {
-	s := start(t, setup{
-		plugins: map[string][]byte{"rooms": sandboxtest.BuildGo(t, "rtd/plugins/rooms"), "echo": echoGuest(t)},
-		config:  "[plugin.rooms]\nstrategy = \"rest_for_one\"\nmax_restarts = 100\n",
+	t.Parallel()
+	s := start(t, hosttest.Setup{
+		Plugins: map[string][]byte{"rooms": sandboxtest.BuildGo(t, "rtd/plugins/rooms"), "echo": echoGuest(t)},
+		Config:  "[plugin.rooms]\nstrategy = \"rest_for_one\"\nmax_restarts = 100\ndeadline = \"30s\"\n",
 	})
 	ada, grace := enterRoom(t, s, "Ada"), enterRoom(t, s, "Grace")
-	bystander := s.connect(t)
-	bystander.mustJoin(t, "echo:1", "{}")
+	bystander := s.Connect(t)
+	bystander.MustJoin(t, "echo:1", "{}")
 
 	ada.say(t, "hello https://go.dev", "ok")
 	grace.hears(t, "hello", `"Ada"`)
@@ -85,7 +87,7 @@ func TestRooms(t *testing.T) {
 
 	// A handler of the event manager, restarted alone.
 	ada.say(t, "/crash strikes", "ok")
-	s.log.wait(t, "process crashed", "process", "strikes")
+	s.Log.Wait(t, "process crashed", "process", "strikes")
 	stats(grace, "hello", `strikes: {}`)
 
 	// A task: whoever waits for it hears of its crash.
@@ -94,45 +96,46 @@ func TestRooms(t *testing.T) {
 
 	// A process of the tree: what was started after it follows.
 	for _, part := range []string{"words", "moderation", "registry"} {
-		s.log.forget()
+		s.Log.Forget()
 		grace.say(t, "/crash "+part, "ok")
-		s.log.wait(t, "process crashed", "process", part, "then", "restarts")
+		s.Log.Wait(t, "process crashed", "process", part, "then", "restarts")
 		ada.hears(t, "Your handler was restarted")
 		grace.hears(t, "Your handler was restarted")
 		stats(ada, "Here: Ada, Grace")
 		grace.say(t, "are you there?", "ok")
 		ada.hears(t, "are you there?", `"Grace"`)
 	}
-	ada.wantOpen(t)
-	grace.wantOpen(t)
-	bystander.wantReply(t, "echo:1", "x", `{"n":1}`, `ok {"n":1}`)
+	ada.WantOpen(t)
+	grace.WantOpen(t)
+	bystander.WantReply(t, "echo:1", "x", `{"n":1}`, `ok {"n":1}`)
 }
 
 // More crashes than the tree allows, and the plugin has failed: its channels end with
 // an error, joins are answered "unavailable", and an operator brings it back.
 func TestPluginFails(t *testing.T) {
-	s := start(t, setup{
-		plugins: map[string][]byte{"rooms": sandboxtest.BuildGo(t, "rtd/plugins/rooms"), "echo": echoGuest(t)},
-		config:  "[plugin.rooms]\nstrategy = \"rest_for_one\"\nmax_restarts = 0\n",
+	t.Parallel()
+	s := start(t, hosttest.Setup{
+		Plugins: map[string][]byte{"rooms": sandboxtest.BuildGo(t, "rtd/plugins/rooms"), "echo": echoGuest(t)},
+		Config:  "[plugin.rooms]\nstrategy = \"rest_for_one\"\nmax_restarts = 0\n",
 	})
 	ada := enterRoom(t, s, "Ada")
-	bystander := s.connect(t)
-	bystander.mustJoin(t, "echo:1", "{}")
+	bystander := s.Connect(t)
+	bystander.MustJoin(t, "echo:1", "{}")
 	ada.say(t, "/crash registry", "ok")
-	ada.expect(t, "rooms:den", "phx_error")
-	s.log.wait(t, "plugin failed")
-	r, err := ada.join("rooms:den", `{"user":"Ada"}`)
+	ada.Expect(t, "rooms:den", "phx_error")
+	s.Log.Wait(t, "plugin failed")
+	r, err := ada.Join("rooms:den", `{"user":"Ada"}`)
 	must(t, err)
-	if r.Status != "error" || !strings.Contains(string(r.Response), `"unavailable"`) {
+	if r.Status != "error" || !strings.Contains(string(r.Payload), `"unavailable"`) {
 		t.Errorf("join of a failed plugin = %v", r)
 	}
-	bystander.wantReply(t, "echo:1", "x", `{"n":1}`, `ok {"n":1}`)
+	bystander.WantReply(t, "echo:1", "x", `{"n":1}`, `ok {"n":1}`)
 
-	s.configure(t, "[plugin.rooms]\nstrategy = \"rest_for_one\"\nmax_restarts = 1\n")
-	eventually(t, "the plugin is back", func() bool {
-		r, err := ada.join("rooms:den", `{"user":"Ada"}`)
+	s.Configure(t, "[plugin.rooms]\nstrategy = \"rest_for_one\"\nmax_restarts = 1\n")
+	hosttest.Eventually(t, "the plugin is back", func() bool {
+		r, err := ada.Join("rooms:den", `{"user":"Ada"}`)
 		return err == nil && r.Status == "ok"
 	})
 	ada.say(t, "hello", "ok")
-	ada.wantOpen(t)
+	ada.WantOpen(t)
 }

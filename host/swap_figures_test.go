@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rtd/host/hosttest"
 	"rtd/sandbox/sandboxtest"
 )
 
@@ -14,13 +15,13 @@ import (
 // more than so much longer than it was before. The versions have not been compiled before,
 // as on a server.
 //
-// With RTD_TEST_HOT_SWAP=1 there are 1,000 clients and the figure holds as it is: that is
-// for a machine that has nothing else to do. Otherwise there are 200, and ten times the
-// delay is allowed.
+// With RTD_TEST_HOT_SWAP=1 there are 1,000 clients and the figure must hold: that is
+// for a machine that has nothing else to do. Otherwise there are 200, of a guest in C alone,
+// and it is logged.
 func TestFigureHotSwap(t *testing.T) {
-	rooms, swaps, patient := scaled(20, 4), 1, time.Duration(scaled(10, 50))
-	if os.Getenv("RTD_TEST_HOT_SWAP") != "" {
-		rooms, swaps, patient = 100, 3, 1
+	rooms, swaps, quiet := scaled(20, 4), 1, os.Getenv("RTD_TEST_HOT_SWAP") != ""
+	if quiet {
+		rooms, swaps = 100, 3
 	}
 	rest := time.Duration(10*rooms) * 5 * time.Millisecond // 200 messages a second, of all together
 	for _, guest := range []struct {
@@ -34,11 +35,14 @@ func TestFigureHotSwap(t *testing.T) {
 		{"as", func() []byte { return fixture(t, "../sdk/suite/testdata/room-as.wasm") }, room, 50 * time.Millisecond},
 		{"go", func() []byte { return sandboxtest.BuildGo(t, "../sdk/suite/testdata/room") }, room, 250 * time.Millisecond},
 	} {
+		if guest.name != "c" && !quiet {
+			continue
+		}
 		t.Run(guest.name, func(t *testing.T) {
 			wasm := guest.wasm()
-			s := start(t, setup{
-				plugins: map[string][]byte{"room": wasm},
-				config:  fmt.Sprintf("[plugins]\ncache = %q\n[plugin.room]\ndeadline = \"30s\"\n", t.TempDir()),
+			s := start(t, hosttest.Setup{
+				Plugins: map[string][]byte{"room": wasm},
+				Config:  fmt.Sprintf("[plugins]\ncache = %q\n[plugin.room]\ndeadline = \"30s\"\n", t.TempDir()),
 			})
 			var chats []*chatter
 			for n := range rooms {
@@ -55,14 +59,14 @@ func TestFigureHotSwap(t *testing.T) {
 			time.Sleep(max(rest, time.Second))
 			before := slowest()
 			for n := range swaps {
-				s.rename(t, "room", renamed(wasm, n+1))
-				eventually(t, fmt.Sprint("deploy ", n+1), func() bool { return s.metric(t, "rtd_deploys_total") == float64(n+2) })
+				s.Rename(t, "room", renamed(wasm, n+1))
+				hosttest.Eventually(t, fmt.Sprint("deploy ", n+1), func() bool { return s.Metric(t, "rtd_deploys_total") == float64(n+2) })
 				time.Sleep(500 * time.Millisecond)
 			}
 			newest := idOf(renamed(wasm, swaps))
-			eventually(t, "all in the last version", func() bool {
-				return s.metric(t, "rtd_instances", `version="`+newest+`"`) == float64(10*rooms) &&
-					s.metric(t, "rtd_instances") == float64(10*rooms)
+			hosttest.Eventually(t, "all in the last version", func() bool {
+				return s.Metric(t, "rtd_instances", `version="`+newest+`"`) == float64(10*rooms) &&
+					s.Metric(t, "rtd_instances") == float64(10*rooms)
 			})
 			after := slowest()
 			var messages int64
@@ -71,11 +75,11 @@ func TestFigureHotSwap(t *testing.T) {
 			}
 			t.Logf("%d clients, %d messages; slowest round trip %v, and %v while versions changed", 10*rooms, messages,
 				before.Round(time.Millisecond/10), after.Round(time.Millisecond/10))
-			if limit := patient * guest.added; after > before+limit {
-				t.Errorf("a round trip took %v while versions changed, at most %v before: more than %v longer", after, before, limit)
+			if quiet && after > before+guest.added {
+				t.Errorf("a round trip took %v while versions changed, at most %v before: more than %v longer", after, before, guest.added)
 			}
 			for _, name := range []string{"rtd_crashes_total", "rtd_overloaded_total", "rtd_connections_closed_total", "rtd_rollbacks_total"} {
-				if n := s.metric(t, name); n != 0 {
+				if n := s.Metric(t, name); n != 0 {
 					t.Errorf("%s = %v", name, n)
 				}
 			}

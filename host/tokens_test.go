@@ -10,6 +10,7 @@ import (
 
 	"rtd/host"
 	"rtd/host/config"
+	"rtd/host/hosttest"
 	"rtd/sandbox/sandboxtest"
 )
 
@@ -25,7 +26,7 @@ func signed(t *testing.T, subject string, life time.Duration) string {
 }
 
 // tokenTable lets nobody in without a token.
-var tokenTable = fmt.Sprintf(`
+var tokenTable = fmt.Sprintf("[plugin.phx]\n"+phxAllows+`
 [socket.main]
 path = "/socket"
 auth = "required"
@@ -36,17 +37,18 @@ notice = "1s"
 grace = "1s"
 `, tokenSecret)
 
-func (s *server) connectWith(t *testing.T, token string) (*client, error) {
+func (s *server) connectWith(t *testing.T, token string) (*hosttest.Client, error) {
 	t.Helper()
-	c, err := dial(s.url+"/socket/websocket?vsn=2.0.0&token="+token, nil)
+	c, err := hosttest.Dial(s.Socket("&token="+token), nil)
 	if err == nil {
-		t.Cleanup(c.close)
+		t.Cleanup(c.Close)
 	}
 	return c, err
 }
 
 func TestTokens(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"phx": sandboxtest.BuildGo(t, "./testdata/phx")}, config: tokenTable})
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": sandboxtest.BuildGo(t, "./testdata/phx")}, Config: tokenTable})
 	for name, token := range map[string]string{
 		"none": "", "nonsense": "x.y.z", "expired": signed(t, "ada", -time.Minute), "cut": signed(t, "ada", time.Hour)[:40],
 	} {
@@ -56,13 +58,13 @@ func TestTokens(t *testing.T) {
 	}
 	c, err := s.connectWith(t, signed(t, "ada", time.Hour))
 	must(t, err)
-	c.mustJoin(t, "room:1", "{}")
-	r, err := c.push("room:1", "assigns", "{}")
+	c.MustJoin(t, "room:1", "{}")
+	r, err := c.Call("room:1", "assigns", "{}")
 	must(t, err)
-	if r.Status != "ok" || !strings.Contains(string(r.Response), "ada") {
+	if r.Status != "ok" || !strings.Contains(string(r.Payload), "ada") {
 		t.Errorf("assigns = %v, want the claims", r)
 	}
-	if strings.Contains(s.log.tail(1000), tokenSecret) || strings.Contains(s.log.tail(1000), "eyJ") {
+	if strings.Contains(s.Log.Tail(1000), tokenSecret) || strings.Contains(s.Log.Tail(1000), "eyJ") {
 		t.Error("a token or a secret is in the log")
 	}
 }
@@ -70,32 +72,33 @@ func TestTokens(t *testing.T) {
 // A connection lives as long as its token. The client is told before, may send a new
 // one, and is closed after the grace.
 func TestTokensExpire(t *testing.T) {
-	s := start(t, setup{plugins: map[string][]byte{"echo": echoGuest(t)}, config: tokenTable})
-	c, err := s.connectWith(t, signed(t, "ada", 3*time.Second))
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"echo": echoGuest(t)}, Config: tokenTable})
+	c, err := s.connectWith(t, signed(t, "ada", 20*time.Second))
 	must(t, err)
-	c.mustJoin(t, "echo:1", "{}")
-	c.expect(t, "phoenix", "token_expiring")
+	c.MustJoin(t, "echo:1", "{}")
+	c.Expect(t, "phoenix", "token_expiring")
 	for token, want := range map[string]string{
 		signed(t, "eve", time.Hour): "another subject",
 		"nonsense":                  "invalid",
 	} {
-		r, err := c.push("phoenix", "token", fmt.Sprintf(`{"token":%q}`, token))
+		r, err := c.Call("phoenix", "token", fmt.Sprintf(`{"token":%q}`, token))
 		must(t, err)
 		if r.Status != "error" {
 			t.Errorf("a token of %s was answered %v", want, r)
 		}
 	}
-	r, err := c.push("phoenix", "token", fmt.Sprintf(`{"token":%q}`, signed(t, "ada", 5*time.Second)))
+	begin := time.Now()
+	r, err := c.Call("phoenix", "token", fmt.Sprintf(`{"token":%q}`, signed(t, "ada", 25*time.Second)))
 	must(t, err)
-	if r.Status != "ok" || !strings.Contains(string(r.Response), `"expires_in":`) {
+	if r.Status != "ok" || !strings.Contains(string(r.Payload), `"expires_in":`) {
 		t.Fatalf("a new token was answered %v", r)
 	}
-	refreshed := time.Now()
-	c.wantReply(t, "echo:1", "x", `{"n":1}`, `ok {"n":1}`)
-	c.expect(t, "phoenix", "token_expiring")
-	c.wantClosed(t, 4003)
-	if lived := time.Since(refreshed); lived < 4*time.Second || lived > 20*time.Second {
-		t.Errorf("closed %v after the new token of 5 s", lived)
+	c.WantReply(t, "echo:1", "x", `{"n":1}`, `ok {"n":1}`)
+	c.Expect(t, "phoenix", "token_expiring")
+	c.WantClosed(t, 4003)
+	if lived := time.Since(begin); lived < 24*time.Second {
+		t.Errorf("closed %v after the new token of 25 s", lived)
 	}
 }
 

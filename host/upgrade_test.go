@@ -6,10 +6,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"rtd/host/hosttest"
 )
 
 func TestVersions(t *testing.T) {
-	s := start(t, setup{})
+	t.Parallel()
+	s := start(t, hosttest.Setup{})
 	for query, want := range map[string]int{
 		"":                       101, // means 1.0.0
 		"?vsn":                   403,
@@ -36,14 +39,15 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%q: status %d, want %d", query, got, want)
 		}
 	}
-	if n := s.metric(t, "rtd_connections_refused_total", `cause="vsn"`); n != 12 {
+	if n := s.Metric(t, "rtd_connections_refused_total", `cause="vsn"`); n != 12 {
 		t.Errorf("refused = %v, want 12", n)
 	}
 }
 
 // Requests that are no upgrade get 400 with an empty body, as from Phoenix, other mounts 404.
 func TestNoUpgrade(t *testing.T) {
-	s := start(t, setup{})
+	t.Parallel()
+	s := start(t, hosttest.Setup{})
 	const (
 		upgrade = "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
 		version = "Sec-WebSocket-Version: 13\r\n"
@@ -88,12 +92,13 @@ func TestNoUpgrade(t *testing.T) {
 			conn.Close()
 		})
 	}
-	if status, page := s.get(t, "/"); status != http.StatusOK || !strings.Contains(page, "<html") {
+	if status, page := s.Get(t, "/"); status != http.StatusOK || !strings.Contains(page, "<html") {
 		t.Errorf("page: status %d, %d bytes", status, len(page))
 	}
 }
 
 func TestOrigins(t *testing.T) {
+	t.Parallel()
 	for _, rule := range []struct {
 		name, config string
 		allowed      []http.Header
@@ -116,7 +121,7 @@ func TestOrigins(t *testing.T) {
 		{"any", `origins = ["*"]`, []http.Header{origin("http://evil.example"), origin("null"), {}}, nil},
 	} {
 		t.Run(rule.name, func(t *testing.T) {
-			s := start(t, setup{config: "[server]\n" + rule.config + "\n"})
+			s := start(t, hosttest.Setup{Config: "[server]\n" + rule.config + "\n"})
 			for _, h := range rule.allowed {
 				if got := s.refusal(t, "?vsn=2.0.0", h); got != http.StatusSwitchingProtocols {
 					t.Errorf("%v: status %d, want 101", h, got)

@@ -11,9 +11,28 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"rtd/sandbox/abi"
+	"rtd/sandbox/rewrite"
 )
 
-// compileModule lets wazero validate and compile. A module that was built to
+// checkModule refuses a module before it is compiled: for imports that are no functions, a memory that begins with more
+// than the limit, and features that the engine does not know.
+func checkModule(m *rewrite.Module, memory int64) error {
+	for _, i := range m.Imports {
+		if i.Kind != rewrite.FunctionKind {
+			return fmt.Errorf("imports %s, which is no function; rtd offers functions only, so let the module have its own memory, tables and globals",
+				printable([]byte(i.Module+"."+i.Name), maxShown))
+		}
+	}
+	if size := int64(m.Memory.Min) * pageSize; size > memory {
+		return fmt.Errorf("its memory begins with %s, the limit is %s; raise the plugin's memory limit", byteSize(size), byteSize(memory))
+	}
+	if beyond := m.Features & (rewrite.TailCall | rewrite.ExtendedConst); beyond != 0 {
+		return fmt.Errorf("it uses %v; rtd runs WebAssembly 2.0: build without", beyond)
+	}
+	return nil
+}
+
+// compileModule lets wazero validate and compile. A [*folderError] is not about the module. A module that was built to
 // find a bug in the compiler gets an error, not the process: so it must be
 // compiled on this goroutine, where a panic can be caught, and not by workers.
 func compileModule(ctx context.Context, r wazero.Runtime, wasm []byte) (m wazero.CompiledModule, err error) {
@@ -23,6 +42,9 @@ func compileModule(ctx context.Context, r wazero.Runtime, wasm []byte) (m wazero
 		}
 	}()
 	m, err = r.CompileModule(ctx, wasm)
+	if aboutFiles(err) {
+		return nil, &folderError{err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("compile module: %s (rtd runs WebAssembly 2.0: build without threads, tail calls and exceptions)",
 			printable([]byte(err.Error()), maxCause))

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxText bounds the texts of a record beside its payload, in bytes: event names,
+	// maxText bounds the texts of a record besides its payload, in bytes: event names,
 	// statuses, topics, what a child is.
 	maxText = 4 << 10
 	// maxTopics bounds the patterns that a plugin may declare.
@@ -21,7 +21,7 @@ const (
 	keepArena = 64 << 10
 )
 
-// effects collects what a guest asks for during one event.
+// effects collects the effects of one event.
 type effects struct {
 	limits  Limits
 	event   abi.Kind // at hand
@@ -76,24 +76,26 @@ func (c *effects) add(record []byte) abi.Code {
 	if !textsFit(record) {
 		return abi.CodeMalformed
 	}
-	start := len(c.arena)
+	start, n := len(c.arena), len(c.list)
 	c.arena = append(c.arena, record...)
-	effect, err := abi.ParseEffect(c.arena[start:])
+	c.list = append(c.list, abi.Effect{}) // is checked in its place: one that a process may look at is on the heap
+	effect, err := &c.list[n], error(nil)
+	*effect, err = abi.ParseEffect(c.arena[start:])
 	code := abi.CodeMalformed
 	if err == nil && utf8.ValidString(effect.Name) && utf8.ValidString(effect.Detail) {
-		code = c.take(&effect)
+		code = c.check(effect)
 	}
 	if code != 0 {
-		c.arena = c.arena[:start]
+		*effect = abi.Effect{}
+		c.list, c.arena = c.list[:n], c.arena[:start]
 		return code
 	}
 	c.bytes += len(record)
-	c.list = append(c.list, effect)
 	return 0
 }
 
-// take checks an effect by its kind.
-func (c *effects) take(e *abi.Effect) abi.Code {
+// check checks an effect by its kind.
+func (c *effects) check(e *abi.Effect) abi.Code {
 	switch e.Kind {
 	case abi.EffectHandles:
 		return c.declare(e)
@@ -111,6 +113,10 @@ func (c *effects) take(e *abi.Effect) abi.Code {
 			return abi.CodeNotNow
 		}
 		c.replied = true
+	case abi.EffectIntercept:
+		if c.process != nil {
+			return c.process.Permit(e)
+		}
 	case abi.EffectPresent:
 		if e.Name == "" {
 			return 0

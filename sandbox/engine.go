@@ -4,81 +4,145 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/tetratelabs/wazero"
 
 	"rtd/sandbox/image"
 )
 
-// ErrClosed is returned when something is asked of a closed Engine, Plugin or
+// ErrClosed is returned when something is asked of a closed Engine, Module or
 // Instance.
 var ErrClosed = errors.New("closed")
-
-// wazeroVersion is the version in go.mod. wazero names its cache by it too, but
-// calls it "dev" in test binaries, and would then run another version's code.
-const wazeroVersion = "v1.12.0"
 
 // Options configure an Engine.
 type Options struct {
 	// CacheDir is a directory for compiled code, created if it is missing. It
 	// saves a second of compilation for each Go guest at each start of the
-	// process. Several processes may share it. Its files are machine code that
-	// is executed as it stands: nobody else may have write access.
+	// process. Several processes may share it. It is a help: a file in it that is damaged
+	// is noticed, and made again; one that cannot be written is a warning. But its files are
+	// machine code, which is executed if its hash is right: nobody else may have write access.
 	// Empty keeps compiled code in memory only.
 	CacheDir string
+	// CacheOptional makes it a warning, too, if CacheDir cannot be created.
+	CacheOptional bool
+	// Compiler is the command that compiles in a child process of its own, see [Compiler]. Nil
+	// compiles in this process, which nobody can limit or interrupt. The same if CompileTime is negative.
+	Compiler []string
+	// CompileTime is how much time of the processor a child may take for one module, in whole
+	// seconds. Default 60 s. A tenth of it may be for the part that this process repeats.
+	CompileTime time.Duration
+	// CompileMemory is how many bytes of memory it may have. Default 1 GiB.
+	CompileMemory int64
 	// Examine, if given, is asked about traps of instances whether what is left of
-	// the guest is to be kept, as [Trap.PostMortem]: up to 16 MiB are copied then. It
-	// is called by who handles the event, and must not block. Nil keeps nothing;
+	// the guest is to be kept, as [Trap.PostMortem]: up to 16 MiB are copied then, beside the
+	// turns of others. It is called by who handles the event, and must not block. Nil keeps nothing;
 	// then slots need not remember what their guests have handled.
 	Examine func(*Trap) bool
+	// Log takes warnings about the cache. Nil discards.
+	Log *slog.Logger
 }
 
-// Engine compiles modules and owns what the plugins of a process share. It is
+// Engine compiles modules and owns the resources that the plugins of a process share. It is
 // safe for concurrent use.
 type Engine struct {
-	cache   wazero.CompilationCache
-	examine func(*Trap) bool // may be nil
-	store   image.Store      // of states at rest
+	cache    *codeCache       // may be nil
+	uncached atomic.Bool      // it was said that the cache cannot be written
+	examine  func(*Trap) bool // may be nil
+	store    image.Store      // of states at rest
+	stacks   budget           // of guests in deep recursions
+	log      *slog.Logger
 
-	// compiling is held while a module is compiled: wazero 1.12 hands out what it has
-	// read from the cache before it is complete, if two ask for the same module.
-	compiling sync.Mutex
+	compiler      []string // may be nil
+	temporary     []string // folders, for machine code that the cache has no place for
+	compileTime   time.Duration
+	compileMemory int64
+	children      chan struct{} // has as many places as there may be children at a time
+
+	// closing ends when Close is called, and compilations with it.
+	closing context.Context
+	close   context.CancelFunc
 
 	mu      sync.Mutex
-	plugins map[*Plugin]struct{} // all whose resources are not freed yet
+	modules map[*Module]struct{} // all whose resources are not freed yet
 	closed  bool
 }
 
-// NewEngine returns an Engine. Close it in the end.
+// NewEngine returns an Engine. Close it in the end. An error is about CacheDir.
 func NewEngine(o Options) (*Engine, error) {
-	e := &Engine{examine: o.Examine, plugins: map[*Plugin]struct{}{}}
-	if o.CacheDir == "" {
-		e.cache = wazero.NewCompilationCache()
-		return e, nil
+	e := &Engine{
+		examine: o.Examine, log: o.Log, modules: map[*Module]struct{}{},
+		stacks:   budget{limit: maxAllStacks},
+		compiler: o.Compiler, compileTime: o.CompileTime, compileMemory: o.CompileMemory,
+		// As many as can run, and one more, so that one that takes all its time stops nobody on a small machine.
+		children: make(chan struct{}, runtime.NumCPU()+1),
 	}
-	var err error
-	if e.cache, err = wazero.NewCompilationCacheWithDir(filepath.Join(o.CacheDir, wazeroVersion)); err != nil {
-		return nil, fmt.Errorf("open compilation cache: %w", err)
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
 	}
+	if e.compileTime == 0 {
+		e.compileTime = 60 * time.Second
+	}
+	if e.compileMemory == 0 {
+		e.compileMemory = 1 << 30
+	}
+	if e.compileTime < 0 {
+		e.compiler = nil
+	}
+	if o.CacheDir != "" {
+		if err := e.openCache(o); err != nil {
+			return nil, err
+		}
+	}
+	if e.compiler != nil { // else machine code need not be in a folder at all
+		e.temporary = append(e.temporary, os.TempDir())
+		if runtime.GOOS == "linux" {
+			e.temporary = append(e.temporary, "/dev/shm") // memory, if there is no disk
+		}
+	}
+	for _, dir := range e.places() {
+		sweep(dir)
+	}
+	e.closing, e.close = context.WithCancel(context.Background())
 	return e, nil
 }
 
-// Trim frees slots that have been idle for so long, but for a few of each plugin; their
-// actors' states go where those of all idle actors are. It is to be called once in a
-// while, and may be called from any goroutine. It returns how many it has freed.
+// openCache makes the folder of compiled code. That it cannot be used is an error only if it cannot be made and
+// is not optional.
+func (e *Engine) openCache(o Options) error {
+	dir, err := filepath.Abs(o.CacheDir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil && !o.CacheOptional {
+		return fmt.Errorf("make cache folder: %w; name another one (cache in [plugins] of config.toml)", err)
+	}
+	if err == nil {
+		e.cache, err = openCache(filepath.Join(dir, wazeroVersion))
+	}
+	if err != nil {
+		e.log.Warn("no cache folder, plugins are compiled at every start", "folder", o.CacheDir, "cause", err)
+	}
+	return nil
+}
+
+// Trim frees slots that have been idle for so long; their actors' states go where those of all
+// idle actors are. A few of each plugin stay, and take next to no memory. It is to be called once
+// in a while, and may be called from any goroutine. It returns how many it has freed.
 func (e *Engine) Trim(idle time.Duration) (freed int) {
 	e.mu.Lock()
-	plugins := make([]*Plugin, 0, len(e.plugins))
-	for p := range e.plugins {
-		plugins = append(plugins, p)
+	modules := make([]*Module, 0, len(e.modules))
+	for p := range e.modules {
+		modules = append(modules, p)
 	}
 	e.mu.Unlock()
 	before := clock() - int64(idle)
-	for _, p := range plugins {
+	for _, p := range modules {
 		freed += p.trim(before)
 	}
 	return freed
@@ -92,20 +156,22 @@ type EngineStats struct {
 // Stats returns the figures of this moment.
 func (e *Engine) Stats() EngineStats { return EngineStats{IdleBytes: e.store.Bytes()} }
 
-// Close closes all plugins and waits until their last instances are closed.
+// Close closes all plugins and waits until their last instances are closed. Loads that compile
+// end with [ErrClosed].
 // When ctx ends first, it names the plugins that are still in use and frees
 // nothing; it may be called again.
 func (e *Engine) Close(ctx context.Context) error {
+	e.close()
 	e.mu.Lock()
 	e.closed = true
-	plugins := make([]*Plugin, 0, len(e.plugins))
-	for p := range e.plugins {
-		plugins = append(plugins, p)
+	modules := make([]*Module, 0, len(e.modules))
+	for p := range e.modules {
+		modules = append(modules, p)
 	}
 	e.mu.Unlock()
 
 	var inUse []string
-	for _, p := range plugins {
+	for _, p := range modules {
 		p.Close()
 		select {
 		case <-p.freed:
@@ -123,23 +189,23 @@ func (e *Engine) Close(ctx context.Context) error {
 		return fmt.Errorf("close engine: still in use: %v: %w", inUse, ctx.Err())
 	}
 	e.store.Close()
-	return e.cache.Close(ctx)
+	return nil
 }
 
 // adopt makes e wait for p when it closes.
-func (e *Engine) adopt(p *Plugin) error {
+func (e *Engine) adopt(p *Module) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return ErrClosed
 	}
-	e.plugins[p] = struct{}{}
+	e.modules[p] = struct{}{}
 	return nil
 }
 
 // forget is called when p's resources are freed.
-func (e *Engine) forget(p *Plugin) {
+func (e *Engine) forget(p *Module) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.plugins, p)
+	delete(e.modules, p)
 }

@@ -86,7 +86,7 @@ func (t *figures) beside(b *testing.B, w want) {
 
 // guestProcess is an actor under a supervisor.
 type guestProcess struct {
-	plugin  *sandbox.Plugin
+	plugin  *sandbox.Module
 	first   *abi.Event // that it sends itself, if any
 	handled func(time.Duration)
 	guest   *sandbox.Instance

@@ -20,6 +20,33 @@ import (
 // few is how many slots a population has: next to no actor finds itself resident.
 const few = 4
 
+// join is what a new actor costs until it has joined, in a slot from which another one has to be sent to rest first;
+// and the pages that its first event writes, a count that no other program disturbs.
+func (t *figures) join(b *testing.B, w want) {
+	p := newPopulation(b, w.language, few)
+	defer p.close()
+	if err := p.grow(1); err != nil {
+		b.Fatal(err)
+	}
+	t.atMost(b, "pages written by a first event", w, float64(p.actors[0].Pages()), "pages", 0)
+	p.close()
+	times := make([]time.Duration, t.scaled(min(w.actors/5, 20_000)))
+	for n := range times {
+		begin := time.Now()
+		i, err := p.plugin.Start("actor:1", nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.actors = append(p.actors, i)
+		if err := tell(i, joining(n)); err != nil {
+			b.Fatal(err)
+		}
+		times[n] = time.Since(begin)
+	}
+	t.atMost(b, "start + join + hibernate, p50", w, micros(quantile(times, 0.5)), "µs", 0)
+	t.atMost(b, "start + join + hibernate, p99", w, micros(quantile(times, 0.99)), "µs", 0)
+}
+
 // idle is the growth of the process by an actor that joined and got 5 messages.
 func (t *figures) idle(b *testing.B, w want, p *population) {
 	live := fmt.Sprintf("%s, %d live", w.language, len(p.actors))
@@ -128,7 +155,7 @@ func (t *figures) scaling(b *testing.B, w want) {
 
 // population is many actors of one plugin.
 type population struct {
-	plugin *sandbox.Plugin
+	plugin *sandbox.Module
 	actors []*sandbox.Instance
 	bytes  float64 // by which the process has grown for each of them
 }

@@ -24,7 +24,7 @@ import (
 //
 //	-bench Figures/rust      -bench Figures//wake
 //
-// The names are idle, wake, after10000, resident, restart, beside and scaling. How
+// The names are join, idle, wake, after10000, resident, restart, beside and scaling. How
 // loops compare with bare wazero is measured by BenchmarkLoops of ./sandbox/rewrite.
 //
 // The guests are those of testdata/actor: they parse JSON, keep a name, a counter
@@ -46,6 +46,7 @@ func BenchmarkFigures(b *testing.B) {
 				}
 				return p
 			}
+			t.run(b, "join", func(b *testing.B) { t.join(b, w) })
 			t.run(b, "idle", func(b *testing.B) { t.idle(b, w, populated()) })
 			t.run(b, "wake", func(b *testing.B) { t.wake(b, w, populated()) })
 			if p != nil {
@@ -66,7 +67,7 @@ var wanted = []want{
 	{language: "c", actors: 1_000_000, idle: 400, worn: 400, sample: 100, wake: 6, restart: 50},
 	{language: "rust", actors: 1_000_000, idle: 800, worn: 800, sample: 100, wake: 6, restart: 50},
 	{language: "as", actors: 200_000, idle: 3 << 10, worn: 5 << 10, sample: 40},
-	{language: "go", actors: 100_000, idle: 3 << 10, worn: 10 << 10, sample: 20, wake: 25, amortised: 150, restart: 150},
+	{language: "go", actors: 100_000, idle: 1536, worn: 4 << 10, sample: 20, wake: 18, amortised: 150, restart: 150, crash: 1000},
 }
 
 type want struct {
@@ -76,7 +77,7 @@ type want struct {
 	idle     float64 // B, after 5 messages
 	worn     float64 // B, after 10,000
 	// µs:
-	wake, amortised, restart float64
+	wake, amortised, restart, crash float64
 }
 
 // figures collects what was measured.

@@ -24,6 +24,10 @@ const (
 	// told to collect its garbage.
 	compactOver = 16 << 10
 
+	// restFree is how large a state may be that is kept in any case: the number of
+	// processes bounds them.
+	restFree = 4 << 10
+
 	// keepState is how large a slot's buffers may be and still be kept. One
 	// large state should not be paid for by its slot for ever.
 	keepState = 1 << 20
@@ -36,7 +40,7 @@ var (
 
 // wake returns a slot with the instance's state. i.mu is held.
 func (i *Instance) wake() (*slot, error) {
-	p := i.plugin
+	p := i.module
 	if s := i.slot; s != nil {
 		i.slot = nil
 		if p.pinned == "" {
@@ -45,34 +49,71 @@ func (i *Instance) wake() (*slot, error) {
 		return s, nil
 	}
 	if i.idle.IsZero() {
-		return p.pool.vacate(p.snapshot.Size())
+		return p.pool.vacate(p.snapshot.Size(), i.process, never)
 	}
-	s, err := p.pool.vacate(int(i.pages) * pageSize)
+	// What it has at rest makes room for what it has at work.
+	atRest := int64(i.idle.Size())
+	p.memory.used.Add(-atRest)
+	s, err := p.pool.vacate(int(i.pages)*pageSize, i.process, i.left)
+	if err == nil {
+		if err = s.unpack(p.engine.store.Get(i.idle)); err != nil {
+			s.broken = true
+			p.pool.checkIn(s, nil)
+		}
+	}
 	if err != nil {
+		p.memory.used.Add(atRest)
 		return nil, err
 	}
-	if err := s.unpack(p.engine.store.Get(i.idle)); err != nil {
-		s.broken = true
-		p.pool.release(s, nil)
-		return nil, err
-	}
-	i.forget()
+	p.engine.store.Free(i.idle)
+	i.idle = image.Ref{}
 	return s, nil
 }
 
 // rest moves the instance's state from its slot into the store, and leaves the
 // snapshot in the slot, or a broken slot. If there is no room, the instance is
-// dead. i.mu is held.
-func (i *Instance) rest(s *slot) {
+// dead. i.mu is held. by is the process on whose goroutine that is, if there is one.
+func (i *Instance) rest(s *slot, by Process) {
 	i.slot = nil
 	state := i.save(s, s.state[:0])
-	if len(state) > int(i.compacted)+compactOver && i.plugin.compacts() {
-		state = i.compact(s, state)
+	if len(state) > int(i.compacted)+compactOver && i.module.compacts() {
+		state = i.compact(s, state, by)
 	}
+	i.keep(s, state)
+}
+
+// restNow is rest without a word to the guest.
+func (i *Instance) restNow(s *slot) {
+	i.slot = nil
+	i.keep(s, i.save(s, s.state[:0]))
+}
+
+// keep puts the state into the store, now that s has the snapshot.
+func (i *Instance) keep(s *slot, state []byte) {
+	p := i.module
 	s.state = state
-	var err error
-	if i.idle, err = i.plugin.engine.store.Put(s.pack(state)); err != nil {
-		i.trap = i.plugin.lost(err, &abi.Event{Kind: abi.EventIdle})
+	freed := s.memory.counted
+	if !s.broken {
+		s.memory.vacated()
+	}
+	stored := s.pack(state)
+	n := int64(len(stored))
+	if !s.broken && p.memory.used.Load()+n > p.memory.limit { // then the slot may keep no pages
+		s.memory.empty()
+	}
+	// Where it takes no more than it has taken it is no reason to end a guest.
+	if n <= restFree || n-n/64 <= freed {
+		p.memory.used.Add(n)
+	} else if !p.memory.spend(n) {
+		stored = nil
+	}
+	if stored == nil {
+		i.trap = p.lost(p.errMemory(), &abi.Event{Kind: abi.EventIdle})
+	} else if ref, err := p.engine.store.Put(stored); err != nil {
+		p.memory.spend(-int64(len(stored)))
+		i.trap = p.lost(err, &abi.Event{Kind: abi.EventIdle})
+	} else {
+		i.idle = ref
 	}
 	s.trim()
 }
@@ -86,14 +127,14 @@ func (i *Instance) save(s *slot, dst []byte) []byte {
 // compact lets the guest collect its garbage, and returns its state afterwards. A
 // guest that dies of that, or keeps as much as before, is not asked again until
 // it has grown.
-func (i *Instance) compact(s *slot, state []byte) []byte {
+func (i *Instance) compact(s *slot, state []byte, by Process) []byte {
 	before := append([]byte(nil), state...)
 	if s.load(before) != nil {
 		s.broken = true
 		return state
 	}
-	s.effects = newEffects(i.plugin.limits, i.topic, i.process)
-	err := s.run(&abi.Event{Kind: abi.EventIdle}, i, (*slot).deliver)
+	s.effects = newEffects(i.module.limits, i.topic, i.process)
+	err := s.run(&abi.Event{Kind: abi.EventIdle}, i, by, (*slot).deliver)
 	s.effects.free()
 	s.effects = nil
 	if err != nil { // as if it had not been asked; its memory may have grown, i.pages has not
@@ -104,14 +145,15 @@ func (i *Instance) compact(s *slot, state []byte) []byte {
 		state = i.save(s, state[:0])
 	}
 	i.compacted = uint32(len(state))
-	i.plugin.compacted(len(before), len(state))
+	i.module.compacted(len(before), len(state))
 	return state
 }
 
 // forget drops the state in the store.
 func (i *Instance) forget() {
 	if !i.idle.IsZero() {
-		i.plugin.engine.store.Free(i.idle)
+		i.module.engine.store.Free(i.idle)
+		i.module.memory.spend(-int64(i.idle.Size()))
 		i.idle = image.Ref{}
 	}
 }

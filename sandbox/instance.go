@@ -20,10 +20,9 @@ var ErrTooLarge = errors.New("event too large for the guest")
 // handles an event, and for as long afterwards as nobody else needs that. Then it
 // is only what its memory differs by from the snapshot.
 type Instance struct {
-	plugin  *Plugin
+	module  *Module
 	topic   string
-	process Process     // nil if it has none
-	cut     atomic.Bool // the event at hand is to end
+	process Process // nil if it has none
 
 	reductions atomic.Int64 // spent so far
 
@@ -34,6 +33,7 @@ type Instance struct {
 	compacted uint32     // bytes of its state when it was compacted last
 	effects   *effects   // of the last event, until Release
 	pages     uint32     // of its memory while it is idle
+	left      uint32     // how many actors the pool had seen when it was used last
 	closed    bool
 }
 
@@ -41,25 +41,38 @@ type Instance struct {
 // as the body of process, which may be nil. topic is for log lines; without one,
 // the guest cannot push or broadcast. The error is [ErrClosed], or a [*Trap] if
 // the plugin has to start every instance anew and this one fails.
-func (p *Plugin) Start(topic string, process Process) (*Instance, error) {
-	if err := p.acquire(); err != nil {
+func (p *Module) Start(topic string, process Process) (*Instance, error) {
+	i := new(Instance)
+	if err := p.StartIn(i, topic, process); err != nil {
 		return nil, err
-	}
-	p.counters.started.Add(1)
-	i := &Instance{plugin: p, topic: topic, process: process}
-	if p.pinned != "" {
-		if err := i.startPinned(); err != nil {
-			p.release()
-			return nil, err
-		}
 	}
 	return i, nil
 }
 
+// StartIn is Start for who keeps an instance within something else. i is the zero value, and
+// stays where it is; after an error it is of no use.
+func (p *Module) StartIn(i *Instance, topic string, process Process) error {
+	if err := p.acquire(); err != nil {
+		return err
+	}
+	p.counters.started.Add(1)
+	i.module, i.topic, i.process = p, topic, process
+	if p.pinned != "" {
+		if err := i.startPinned(); err != nil {
+			p.release()
+			return err
+		}
+	}
+	return nil
+}
+
+// Topic is the one that the instance was started with.
+func (i *Instance) Topic() string { return i.topic }
+
 // Handle gives the guest an event and returns the effects that it asks for. They
 // and their payloads are valid until Release, Close or the next Handle. e's
 // payload is copied and may be reused at once. While all slots are in use Handle
-// waits for its turn, which the others' deadlines bound.
+// waits for its turn, which the others' limits of time bound.
 //
 // An error is [ErrTooLarge], after which the instance goes on, or a [*Trap],
 // after which it is dead: every further Handle returns the same trap, and
@@ -76,7 +89,7 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 	resident, fresh := i.slot != nil, i.idle.IsZero()
 	s, err := i.wake()
 	if err != nil {
-		i.trap = i.plugin.lost(err, e)
+		i.trap = i.module.lost(err, e)
 		return nil, i.trap
 	}
 	if !resident {
@@ -84,20 +97,19 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 	}
 	s.recent.handle(e)
 	if i.effects == nil {
-		i.effects = newEffects(i.plugin.limits, i.topic, i.process)
+		i.effects = newEffects(i.module.limits, i.topic, i.process)
 	}
 	s.effects, i.slot = i.effects, s
-	err = s.run(e, i, (*slot).deliver)
+	err = s.run(e, i, i.process, (*slot).deliver)
 	s.effects, s.answer = nil, nil
 	if errors.As(err, &i.trap) {
 		i.slot = nil
 		i.dropEffects()
-		i.examine(s)
-		i.plugin.retire(s)
+		i.bury(s, i.trap)
 		return nil, i.trap
 	}
-	if i.plugin.pinned == "" {
-		i.plugin.pool.release(s, i)
+	if i.module.pinned == "" {
+		i.module.pool.checkIn(s, i)
 	}
 	if err != nil {
 		i.dropEffects()
@@ -126,17 +138,17 @@ func (i *Instance) Close() {
 	i.forget()
 	if s := i.slot; s != nil {
 		i.slot = nil
-		if i.plugin.pinned == "" {
-			i.plugin.pool.reclaim(s)
+		if i.module.pinned == "" {
+			i.module.pool.reclaim(s)
 		}
-		i.plugin.retire(s)
+		i.module.retire(s)
 	}
-	i.plugin.release()
+	i.module.release()
 }
 
 // log is what the guest's output goes to. It is made when there is some.
 func (i *Instance) log() *slog.Logger {
-	log := i.plugin.log
+	log := i.module.log
 	if i.topic != "" {
 		log = log.With("topic", i.topic)
 	}
@@ -155,12 +167,12 @@ func (i *Instance) dropEffects() {
 
 // startPinned gives the instance a slot of its own, in which the guest starts.
 func (i *Instance) startPinned() error {
-	s, err := i.plugin.newSlot()
+	s, err := i.module.newSlot()
 	if err != nil {
-		return i.plugin.lost(err, i.plugin.startEvent())
+		return i.module.lost(err, i.module.startEvent())
 	}
-	s.effects = newEffects(i.plugin.limits, i.topic, i.process)
-	err = s.run(i.plugin.startEvent(), i, (*slot).initialise)
+	s.effects = newEffects(i.module.limits, i.topic, i.process)
+	err = s.run(i.module.startEvent(), i, i.process, (*slot).initialise)
 	s.effects.free()
 	s.effects = nil
 	if err != nil {

@@ -6,15 +6,26 @@ import (
 	"time"
 )
 
-// Limits bound what one instance may use. Zero means the default.
+// Limits bound the resources of one instance. Zero means the default.
 type Limits struct {
 	// Memory is the largest size of an instance's linear memory in bytes,
 	// rounded down to whole pages of 64 KiB. Default 64 MiB.
 	Memory int64
-	// Deadline is the longest time that one event may take, and that a whole
-	// start may take (start section, _initialize, start event). It is wall time
-	// and includes what the host does for the guest meanwhile. Default 1 s.
+	// TotalMemory is how many bytes all instances of the plugin may have together: by
+	// how much their memories are larger than the snapshot that they share, the pages
+	// of it that they have written, and their states at rest. Beyond it memory.grow
+	// fails; a guest that cannot be refused dies, with [KindMemory]. Default 4 GiB.
+	TotalMemory int64
+	// Deadline is how much of the processor one event may use, and a whole start
+	// (start section, _initialize, start event), with what the host does for the
+	// guest meanwhile. On Linux the system is asked for that; elsewhere it is the
+	// time by the clock in which the guest had its turn. Default 1 s.
 	Deadline time.Duration
+	// Timeout is how long these may take by the clock, with what the guest sleeps
+	// and what the system lets others run meanwhile, but without its waits for a
+	// slot, for its turn among other guests, and in [Instance.Wait]. Default: ten
+	// times the deadline, at least 10 s.
+	Timeout time.Duration
 	// Effects is the largest number of effects of one event. Default 1024.
 	Effects int
 	// EffectBytes is the largest sum of their records in bytes. Default 4 MiB.
@@ -41,8 +52,14 @@ func (l Limits) withDefaults() (Limits, error) {
 	if l.Memory == 0 {
 		l.Memory = 64 << 20
 	}
+	if l.TotalMemory == 0 {
+		l.TotalMemory = 4 << 30
+	}
 	if l.Deadline == 0 {
 		l.Deadline = time.Second
+	}
+	if l.Timeout == 0 {
+		l.Timeout = max(10*l.Deadline, 10*time.Second)
 	}
 	if l.Effects == 0 {
 		l.Effects = 1024
@@ -64,8 +81,10 @@ func (l Limits) withDefaults() (Limits, error) {
 		return l, fmt.Errorf("limit of slots is %d, and %d of those that wait: want more than 0", l.Slots, l.Waiting)
 	case l.Memory < pageSize || l.Memory > maxMemory:
 		return l, fmt.Errorf("memory limit is %d bytes, want 64 KiB to 4 GiB", l.Memory)
-	case l.Deadline < 0:
-		return l, fmt.Errorf("deadline is %v, want more than 0", l.Deadline)
+	case l.TotalMemory < pageSize:
+		return l, fmt.Errorf("limit of the memory of all guests is %d bytes, want 64 KiB or more", l.TotalMemory)
+	case l.Deadline < 0 || l.Timeout < 0:
+		return l, fmt.Errorf("deadline is %v and timeout %v: want more than 0", l.Deadline, l.Timeout)
 	case l.Effects < 0 || l.EffectBytes < 0 || l.EffectBytes > math.MaxInt32 || l.LogLines < 0:
 		return l, fmt.Errorf("limits of effects %d, effect bytes %d and log lines %d: want more than 0 and less than 2 GiB",
 			l.Effects, l.EffectBytes, l.LogLines)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ func TestLoadErrorsSayWhatToDo(t *testing.T) {
 		{"truncated", echo[:len(echo)/2], []string{"file is truncated"}},
 		{"component", []byte("\x00asm\x0d\x00\x01\x00"), []string{"a component", "wasm32-wasip1"}},
 		{"other version", []byte("\x00asm\x02\x00\x00\x00"), []string{"version 02 00 00 00"}},
+		{"tail call", sandboxtest.Module("\x41\x00\x12\x00\x1a"), []string{"it uses tail-call", "build without"}},
 		{"wrong exports", fixture(t, "wrong_exports"), []string{
 			"exports no memory named memory", "exports no function inbox(i32) i32",
 			"exports handle(i64) i32, want handle(i32) i32", "exports _initialize() i32, want _initialize()",
@@ -144,4 +146,40 @@ func TestCacheIsOfTheRightWazero(t *testing.T) {
 	if want := "github.com/tetratelabs/wazero " + entries[0].Name(); !strings.Contains(string(mod), want) {
 		t.Errorf("go.mod does not require %s", want)
 	}
+}
+
+// Damaged files are what a folder watcher sees. Whatever they have in them, the
+// process survives.
+func FuzzLoad(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.wasm")
+	if err != nil || len(files) == 0 {
+		f.Fatal(files, err)
+	}
+	for _, file := range files {
+		if strings.Contains(file, "loop") {
+			continue // takes its whole deadline each time
+		}
+		wasm, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(wasm)
+	}
+	e, err := sandbox.NewEngine(sandbox.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, wasm []byte) {
+		p, err := e.Load(t.Context(), wasm, sandbox.LoadOptions{
+			Limits: sandbox.Limits{Memory: 1 << 20, Deadline: 20 * time.Millisecond},
+		})
+		if err != nil {
+			return
+		}
+		defer p.Close()
+		if i, err := p.Start("", nil); err == nil {
+			i.Handle(message("echo", "0"))
+			i.Close()
+		}
+	})
 }

@@ -65,7 +65,7 @@ func (o *output) end() {
 // message logs a text that the guest gave with a level.
 func (o *output) message(level string, text []byte) {
 	o.recent.say(text)
-	if !o.take() {
+	if !o.admit() {
 		return
 	}
 	o.from.log().Log(context.Background(), levelOf(level), printable(text, maxLine), "from", "log")
@@ -113,7 +113,7 @@ func (o *output) endLine(fd uint32) {
 		o.recent.say(l.text)
 	}
 	l.text, l.cut = l.text[:0], false
-	if text == "" || !o.take() {
+	if text == "" || !o.admit() {
 		return
 	}
 	if fd == stderr {
@@ -123,8 +123,8 @@ func (o *output) endLine(fd uint32) {
 	o.from.log().Info(text, "from", "stdout")
 }
 
-// take counts a line against the event's limit.
-func (o *output) take() bool {
+// admit counts a line against the event's limit.
+func (o *output) admit() bool {
 	if o.left == 0 {
 		o.dropped++
 		return false

@@ -26,10 +26,11 @@ const (
 )
 
 // pollOneoff waits for the first of some clocks: poll_oneoff(in, out, count,
-// result). Files are answered "not supported" at once. The wait ends with the
-// deadline, and the guest with it.
+// result). Files are answered "not supported" at once. A guest that sleeps does not
+// use the processor: the wait ends with Limits.Timeout, and the guest with it.
 func pollOneoff(s *slot, mem api.Memory, a []uint64) uint32 {
 	const maxSubscriptions = 1024
+	s.check()
 	in, out, count, result := uint32(a[0]), uint32(a[1]), uint32(a[2]), uint32(a[3])
 	if count == 0 || count > maxSubscriptions {
 		return errnoInval

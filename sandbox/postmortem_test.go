@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // examined loads the guest that dies on request, by an engine that keeps what is left
 // of it if wants says so.
-func examined(t testing.TB, name string, l sandbox.Limits, wants func(*sandbox.Trap) bool) *sandbox.Plugin {
+func examined(t testing.TB, name string, l sandbox.Limits, wants func(*sandbox.Trap) bool) *sandbox.Module {
 	t.Helper()
 	e, err := sandbox.NewEngine(sandbox.Options{Examine: wants})
 	if err != nil {
@@ -102,7 +103,7 @@ func TestPostMortemIsBounded(t *testing.T) {
 	}
 }
 
-// Actors that share a slot do not see each other's events. Who was away has only
+// Actors that share a slot do not see each other's events. An actor that was away has only
 // what came since, and its process says how it began.
 func TestPostMortemOfTheOneInTheSlot(t *testing.T) {
 	p := examined(t, "slots", sandbox.Limits{Slots: 1}, always)
@@ -160,6 +161,60 @@ func TestExamineDecides(t *testing.T) {
 	}
 	if m := die(t, start(t, load(t, fixture(t, "crash"), sandbox.LoadOptions{})), message("die", divide)).PostMortem(); m != nil {
 		t.Errorf("without Examine: %d events", len(m.Events))
+	}
+}
+
+// Guests that die at the same time, with large memories and few slots, are all examined, and nobody
+// gets the slot of one before that. A plugin that is unloaded meanwhile is freed in the end.
+func TestManyPostMortems(t *testing.T) {
+	p := examined(t, "crash", sandbox.Limits{Memory: 32 << 20, Slots: 3}, always)
+	var all sync.WaitGroup
+	for n := range 12 {
+		i, err := p.Start("", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			defer i.Close()
+			name := fmt.Sprint("die ", n)
+			_, err := i.Handle(message(name, grow))
+			trap := (*sandbox.Trap)(nil)
+			if !errors.As(err, &trap) || !trap.Examined() {
+				t.Errorf("guest %d: %v", n, err)
+				return
+			}
+			if m := trap.PostMortem(); len(m.Memory) != 16<<20 || string(m.Memory[12:22]) != "on purpose" || !slices.Equal(names(m.Events), []string{name}) || !m.Whole {
+				t.Errorf("guest %d: %d bytes of memory, events %q", n, len(m.Memory), names(m.Events))
+			}
+			if trap.Examined() {
+				t.Errorf("guest %d is still to be taken", n)
+			}
+		})
+	}
+	all.Wait()
+	if s := p.Stats(); s.Live != 0 || s.Slots > 3 {
+		t.Errorf("%d instances in %d slots are left", s.Live, s.Slots)
+	}
+}
+
+// BenchmarkTrap is the life of an actor that dies of its first event.
+func BenchmarkTrap(b *testing.B) {
+	for name, wants := range map[string]func(*sandbox.Trap) bool{"alone": nil, "asked": func(*sandbox.Trap) bool { return false }} {
+		b.Run(name, func(b *testing.B) {
+			p := examined(b, "slots", sandbox.Limits{}, wants)
+			e := do('!', 0)
+			b.ReportAllocs()
+			for b.Loop() {
+				i, err := p.Start("", nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := i.Handle(e); err == nil {
+					b.Fatal("it lives")
+				}
+				i.Close()
+			}
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ func fixture(t testing.TB, name string) []byte {
 	return wasm
 }
 
-func load(t testing.TB, wasm []byte, o sandbox.LoadOptions) *sandbox.Plugin {
+func load(t testing.TB, wasm []byte, o sandbox.LoadOptions) *sandbox.Module {
 	t.Helper()
 	if o.Name == "" {
 		o.Name, o.Version = "guest", "v1"
@@ -47,7 +47,7 @@ func load(t testing.TB, wasm []byte, o sandbox.LoadOptions) *sandbox.Plugin {
 	return p
 }
 
-func start(t testing.TB, p *sandbox.Plugin) *sandbox.Instance {
+func start(t testing.TB, p *sandbox.Module) *sandbox.Instance {
 	t.Helper()
 	i, err := p.Start("room:1", nil)
 	if err != nil {
@@ -112,7 +112,7 @@ func (w writer) Write(p []byte) (int, error) { return w(p) }
 func noLeaks(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
-		for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				stacks := make([]byte, 1<<16)
 				t.Errorf("%d goroutines more than before\n%s", runtime.NumGoroutine()-before, stacks[:runtime.Stack(stacks, true)])
@@ -120,4 +120,18 @@ func noLeaks(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The package's doc names every file.
+func TestDocNamesFiles(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	must(t, err)
+	files, err := filepath.Glob("*.go")
+	must(t, err)
+	for _, file := range files {
+		base, _, _ := strings.Cut(strings.TrimSuffix(file, ".go"), "_") // clock_linux.go belongs to clock.go
+		if !strings.HasSuffix(file, "_test.go") && base != "doc" && !strings.Contains(string(doc), base+".go") {
+			t.Errorf("doc.go does not name %s", file)
+		}
+	}
 }

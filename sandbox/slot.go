@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -23,59 +22,75 @@ import (
 // pool. It is also the context of the calls into its guest, by which host
 // functions find it.
 type slot struct {
-	plugin        *Plugin
+	module        *Module
 	mod           api.Module
 	memory        linearMemory
 	counter       api.MutableGlobal   // reductions left
 	globals       []api.MutableGlobal // the guest's own, in the order of Module.Globals
-	inbox, handle api.Function        // 12 KB each, so one per slot and export
+	inbox, handle function            // 12 KB each, so one per slot and export
 	stack         [1]uint64           // parameter and result of a call
 	work          *work               // counts what is done here
 
 	// Guarded by the pool's mu while the slot is idle.
 	owner      *Instance
 	prev, next *slot
+	passing    bool // an actor passes in it
+
+	// Guarded by the pool's mu.
+	idle bool // it is in the pool
+	near bool // and in its hints
 
 	state, packed []byte // reused by save and pack
 
 	// Of the event at hand.
 	of         *Instance // whose it is
+	by         Process   // whose goroutine it is handled on, or nil
 	effects    *effects
 	output     output
 	recent     *recent // and before it; nil if nobody will ask
 	answer     []byte  // of the last operation in it
-	due        int64   // when it must be done, on [clock]
-	running    int64   // since when it has the processor
-	turn       int64   // how long it may have it, in nanoseconds
-	cpu        int64   // what it had before, in nanoseconds
-	reductions int64   // spent before the counter was set last
-	checks     uint8   // of the time, in host functions
-	broken     bool    // not to be used again
+	time       stopwatch
+	reductions int64     // spent before the counter was set last
+	slice      int64     // what it was set to
+	calls      *function // that runs
+	stacked    int64     // what of its stack is counted
+	broken     bool      // not to be used again
 }
 
-// slice is how many reductions a guest spends until it calls yield: some
-// microseconds, or 20 ms of the costliest code that anybody has come up with.
-const slice = 4_000
-
-// firstTurn and turn are how long a guest may have the processor, in nanoseconds,
-// until it lets others run: at first in an event, and later. To let others run
-// takes some microseconds even if there are none, since an idle processor is woken
-// to look for them, so that what is done soon should not be interrupted. But those
-// that wait beside guests in long loops get one turn for each of them.
+// A slice is how many reductions a guest spends until it calls yield. How long it
+// takes depends on the code: some microseconds, as a rule. Most costly is code that
+// reaches pages which are not there yet, or still the snapshot's, with 3 to 5 µs each on
+// a virtual machine and, as a rule, up to four for each reduction. A small memory has few pages. In
+// a large one slices are shorter; and those of a plugin whose guests have been seen to
+// take very long are so short that nobody notices.
 const (
-	firstTurn = 200_000
-	turn      = 50_000
+	slice      = 10_000
+	largeSlice = 1_250 // of guests with more than largeMemory
+	heavySlice = 64    // for heavyFor after a turn of more than heavyTurn
+
+	largeMemory = 8 << 20
+
+	heavyTurn = 2_000_000     // nanoseconds
+	heavyFor  = 5_000_000_000 // nanoseconds
 )
 
 // newSlot instantiates the module. The slot's content is the snapshot, if there
 // is one; else nothing of the guest has run in it yet.
-func (p *Plugin) newSlot() (*slot, error) {
-	s := &slot{plugin: p, recent: p.engine.newRecent()}
+func (p *Module) newSlot() (*slot, error) {
+	s := &slot{module: p, recent: p.engine.newRecent()}
 	if err := s.memory.init(p); err != nil {
 		return nil, err
 	}
 	ctx := experimental.WithMemoryAllocator(context.Background(), &s.memory)
-	mod, err := p.runtime.InstantiateModule(ctx, p.compiled, moduleConfig)
+	// wazero has no error for a memory that it does not get, so that is decided before.
+	size := int(p.rewritten.Memory.Min) * pageSize
+	if err := s.memory.admit(size); err != nil {
+		s.memory.close()
+		return nil, err
+	}
+	s.memory.want = size
+	mod, err := p.machine.runtime.InstantiateModule(ctx, p.machine.compiled, moduleConfig)
+	s.memory.want = 0
 	if err != nil {
 		s.memory.close()
 		return nil, err
@@ -83,12 +98,11 @@ func (p *Plugin) newSlot() (*slot, error) {
 	n := p.pool.resident.Add(1)
 	s.work = &p.counters.work[n%int64(len(p.counters.work))]
 	s.mod = mod
-	s.counter = mod.ExportedGlobal(p.module.Reductions).(api.MutableGlobal)
-	for _, g := range p.module.Globals {
+	s.counter = mod.ExportedGlobal(p.rewritten.Reductions).(api.MutableGlobal)
+	for _, g := range p.rewritten.Globals {
 		s.globals = append(s.globals, mod.ExportedGlobal(g.Export).(api.MutableGlobal))
 	}
-	s.inbox = mod.ExportedFunction(abi.ExportInbox)
-	s.handle = mod.ExportedFunction(abi.ExportHandle)
+	s.inbox, s.handle = s.function(abi.ExportInbox), s.function(abi.ExportHandle)
 	if p.globals == nil {
 		if err := s.writeData(); err != nil {
 			s.close()
@@ -108,7 +122,7 @@ func (p *Plugin) newSlot() (*slot, error) {
 
 // writeData does the part of instantiation that snapshots save.
 func (s *slot) writeData() error {
-	for _, d := range s.plugin.module.Data {
+	for _, d := range s.module.rewritten.Data {
 		if !s.mod.Memory().Write(d.Offset, d.Bytes) {
 			return fmt.Errorf("data segment of %d bytes at %#x is outside of the memory", len(d.Bytes), d.Offset)
 		}
@@ -134,13 +148,14 @@ func (s *slot) resize(size int) bool {
 func (s *slot) close() {
 	_ = s.mod.Close(context.Background()) // no files, nothing to fail
 	s.memory.close()
-	s.plugin.pool.resident.Add(-1)
+	s.module.pool.resident.Add(-1)
 }
 
 // initialise brings the guest up to the end of its start event.
 func (s *slot) initialise(e *abi.Event) error {
-	for _, name := range []string{s.plugin.module.Start, abi.ExportInitialize} {
-		if f := s.mod.ExportedFunction(name); name != "" && f != nil {
+	for _, name := range []string{s.module.rewritten.Start, abi.ExportInitialize} {
+		if f := s.function(name); name != "" && f.Function != nil {
+			s.calls = &f
 			if err := f.CallWithStack(s, nil); err != nil {
 				return err
 			}
@@ -149,27 +164,32 @@ func (s *slot) initialise(e *abi.Event) error {
 	return s.deliver(e)
 }
 
-// run does work for an event under the limits and turns the guest's death into
-// a trap, after which the slot's content is worthless.
-func (s *slot) run(e *abi.Event, i *Instance, work func(*slot, *abi.Event) error) error {
-	p := s.plugin
-	s.of = i
+// run does work for an event of i under the limits and turns the guest's death into
+// a trap, after which the slot's content is worthless. by is the process on whose
+// goroutine that is, i's or another that needs the slot; nil if there is none.
+func (s *slot) run(e *abi.Event, i *Instance, by Process, work func(*slot, *abi.Event) error) error {
+	p := s.module
+	s.of, s.by = i, by
 	s.memory.denied = 0
 	s.effects.begin(e.Kind)
 	s.output.begin(i, p.limits.LogLines, s.recent)
-	s.running = clock()
-	s.due = s.running + int64(p.limits.Deadline)
-	s.cpu, s.reductions, s.turn = 0, 0, firstTurn
-	s.counter.Set(slice)
+	s.reductions = 0
+	s.time.begin(p.limits, p.suspect.Load())
+	s.setSlice(s.time.since)
 
 	s.memory.image.Begin()
 	err := s.protect(work, e)
 	s.memory.image.End()
 
-	s.reductions += slice - int64(s.counter.Get())
-	s.cpu += clock() - s.running
+	s.reductions += s.slice - int64(s.counter.Get())
+	s.note(s.time.end())
+	s.dropStack(&s.inbox, abi.ExportInbox)
+	s.dropStack(&s.handle, abi.ExportHandle)
+	if !s.memory.worked(s.time.used) && err == nil {
+		err = errBound
+	}
 	s.work.events.Add(1)
-	s.work.nanos.Add(s.cpu)
+	s.work.nanos.Add(s.time.used)
 	s.work.reductions.Add(s.reductions)
 	i.reductions.Add(s.reductions)
 	if err != nil && !errors.Is(err, ErrTooLarge) {
@@ -181,72 +201,42 @@ func (s *slot) run(e *abi.Event, i *Instance, work func(*slot, *abi.Event) error
 	} else {
 		s.output.end()
 	}
-	s.of = nil
+	s.of, s.by = nil, nil
 	return err
 }
 
-// yield is called by the guest when its slice is over. After a turn it lets others
-// run, the garbage collector among them, or ends the guest if its time is up.
-func (s *slot) yield() {
-	s.reductions += slice - int64(s.counter.Get())
-	s.counter.Set(slice)
-	now := clock()
-	if now-s.running < s.turn {
-		return
+// setSlice lets the guest spend another slice.
+func (s *slot) setSlice(now int64) {
+	s.slice = slice
+	switch {
+	case now < s.module.heavy.Load():
+		s.slice = heavySlice
+	case s.memory.image.Size() > largeMemory:
+		s.slice = largeSlice
 	}
-	if now > s.due {
-		panic(errDeadline)
-	}
-	if s.of.cut.Load() {
-		panic(&endedError{errInterrupted})
-	}
-	s.turn = turn
-	s.pause(now)
-	runtime.Gosched()
-	s.resume()
+	s.counter.Set(uint64(s.slice))
 }
 
-// pause and resume enclose what others do while the guest stands still.
-func (s *slot) pause(now int64) {
-	s.cpu += now - s.running
-	s.memory.image.End()
-}
-
-func (s *slot) resume() {
-	s.memory.image.Resume()
-	s.running = clock()
-}
-
-// check ends the guest, with its stack, if its time is up. It is for host
-// functions that take up to some tens of microseconds, a few of which may pass
-// until the clock is looked at.
-func (s *slot) check() {
-	if s.checks++; s.checks%8 == 0 && clock() > s.due {
-		panic(errDeadline)
-	}
-}
-
-// sleep waits for d, or ends the guest when its time is up. Meanwhile it does not have
-// the processor.
-func (s *slot) sleep(d time.Duration) {
-	now := clock()
-	left := time.Duration(s.due - now)
-	s.pause(now)
-	time.Sleep(min(d, left))
-	s.resume()
-	if d > left {
-		panic(errDeadline)
+// note takes what a stretch has cost. From one that is very long on, slices are short; if
+// that may have been the machine's doing, the next ones are looked at more closely.
+func (s *slot) note(cost int64, sure bool) {
+	switch {
+	case cost <= heavyTurn:
+	case sure:
+		s.module.heavy.Store(s.time.since + heavyFor)
+	default:
+		s.module.suspect.Store(s.time.since + heavyFor)
 	}
 }
 
 // deliver writes an event where the guest wants it and has it handled.
 func (s *slot) deliver(e *abi.Event) error {
 	size := e.Size()
-	limit := s.plugin.limits.Memory
+	limit := s.module.limits.Memory
 	if size > math.MaxInt32 || int64(size) > limit {
 		return fmt.Errorf("%w: %s, its memory limit is %s", ErrTooLarge, byteSize(int64(size)), byteSize(limit))
 	}
-	at, err := s.call(s.inbox, uint32(size))
+	at, err := s.call(&s.inbox, uint32(size))
 	if err != nil {
 		return err
 	}
@@ -258,7 +248,7 @@ func (s *slot) deliver(e *abi.Event) error {
 		return &protocolError{fmt.Sprintf("inbox(%d) returned %#x, memory ends at %#x", size, at, s.mod.Memory().Size())}
 	}
 	abi.AppendEvent(room[:0], e)
-	result, err := s.call(s.handle, uint32(size))
+	result, err := s.call(&s.handle, uint32(size))
 	if err != nil {
 		return err
 	}
@@ -271,8 +261,9 @@ func (s *slot) deliver(e *abi.Event) error {
 	return nil
 }
 
-func (s *slot) call(f api.Function, arg uint32) (uint32, error) {
+func (s *slot) call(f *function, arg uint32) (uint32, error) {
 	s.stack[0] = uint64(arg)
+	s.calls = f
 	err := f.CallWithStack(s, s.stack[:])
 	return uint32(s.stack[0]), err
 }
@@ -294,21 +285,33 @@ func (s *slot) protect(work func(*slot, *abi.Event) error, e *abi.Event) (err er
 //	  uvarint index, uvarint bits xor the snapshot's, for each
 //	the memory's delta
 func (s *slot) save(dst []byte) []byte {
+	return s.memory.image.Save(s.appendGlobals(dst, true))
+}
+
+// diff appends what save would, and leaves the state in the slot.
+func (s *slot) diff(dst []byte) []byte {
+	return s.memory.image.Diff(s.appendGlobals(dst, false))
+}
+
+// appendGlobals appends those that differ, and makes them the snapshot's if revert is set.
+func (s *slot) appendGlobals(dst []byte, revert bool) []byte {
 	count := 0
 	for n, g := range s.globals {
-		if g.Get() != s.plugin.globals[n] {
+		if g.Get() != s.module.globals[n] {
 			count++
 		}
 	}
 	dst = binary.AppendUvarint(dst, uint64(count))
 	for n, g := range s.globals {
-		if v, was := g.Get(), s.plugin.globals[n]; v != was {
+		if v, was := g.Get(), s.module.globals[n]; v != was {
 			dst = binary.AppendUvarint(dst, uint64(n))
 			dst = binary.AppendUvarint(dst, v^was)
-			g.Set(was)
+			if revert {
+				g.Set(was)
+			}
 		}
 	}
-	return s.memory.image.Save(dst)
+	return dst
 }
 
 // load makes a state of save the slot's, which is the snapshot and has the
@@ -317,15 +320,23 @@ func (s *slot) load(state []byte) error {
 	count, at := binary.Uvarint(state)
 	state = state[max(at, 0):]
 	for range count {
-		n, at := binary.Uvarint(state)
-		bits, at2 := binary.Uvarint(state[max(at, 0):])
-		if at <= 0 || at2 <= 0 || n >= uint64(len(s.globals)) {
+		n, bits, rest, ok := cutGlobal(state)
+		if !ok || n >= uint64(len(s.globals)) {
 			return errState
 		}
-		s.globals[n].Set(s.plugin.globals[n] ^ bits)
-		state = state[at+at2:]
+		s.globals[n].Set(s.module.globals[n] ^ bits)
+		state = rest
 	}
 	return s.memory.image.Load(state)
+}
+
+func cutGlobal(state []byte) (n, bits uint64, rest []byte, ok bool) {
+	n, at := binary.Uvarint(state)
+	bits, at2 := binary.Uvarint(state[max(at, 0):])
+	if at <= 0 || at2 <= 0 {
+		return 0, 0, nil, false
+	}
+	return n, bits, state[at+at2:], true
 }
 
 // scrub makes the slot's content the snapshot's, after a guest that died.
@@ -344,11 +355,11 @@ func (s *slot) readGlobals() []uint64 {
 
 func (s *slot) setGlobals() {
 	for n, g := range s.globals {
-		g.Set(s.plugin.globals[n])
+		g.Set(s.module.globals[n])
 	}
 }
 
-// slot is a context.Context that never ends: deadlines are kept by yield.
+// slot is a context.Context that never ends: limits of time are kept by yield.
 
 func (s *slot) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (s *slot) Done() <-chan struct{}       { return nil }

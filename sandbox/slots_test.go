@@ -157,6 +157,38 @@ func TestDeathBeforeSnapshot(t *testing.T) {
 	for range 3 {
 		wantReply(t, start(t, p), "echo", "hi", "hi")
 	}
+	p = load(t, fixture(t, "settle"), sandbox.LoadOptions{})
+	if s := p.Stats(); s.Events != 1 || len(s.Traps) != 0 {
+		t.Errorf("%d events and traps %v after the load, want the start event and none", s.Events, s.Traps)
+	}
+	wantReply(t, start(t, p), "told", "", "1") // the second time does not count
+}
+
+// Many that have only begun take turns in few slots. Those that come back, again and again, get one each.
+func TestSlotsAreForThoseThatComeBack(t *testing.T) {
+	const slots, few = 12, 4
+	p := load(t, fixture(t, "slots"), sandbox.LoadOptions{Limits: sandbox.Limits{Slots: slots}})
+	var all []*sandbox.Instance
+	for range slots {
+		i := start(t, p)
+		wantNumber(t, i, 'c', 0, 1)
+		all = append(all, i)
+	}
+	if n := p.Stats().Slots; n > few {
+		t.Errorf("%d newcomers have %d slots, want at most %d", slots, n, few)
+	}
+	rounds := uint32(1)
+	for ; p.Stats().Slots < slots && rounds < 1000; rounds++ {
+		for _, i := range all {
+			wantNumber(t, i, 'c', 0, rounds+1)
+		}
+	}
+	if n := p.Stats().Slots; n != slots {
+		t.Errorf("after %d rounds there are %d slots, want %d", rounds, n, slots)
+	}
+	for _, i := range all {
+		wantNumber(t, i, 'c', 0, rounds+1)
+	}
 }
 
 // An actor that always has work does not keep its slot from those that wait.
@@ -177,17 +209,10 @@ func TestSlotsGoRound(t *testing.T) {
 		})
 	}
 	guest := start(t, p)
-	var waited time.Duration
-	for n := range uint32(20) {
+	for n := range uint32(20) { // or it would wait for ever
 		time.Sleep(5 * time.Millisecond) // they take the slots
-		begin := time.Now()
 		wantNumber(t, guest, 'c', 0, n+1)
-		waited = max(waited, time.Since(begin))
 	}
-	if waited > time.Second {
-		t.Errorf("waited for %v, some 2 ms each have been enough", waited)
-	}
-	t.Logf("waited for up to %v", waited)
 }
 
 // Guests that never end give their slots back when their time is up.
@@ -208,11 +233,7 @@ func TestSpinnersInEverySlot(t *testing.T) {
 			}
 		})
 	}
-	begin := time.Now()
 	all.Wait()
-	if d := time.Since(begin); d > 5*time.Second {
-		t.Errorf("took %v", d)
-	}
 	if s := p.Stats(); s.Traps[sandbox.KindDeadline] != 3*slots || s.Slots > slots {
 		t.Errorf("%d guests over their deadline in %d slots", s.Traps[sandbox.KindDeadline], s.Slots)
 	}
@@ -224,7 +245,7 @@ func TestSlotsUnderPressure(t *testing.T) {
 	e := sandboxtest.Engine(t)
 	var idle [2]int64
 	for round := range idle {
-		var plugins []*sandbox.Plugin
+		var plugins []*sandbox.Module
 		for n := range 2 {
 			p, err := e.Load(t.Context(), fixture(t, "slots"), sandbox.LoadOptions{
 				Name: fmt.Sprint("guest ", n), Limits: sandbox.Limits{Slots: 3 - n, Deadline: 20 * time.Second},
@@ -273,7 +294,7 @@ func TestSlotsUnderPressure(t *testing.T) {
 
 // press uses instances of its own and shared ones until the plugin is closed or it
 // has done enough.
-func press(t *testing.T, p *sandbox.Plugin, shared []*sandbox.Instance, r *rand.Rand) {
+func press(t *testing.T, p *sandbox.Module, shared []*sandbox.Instance, r *rand.Rand) {
 	type mine struct {
 		*sandbox.Instance
 		kept, pages uint32
@@ -431,10 +452,89 @@ func TestReductionsGrowWithWork(t *testing.T) {
 func TestDeadlineInHostFunctions(t *testing.T) {
 	p := load(t, fixture(t, "slots"), sandbox.LoadOptions{Limits: sandbox.Limits{Deadline: 50 * time.Millisecond}})
 	i := start(t, p)
-	begin := time.Now()
+	before := p.Stats().Time
 	_, err := i.Handle(do('h', 0))
 	wantTrap(t, err, sandbox.KindDeadline, "")
-	if d := time.Since(begin); d > time.Second {
-		t.Errorf("took %v", d)
+	if used := p.Stats().Time - before; used > 150*time.Millisecond {
+		t.Errorf("it used %v of the processor", used)
+	}
+}
+
+// The slots that stay although nobody uses them keep nothing of what was written in them, and
+// actors go on in them.
+func TestTrimEmptiesSlotsThatStay(t *testing.T) {
+	engine := sandboxtest.Engine(t)
+	p, err := engine.Load(t.Context(), fixture(t, "slots"), sandbox.LoadOptions{Name: "guest", Version: "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	var actors [3]*sandbox.Instance
+	for n := range actors {
+		actors[n] = start(t, p)
+		wantNumber(t, actors[n], 'w', uint32(n), uint32(n))
+	}
+	for n := range actors { // they come back, and stay
+		wantNumber(t, actors[n], 'r', 0, uint32(n))
+	}
+	for range 2 {
+		if freed := engine.Trim(0); freed != 0 {
+			t.Errorf("%d slots freed", freed)
+		}
+		if s := p.Stats(); s.Slots != 3 || s.Memory > 1000 {
+			t.Errorf("%d slots, %d bytes", s.Slots, s.Memory)
+		}
+		for n := range actors {
+			wantNumber(t, actors[n], 'r', 0, uint32(n))
+		}
+	}
+}
+
+// Actors that come once need no slots of their own, one after another.
+func TestActorsThatPass(t *testing.T) {
+	p := load(t, fixture(t, "slots"), sandbox.LoadOptions{Limits: sandbox.Limits{Slots: 8}})
+	var all [20]*sandbox.Instance
+	for n := range all {
+		all[n] = start(t, p)
+		wantNumber(t, all[n], 'w', uint32(n), uint32(n))
+	}
+	if n := p.Stats().Slots; n != 1 {
+		t.Errorf("%d slots, want 1", n)
+	}
+	for n, i := range all {
+		wantNumber(t, i, 'r', 0, uint32(n))
+	}
+}
+
+// Actors that come back soon find their slots as they left them, whoever passes meanwhile. Others that
+// are as busy take over when these have been idle.
+func TestActorsThatStay(t *testing.T) {
+	const slots, busy = 16, 7
+	p := load(t, fixture(t, "slots"), sandbox.LoadOptions{Limits: sandbox.Limits{Slots: slots}})
+	for range 5 {
+		var all [busy]*sandbox.Instance
+		for n := range all {
+			all[n] = start(t, p)
+		}
+		for resting, rounds := busy, 0; resting > 0; rounds++ {
+			if rounds == 1000 {
+				t.Fatalf("after %d rounds, %d of %d busy actors have no slot", rounds, resting, busy)
+			}
+			resting = 0
+			for _, i := range all {
+				wantNumber(t, i, 'r', 0, 0)
+				passer := start(t, p)
+				wantNumber(t, passer, 'r', 0, 0)
+				passer.Close()
+			}
+			for _, i := range all {
+				if rests, _ := i.AtRest(); rests {
+					resting++
+				}
+			}
+		}
+	}
+	if n := p.Stats().Slots; n != slots {
+		t.Errorf("%d slots, want %d", n, slots)
 	}
 }

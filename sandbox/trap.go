@@ -7,7 +7,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"rtd/sandbox/abi"
 )
@@ -16,7 +18,7 @@ import (
 type TrapKind string
 
 const (
-	// KindTrap: the code did what WebAssembly forbids, such as an access out of
+	// KindTrap: the code broke a rule of WebAssembly, such as an access out of
 	// bounds, a division by zero, or unreachable, which is how panics end in Go
 	// and Rust.
 	KindTrap TrapKind = "trap"
@@ -24,24 +26,33 @@ const (
 	KindExit TrapKind = "exit"
 	// KindAbort: the guest asked for its end, with abi.OpAbort.
 	KindAbort TrapKind = "abort"
-	// KindDeadline: the event took longer than Limits.Deadline.
+	// KindDeadline: the event used more of the processor than Limits.Deadline.
 	KindDeadline TrapKind = "deadline"
-	// KindMemory: the guest was refused memory beyond Limits.Memory, and died
-	// of something else in the same event.
+	// KindTimeout: the event took longer than Limits.Timeout without that. The guest
+	// slept, or the machine had no time for it.
+	KindTimeout TrapKind = "timeout"
+	// KindMemory: the guest was refused memory beyond Limits.Memory, or beyond
+	// Limits.TotalMemory, and died of something else in the same event. Or it wrote
+	// more than the latter allows.
 	KindMemory TrapKind = "memory"
-	// KindStack: endless recursion.
+	// KindStack: endless recursion, or too many guests in deep recursions at once.
 	KindStack TrapKind = "stack"
-	// KindProtocol: an export returned what the contract does not allow.
+	// KindProtocol: an export returned a value that the contract does not allow.
 	KindProtocol TrapKind = "protocol"
 	// KindEnded: its process was to end, or said that the guest has to. The trap
 	// wraps the reason.
 	KindEnded TrapKind = "ended"
+	// KindEffect: it asked for an effect that cannot be, such as a reply that is no
+	// JSON. The guest itself had finished the event; see [Instance.Fault].
+	KindEffect TrapKind = "effect"
+	// KindStop: it asked for the end of its process, as by a crash; as KindEffect.
+	KindStop TrapKind = "stop"
 	// KindInternal: a bug in rtd or in wazero ended the guest.
 	KindInternal TrapKind = "internal"
 )
 
 var trapKinds = [...]TrapKind{
-	KindTrap, KindExit, KindAbort, KindDeadline, KindMemory, KindStack, KindProtocol, KindEnded, KindInternal,
+	KindTrap, KindExit, KindAbort, KindDeadline, KindTimeout, KindMemory, KindStack, KindProtocol, KindEnded, KindInternal,
 }
 
 func (k TrapKind) index() int { return slices.Index(trapKinds[:], k) }
@@ -51,13 +62,13 @@ type Trap struct {
 	Kind    TrapKind
 	Plugin  string
 	Version string
-	Event   abi.Kind // what it was handling; EventStart for all that comes before too
+	Event   abi.Kind // that it was handling; EventStart also for all before it
 	Name    string   // that event's name: for a message its event, for a join its topic
-	Cause   string   // one line, at most 300 bytes; may quote the guest
+	Cause   string   // one line, at most 300 bytes and then …; may quote the guest
 	// Stack has the names of the guest's functions, innermost first, at most 30.
-	// It may be empty: wazero has none for KindStack, and modules may have no names.
+	// It may be empty: modules may have no names. It is shared, and not to be changed.
 	Stack []string
-	// Output is what the guest wrote to standard error during the event: from a
+	// Output are the lines that the guest wrote to standard error during the event: from a
 	// line on that says why it dies ("panic: …"), else the end; at most 4 KiB.
 	Output string
 
@@ -108,9 +119,9 @@ func (e *internalError) Error() string { return e.what }
 // guest has printed is quoted, but decides nothing.
 func (s *slot) diagnose(err error, e *abi.Event) *Trap {
 	t := &Trap{
-		Plugin: s.plugin.name, Version: s.plugin.version,
+		Plugin: s.module.name, Version: s.module.version,
 		Event: e.Kind, Name: e.Name,
-		Stack: stackOf(err, s.plugin.compiled.Name()),
+		Stack: s.module.symbols.stackOf(err, s.module.machine.compiled.Name()),
 	}
 	var (
 		exit     *exitError
@@ -122,7 +133,14 @@ func (s *slot) diagnose(err error, e *abi.Event) *Trap {
 	)
 	switch {
 	case errors.Is(err, errDeadline):
-		t.Kind, t.Cause = KindDeadline, fmt.Sprintf("took longer than %v", s.plugin.limits.Deadline)
+		t.Kind, t.Cause = KindDeadline, fmt.Sprintf("took longer than %v of processor time", s.module.limits.Deadline)
+	case errors.Is(err, errTimeout):
+		t.Kind, t.Cause = KindTimeout, fmt.Sprintf("took longer than %v, its waits for a turn not counted, and used %v of processor time",
+			s.module.limits.Timeout, time.Duration(s.time.used).Round(time.Microsecond))
+	case errors.Is(err, errBound):
+		t.Kind, t.Cause = KindMemory, printable([]byte(s.module.errMemory().Error()), maxCause)
+	case errors.Is(err, errStacks):
+		t.Kind, t.Cause = KindStack, errStacks.Error()
 	case errors.As(err, &exit):
 		t.Kind, t.Cause = KindExit, fmt.Sprintf("exit status %d", exit.status)
 	case errors.As(err, &abort):
@@ -137,7 +155,7 @@ func (s *slot) diagnose(err error, e *abi.Event) *Trap {
 	case errors.As(err, &panicked):
 		t.Kind, t.Cause = KindInternal, printable([]byte(panicked.Error()), maxCause)
 		s.of.log().Error("panic under a guest", "panic", err)
-	case isStackOverflow(err):
+	case isStackOverflow(err), errors.Is(err, errDeep):
 		t.Kind, t.Cause = KindStack, "recursion without end"
 	default:
 		t.Kind, t.Cause = KindTrap, printable([]byte(innermost(err).Error()), maxCause)
@@ -145,12 +163,15 @@ func (s *slot) diagnose(err error, e *abi.Event) *Trap {
 
 	s.output.flush() // the last words may lack a newline
 	if words := s.output.lastWords(); words != "" && (t.Kind == KindTrap || t.Kind == KindExit) {
-		t.Cause += ": " + words
+		t.Cause = printable([]byte(t.Cause+": "+words), maxCause)
 	}
 	if s.memory.denied > 0 && (t.Kind == KindTrap || t.Kind == KindExit || t.Kind == KindProtocol) {
 		t.Kind = KindMemory
-		t.Cause = fmt.Sprintf("wanted %s, the limit is %s; then %s",
-			byteSize(s.memory.denied), byteSize(s.memory.limit), t.Cause)
+		limit := "the limit is " + byteSize(s.memory.limit)
+		if s.memory.bound {
+			limit = s.module.errMemory().Error()
+		}
+		t.Cause = printable([]byte(fmt.Sprintf("wanted %s, %s; then %s", byteSize(s.memory.denied), limit, t.Cause)), maxCause)
 	}
 	t.Output = strings.ToValidUTF8(string(s.output.said), "\uFFFD")
 	return t
@@ -170,9 +191,22 @@ func innermost(err error) error {
 	}
 }
 
+// symbols are the stacks that were found in errors of a plugin's guests: those that crash
+// again and again do so in the same places.
+type symbols struct {
+	mu    sync.Mutex
+	known map[string][]string // by wazero's text; not more than maxStacksKnown
+}
+
+const (
+	maxStacksKnown = 64
+	maxStackText   = 8 << 10 // bytes of one that is kept
+)
+
 // stackOf finds the guest's functions in an error of wazero, which has them
-// only as text: a title, then a line "\tmodule.function(types) types" for each.
-func stackOf(err error, module string) []string {
+// only as text: a title, then a line "\tmodule.function(types) types" for each. Nobody may
+// change the stack, which others have, too.
+func (s *symbols) stackOf(err error, module string) []string {
 	const title = "\nwasm stack trace:\n\t"
 	text := err.Error()
 	at := strings.LastIndex(text, title)
@@ -180,7 +214,25 @@ func stackOf(err error, module string) []string {
 		return nil
 	}
 	text, _, _ = strings.Cut(text[at+len(title):], "\n\n") // Go's own stack may follow
-	var stack []string
+	s.mu.Lock()
+	stack, ok := s.known[text]
+	s.mu.Unlock()
+	if ok {
+		return stack
+	}
+	stack = parseStack(text, module)
+	if len(text) <= maxStackText {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.known == nil || len(s.known) >= maxStacksKnown {
+			s.known = map[string][]string{}
+		}
+		s.known[strings.Clone(text)] = stack
+	}
+	return stack
+}
+
+func parseStack(text, module string) (stack []string) {
 	for line := range strings.SplitSeq(text, "\n\t") {
 		if name, ok := cutSignature(line); ok {
 			name = strings.TrimPrefix(name, module+".")
@@ -231,8 +283,16 @@ func areTypes(list string) bool {
 }
 
 // lost is the trap of an instance whose state is gone, or could not be brought
-// into a slot, through no fault of its own.
-func (p *Plugin) lost(err error, e *abi.Event) *Trap {
-	p.counters.traps[KindInternal.index()].Add(1)
-	return &Trap{Kind: KindInternal, Plugin: p.name, Version: p.version, Event: e.Kind, Name: e.Name, Cause: err.Error()}
+// into a slot, through no fault of its own: something failed, or its process was killed
+// while it waited for one.
+func (p *Module) lost(err error, e *abi.Event) *Trap {
+	t := &Trap{Kind: KindInternal, Plugin: p.name, Version: p.version, Event: e.Kind, Name: e.Name, Cause: err.Error()}
+	if ended := (*endedError)(nil); errors.As(err, &ended) {
+		t.Kind, t.Cause, t.reason = KindEnded, ended.reason.Error(), ended.reason
+	}
+	if errors.Is(err, errBound) {
+		t.Kind = KindMemory
+	}
+	p.counters.traps[t.Kind.index()].Add(1)
+	return t
 }

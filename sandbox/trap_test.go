@@ -45,7 +45,7 @@ var deaths = []struct {
 	{"division by zero", divide, sandbox.KindTrap, "integer divide by zero", "divide"},
 	{"null function", null, sandbox.KindTrap, "invalid table access", "null"},
 	{"endless loop", loop, sandbox.KindDeadline, "took longer than 200ms", "loop"},
-	{"endless recursion", recurse, sandbox.KindStack, "recursion", ""},
+	{"endless recursion", recurse, sandbox.KindStack, "recursion", "recurse"},
 	{"memory bomb", grow, sandbox.KindMemory, "wanted 16.1 MiB, the limit is 16 MiB; then unreachable", "grow"},
 	{"handle returns 1", nonzero, sandbox.KindProtocol, "handle returned 1, want 0", ""},
 	{"proc_exit", leave, sandbox.KindExit, "exit status 3", "wasi_snapshot_preview1.proc_exit"},
@@ -75,7 +75,7 @@ func TestDeaths(t *testing.T) {
 				t.Errorf("trap = %+v", trap)
 			}
 			if d.innermost == "" && len(trap.Stack) > 0 ||
-				d.innermost != "" && (len(trap.Stack) < 3 || trap.Stack[0] != d.innermost || trap.Stack[len(trap.Stack)-1] != "handle") {
+				d.innermost != "" && (len(trap.Stack) < 3 || trap.Stack[0] != d.innermost || trap.Stack[len(trap.Stack)-1] != "handle" && d.kind != sandbox.KindStack) {
 				t.Errorf("stack = %q, want it to begin with %s", trap.Stack, d.innermost)
 			}
 			if _, again := i.Handle(message("live", live)); again != err {
@@ -142,16 +142,12 @@ func TestDeathsBeforeTheFirstEvent(t *testing.T) {
 		{"init_trap", sandbox.KindTrap, []string{"setup"}},
 	} {
 		t.Run(d.file, func(t *testing.T) {
-			begin := time.Now()
 			_, err := e.Load(t.Context(), fixture(t, d.file), sandbox.LoadOptions{
 				Name: "guest", Version: "v1", Limits: sandbox.Limits{Deadline: 200 * time.Millisecond},
 			})
 			trap := wantTrap(t, err, d.kind, "")
 			if !slices.Equal(trap.Stack, d.stack) {
 				t.Errorf("stack = %q, want %q", trap.Stack, d.stack)
-			}
-			if took := time.Since(begin); took > 3*time.Second {
-				t.Errorf("took %v", took)
 			}
 		})
 	}

@@ -125,7 +125,7 @@ func now(id uint32) (int64, bool) {
 	case clockRealtime:
 		return time.Now().UnixNano(), true
 	case clockMonotonic:
-		return clock(), true
+		return guestClock(), true
 	}
 	return 0, false // CPU time is not kept
 }
@@ -151,10 +151,10 @@ func clockTimeGet(_ *slot, mem api.Memory, a []uint64) uint32 {
 	return errnoSuccess
 }
 
-// randomGet works in pieces, between which the deadline is looked at: a guest
-// may ask for all of its memory to be filled.
+// randomGet works in pieces of some tens of microseconds, between which others may
+// have their turn: a guest may ask for all of its memory to be filled.
 func randomGet(s *slot, mem api.Memory, a []uint64) uint32 {
-	const piece = 64 << 10
+	const piece = 8 << 10
 	room, ok := mem.Read(uint32(a[0]), uint32(a[1]))
 	if !ok {
 		return errnoFault

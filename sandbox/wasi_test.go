@@ -34,7 +34,7 @@ const (
 // prober calls imports through testdata/wasi.wat.
 type prober struct {
 	*testing.T
-	plugin   *sandbox.Plugin
+	plugin   *sandbox.Module
 	instance *sandbox.Instance
 	number   map[string]byte
 	params   map[string]string // a letter for each: i or I
@@ -195,14 +195,15 @@ func TestWASI(t *testing.T) {
 		// What Go's runtime asks for when it panics: time for threads that it does not have.
 		threads := subscription(7, 0, 1, time.Millisecond)
 		binary.LittleEndian.PutUint64(threads[32:], 1000)
-		begin = time.Now()
+		process := &queued{}
+		p.instance = startAs(t, p.plugin, process)
 		for range 100 {
 			if errno, memory, err := p.call("poll_oneoff", threads, at, scratch, 1, scratch+32); err != nil || errno != 0 || u32(memory[32:]) != 1 {
 				t.Fatalf("errno = %d, %v, %x", errno, err, memory)
 			}
 		}
-		if took := time.Since(begin); took > 90*time.Millisecond {
-			t.Errorf("slept %v for nothing", took)
+		if n := process.blocks.Load(); n > 0 {
+			t.Errorf("it slept %d times", n)
 		}
 		p.want(inval, "poll_oneoff", free, free, 0, scratch)
 		p.want(inval, "poll_oneoff", free, free, 1<<20, scratch)
@@ -282,13 +283,12 @@ func TestWriteIsBounded(t *testing.T) {
 		vectors = binary.LittleEndian.AppendUint32(vectors, 0)
 		vectors = binary.LittleEndian.AppendUint32(vectors, end)
 	}
-	begin := time.Now()
 	errno, memory, err := p.call("fd_write", vectors, 1, at, 1024, scratch)
 	if err != nil || errno != 0 || binary.LittleEndian.Uint32(memory) != 1024*end {
 		t.Errorf("errno = %d, %v, %x", errno, err, memory)
 	}
-	if took := time.Since(begin); took > time.Second || len(p.log()) > 1<<20 {
-		t.Errorf("took %v and made %d bytes of log", took, len(p.log()))
+	if len(p.log()) > 1<<20 {
+		t.Errorf("it made %d bytes of log", len(p.log()))
 	}
 }
 

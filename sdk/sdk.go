@@ -6,10 +6,24 @@
 //	sdk/as/ ─────┼────────────► rtd ───────────────────────► room/rtd/Cargo.toml, src/…
 //	sdk/c/ ──────┘
 //
+// # The files of an SDK
+//
+// One thing has one file name in all four SDKs. A file that one of them has for itself has its
+// reason in layers_test.go. Each layer imports itself and those above it, and no file imports one
+// that needs it; tests hold the SDKs in Rust and AssemblyScript to both.
+//
+//	bytes       abi, record, json, payload, error, memory
+//	way out     host: effects, operations, the log
+//	processes   process, call, timer, clock, module, socket, presence, pubsub, migrate
+//	callbacks   callbacks: what processes of all kinds can be told
+//	behaviours  server, channel, connect, agent, task, event_handler, event_manager, supervisor
+//	plugin      plugin: what the author registers
+//	way in      entry: the inbox, and which part of the plugin takes an event
+//
 // # Questions
 //
 // Why a copy in each project, and not a package of a registry? A plugin must be of the
-// same ABI as its SDK, and be there in ten years. The SDKs are small: 40 to 150 KB.
+// same ABI as its SDK, and be there in ten years. The SDKs are small: 60 to 180 KB.
 //
 // Why without their tests? They need the rest of rtd's sources.
 package sdk

@@ -14,7 +14,7 @@ import (
 // What a project gets is what lies here, without tests, and nothing that a build leaves.
 func TestCopy(t *testing.T) {
 	for language, want := range map[string]string{
-		"go": "guest_wasip1.go", "rust": "src/lib.rs", "as": "assembly/index.ts", "c": "rtd.h",
+		"go": "entry_wasip1.go", "rust": "src/lib.rs", "as": "assembly/index.ts", "c": "rtd.h",
 	} {
 		dir := filepath.Join(t.TempDir(), "rtd")
 		if err := sdk.Copy(language, dir); err != nil {

@@ -59,6 +59,7 @@ func hang(gate <-chan struct{}, reason error) func(*supervisor.Process) error {
 // kid is a Child made of functions that keeps what it was told.
 type kid struct {
 	funcs
+	supervisor.Membership
 	box     *supervisor.Mailbox
 	restart supervisor.Restart
 

@@ -103,7 +103,7 @@ func TestAllWaitForOneThatIsQueued(t *testing.T) {
 	})
 }
 
-// Who waits for a process that crashes hears of it, and does not hang.
+// A process that waits for another one that crashes hears of it, and does not hang.
 func TestCallOfAProcessThatCrashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := newRuntime(t, supervisor.Options{Schedulers: 1, Slice: time.Hour})

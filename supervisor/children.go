@@ -10,8 +10,8 @@ type ChildInfo struct {
 	Members  int         // if it is a [Dynamic]: how many children it has
 }
 
-// Children describes the children in the order of their starts, and theirs. It may
-// be called from any goroutine, whether the supervisor runs or not.
+// Children describes the children in the order of their starts, with their own children.
+// It may be called from any goroutine, whether the supervisor runs or not.
 func (s *Supervisor) Children() []ChildInfo {
 	s.mu.Lock()
 	children := s.children
@@ -42,8 +42,8 @@ func (c *child) info() ChildInfo {
 	return info
 }
 
-// setChildren is for the supervisor's process. A list that was set is changed at
-// its end only.
+// setChildren is called by the supervisor's process. A list that was set changes at its
+// end only.
 func (s *Supervisor) setChildren(children []*child) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,16 +15,17 @@ import (
 // is the exception: its code may still run meanwhile.)
 type Child interface {
 	Actor
-	// Mailbox is adopted by each life, so that what waits in it is kept. With
-	// nil each life has one of its own.
+	// By embedding a [Membership].
+	membership() *member
+	// Mailbox is adopted by each life, so that its messages are kept. With nil each life
+	// has a mailbox of its own.
 	Mailbox() *Mailbox
 	// Again says whether a life that ended with reason is followed by another,
 	// usually by [Restart.Again].
 	Again(reason error) bool
-	// Exited tells what follows the end of a life, unless it was ended only to
-	// be restarted with others. After [Ends] and [GivesUp] there is no further
-	// life; every child gets exactly one of these, even if its first life never
-	// began.
+	// Exited gets the decision about the end of a life, unless the life was ended only to
+	// be restarted with others. After [Ends] and [GivesUp] there is no further life;
+	// every child gets exactly one of these two, even if its first life never began.
 	Exited(reason error, d Decision)
 }
 
@@ -40,22 +41,21 @@ type DynamicConfig struct {
 }
 
 // Dynamic is a supervisor for children that come and go by the thousand: channel
-// handlers. It differs from OTP's DynamicSupervisor in three ways. Children come
-// in groups (a topic) and the strategy holds within a group, the order being that
-// of their starts. The intensity is counted for each child alone, so that one
-// which crashes again and again ends without troubling others; the Dynamic itself
-// never gives up.
+// handlers. It differs from OTP's DynamicSupervisor in three ways. Children come in
+// groups (a topic) and the strategy holds within a group, the order being that of their
+// starts. The intensity is counted for each child alone: a child that crashes again and
+// again ends alone, and the Dynamic itself never gives up.
 //
 // And its children outlive it. When its process ends with [ForRestart], with
-// [ErrIntensity] or with a crash, the lives of its children end, but the children
-// stay, with their order and their mailboxes; requests wait. The next process
-// with this Dynamic begins a new life of each. If there is to be none, Close ends
-// them. After any other end, such as [Shutdown], they have had their last Exited.
+// [ErrIntensity] or with a crash, the lives of its children end, but the children stay,
+// with their order and their mailboxes; requests wait. The next process with this Dynamic
+// begins a new life of each. If there is no next process, Close ends them. After any
+// other end, such as [Shutdown], they have had their last Exited.
 //
-// It does not wait for a child's Init: children start concurrently, those of a
-// group that restart together are spawned in order. Who asked for a child hears
-// from the child: its Init knows the process, and Exited the reason if there came
-// to be none. Like a [Supervisor] it heeds the exit signals of its parent only.
+// It does not wait for a child's Init: children start concurrently, those of a group that
+// restart together are spawned in order. The caller of Start hears from the child: its
+// Init knows the process, and Exited the reason if the child was never started. Like a
+// [Supervisor] it heeds the exit signals of its parent only.
 //
 // Its exported methods may be called from any goroutine and never block; Init,
 // Handle and Terminate are for its process.
@@ -64,11 +64,10 @@ type Dynamic struct {
 	size atomic.Int64
 
 	// Owned by its process; between two, and in the end, by Close.
-	config   DynamicConfig
-	groups   map[string]*group
-	children map[Child]*member
-	lives    map[*Process]*member
-	started  uint64
+	config      DynamicConfig
+	first, last *member           // in the order of their starts
+	groups      map[string]*group // of those that are bound; nil while there are none
+	bound       uint64            // so many have been
 
 	mu     sync.Mutex
 	owned  bool  // by a process, or by Close
@@ -86,7 +85,10 @@ type (
 		child  Child
 		reason error
 	}
-	eachChild func(Child)
+	eachChild struct {
+		f    func(Child)
+		done func()
+	}
 	configure func(*DynamicConfig)
 )
 
@@ -97,20 +99,17 @@ func NewDynamic(c DynamicConfig) *Dynamic {
 	}
 	c.Shutdown = cmp.Or(c.Shutdown, defaultShutdown)
 	return &Dynamic{
-		box:      NewMailbox(c.Limit),
-		config:   c,
-		groups:   map[string]*group{},
-		children: map[Child]*member{},
-		lives:    map[*Process]*member{},
+		box:    NewMailbox(c.Limit),
+		config: c,
 	}
 }
 
-// Spec is what to spawn: one process at a time.
+// Spec returns the spec of a process with this Dynamic. Only one may run at a time.
 func (d *Dynamic) Spec() Spec { return Spec{Actor: d, Mailbox: d.box} }
 
-// Start starts a child in a group. It returns at once: [ErrFull] if too many
-// starts wait, [ErrEnded] after Close. If it returns nil, the child will get its
-// last Exited in the end. A child that is there already is not started twice.
+// Start starts a child in a group. It returns at once: [ErrFull] if too many starts wait,
+// [ErrEnded] after Close. If it returns nil, the child will get its last Exited in the
+// end. A child that has been started already is not started twice.
 func (d *Dynamic) Start(c Child, group string) error {
 	return d.box.Send(startChild{c, group})
 }
@@ -124,9 +123,17 @@ func (d *Dynamic) Stop(c Child, reason error) {
 	d.box.Post(stopChild{c, reason})
 }
 
-// Each calls f for every child there is, on the Dynamic's process. Every child
-// of an earlier Start is among them, unless it has ended. f must not block.
-func (d *Dynamic) Each(f func(Child)) { d.box.Post(eachChild(f)) }
+// Each calls f for every child, on the Dynamic's process. Every child of an earlier Start
+// is among them, unless it has ended. f must not block.
+func (d *Dynamic) Each(f func(Child)) { d.EachThen(f, func() {}) }
+
+// EachThen is Each, and calls done once: when f has been called for all, or on any
+// goroutine if the Dynamic is closed before.
+func (d *Dynamic) EachThen(f func(Child), done func()) {
+	if d.box.Post(eachChild{f, done}) != nil {
+		done()
+	}
+}
 
 // Configure changes strategy and intensity from now on.
 func (d *Dynamic) Configure(s Strategy, i Intensity) {
@@ -163,14 +170,16 @@ func (d *Dynamic) endAll() {
 		case startChild:
 			d.add(msg.child, msg.group)
 		case stopChild:
-			if m := d.children[msg.child]; m != nil {
-				m.final = cmp.Or(m.final, msg.reason)
+			if m := d.has(msg.child); m != nil {
+				m.ends().final = cmp.Or(m.final(), msg.reason)
 			}
+		case eachChild:
+			msg.done()
 		}
 	}
 	d.left = nil
 	for _, m := range d.inOrder() {
-		d.end(m, cmp.Or(m.final, d.closed), Ends)
+		d.forget(m, cmp.Or(m.final(), d.closed), Ends)
 	}
 }
 
@@ -184,12 +193,13 @@ func (d *Dynamic) Init(p *Process) error {
 		return ErrEnded
 	}
 	p.setTrap(parentOnly)
-	clear(d.lives)
 	for _, g := range d.groups {
 		g.stopping, g.waiting = 0, nil
 	}
-	for _, m := range d.inOrder() {
-		m.stopping = false
+	for m := range d.all {
+		if m.ending != nil {
+			m.ending.stopping = false
+		}
 		d.begin(p, m)
 	}
 	return nil
@@ -200,23 +210,24 @@ func (d *Dynamic) Handle(p *Process, msg any) error {
 	switch msg := msg.(type) {
 	case startChild:
 		if m := d.add(msg.child, msg.group); m != nil {
-			m.group.waiting = append(m.group.waiting, m)
-			d.beginWaiting(p, m.group)
+			d.begins(p, m)
 		}
 	case stopChild:
-		if m := d.children[msg.child]; m != nil {
+		if m := d.has(msg.child); m != nil {
 			d.stop(m, msg.reason)
 		}
 	case Exited:
-		if m := d.lives[msg.Process]; m != nil {
+		if m := d.living(msg.Process); m != nil {
 			d.ended(p, m, msg.Reason)
 		}
 	case eachChild:
-		for c := range d.children {
-			msg(c)
+		defer msg.done()
+		for m := range d.all {
+			msg.f(m.child)
 		}
 	case configure:
 		msg(&d.config)
+		d.bindAll()
 	case listMembers:
 		msg.answer(d)
 	}
@@ -241,19 +252,18 @@ func (d *Dynamic) Terminate(p *Process, reason error) {
 	p.Block(func() { stopWithin(d.config.Shutdown, p.Done(), reason, lives...) })
 	for _, m := range members {
 		if !keep {
-			m.final = cmp.Or(m.final, reason)
+			m.ends().final = cmp.Or(m.final(), reason)
 		}
 		switch {
 		case m.process != nil:
 			d.lifeEnded(m, m.process.Reason())
 		case !keep:
-			d.end(m, m.final, Ends)
+			d.forget(m, m.final(), Ends)
 		}
 	}
 }
 
-// disown is the end of a process's ownership. If Close came first, it is for
-// this process to end all.
+// disown ends a process's ownership. If Close came first, this process ends all.
 func (d *Dynamic) disown() {
 	d.mu.Lock()
 	d.owned = d.closed != nil

@@ -75,6 +75,37 @@ func TestChildrenOutliveARestartOfTheDynamic(t *testing.T) {
 	})
 }
 
+// A reason means what its text says only if it is the supervisor's own: what a child says,
+// or gets from one that it is linked with, is treated by its restart type.
+func TestTextsDecideNothing(t *testing.T) {
+	for _, reason := range []error{supervisor.ForRestart, supervisor.ErrIntensity, supervisor.Killed} {
+		t.Run(reason.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newCrowd(t, supervisor.DynamicConfig{Intensity: tenPerMinute})
+				var lives [2]*supervisor.Process
+				for i, name := range []string{"said", "linked"} {
+					d.start(name, supervisor.Temporary).init = func(p *supervisor.Process) error {
+						d.add("+" + name)
+						lives[i] = p
+						return nil
+					}
+				}
+				d.root = d.rt.Spawn(d.Spec())
+				d.settle("+said +linked")
+				other := d.rt.Spawn(supervisor.Spec{Actor: &funcs{handle: obey}})
+				other.Link(lives[1])
+				d.send("said", func() error { return supervisor.ShutdownBecause(supervisor.Detail(reason)) })
+				other.Stop(reason)
+				synctest.Wait()
+				if n := d.Len(); n != 0 {
+					t.Errorf("%d children left: %q", n, d.take())
+				}
+				d.end()
+			})
+		})
+	}
+}
+
 func sameSet(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }

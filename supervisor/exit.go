@@ -8,16 +8,21 @@ import (
 
 // Exit reasons. Every process ends with one; as in OTP it decides whether a
 // supervisor starts the process again.
+//
+// Guests choose the texts of their reasons. So nothing is decided by a text. A reason
+// with a meaning is one of these values, or an error that wraps it, which guests cannot
+// make.
 var (
-	// Normal: the process had no more to do.
+	// Normal: the process was done.
 	Normal error = &orderly{"normal", ""}
-	// Shutdown: somebody who may do so asked it to end. [ShutdownBecause] adds
-	// why; errors.Is(reason, Shutdown) holds for both.
+	// Shutdown: the process was asked to end. [ShutdownBecause] adds a detail;
+	// errors.Is(reason, Shutdown) holds for both.
 	Shutdown error = &orderly{"shutdown", ""}
-	// ForRestart is the [Shutdown] of processes that are stopped to be started
-	// again with others: the siblings of a crashed one, or a whole tree that is
-	// replaced. A [Supervisor] passes it on to its children; a [Dynamic] keeps
-	// its own for its next life.
+	// ForRestart is the [Shutdown] of processes that are stopped to be started again with
+	// others: the siblings of a crashed one, or a whole tree that is replaced. A
+	// [Supervisor] passes it on to its children; a [Dynamic] keeps its own for its next
+	// life. It is not passed on by links: processes that are linked with one that ends so
+	// get a Shutdown with the same text.
 	ForRestart = ShutdownBecause("restarted with its siblings")
 	// Killed: it did not end in the time given for shutdown. A crash.
 	Killed = errors.New("killed")
@@ -26,7 +31,8 @@ var (
 	ErrNoProcess = errors.New("no such process")
 )
 
-// ShutdownBecause is [Shutdown] with a detail, OTP's {shutdown, Term}.
+// ShutdownBecause is [Shutdown] with a detail, OTP's {shutdown, Term}. Each one is a
+// reason of its own: errors.Is tells apart two with the same detail.
 func ShutdownBecause(detail string) error { return &orderly{"shutdown", detail} }
 
 // Detail returns the text given to [ShutdownBecause], or "".
@@ -63,6 +69,7 @@ func guard(f func() error) (reason error) {
 	return f()
 }
 
+// orderly is an end that is no crash. Two of them are the same if their addresses are.
 type orderly struct{ word, detail string }
 
 func (o *orderly) Error() string {
@@ -72,7 +79,7 @@ func (o *orderly) Error() string {
 	return o.word + ": " + o.detail
 }
 
+// Is holds for the plain reason, Normal or Shutdown, and by identity.
 func (o *orderly) Is(target error) bool {
-	t, ok := target.(*orderly)
-	return ok && t.word == o.word && (t.detail == "" || t.detail == o.detail)
+	return target == Normal && o.word == "normal" || target == Shutdown && o.word == "shutdown"
 }

@@ -7,14 +7,14 @@ const keptRing = 16
 // large, so that a burst leaves nothing behind.
 type fifo[T any] struct {
 	ring []T // length is a power of two, or zero
-	head int
-	n    int
+	head uint32
+	n    uint32
 }
 
-func (f *fifo[T]) len() int { return f.n }
+func (f *fifo[T]) len() int { return int(f.n) }
 
 func (f *fifo[T]) push(v T) {
-	if f.n == len(f.ring) {
+	if f.n == uint32(len(f.ring)) {
 		grown := make([]T, max(4, 2*f.n))
 		for i := range f.n {
 			grown[i] = *f.at(i)
@@ -30,16 +30,17 @@ func (f *fifo[T]) pop() T {
 	var zero T
 	v := *f.at(0)
 	*f.at(0) = zero
-	f.head = (f.head + 1) & (len(f.ring) - 1)
+	f.head = (f.head + 1) & uint32(len(f.ring)-1)
 	f.n--
 	f.shrink()
 	return v
 }
 
-// removeLast removes the youngest element for which match holds. What one looks
-// for is usually young: it begins there.
+// removeLast removes the youngest element for which match holds. It begins with the
+// youngest: callers look for recent elements.
 func (f *fifo[T]) removeLast(match func(T) bool) {
-	for i := f.n - 1; i >= 0; i-- {
+	for i := f.n; i > 0; {
+		i--
 		if !match(*f.at(i)) {
 			continue
 		}
@@ -54,7 +55,7 @@ func (f *fifo[T]) removeLast(match func(T) bool) {
 	}
 }
 
-func (f *fifo[T]) at(i int) *T { return &f.ring[(f.head+i)&(len(f.ring)-1)] }
+func (f *fifo[T]) at(i uint32) *T { return &f.ring[(f.head+i)&uint32(len(f.ring)-1)] }
 
 func (f *fifo[T]) shrink() {
 	if f.n == 0 && len(f.ring) > keptRing {

@@ -6,7 +6,7 @@ type State int
 const (
 	Starting State = iota // its Init has not returned
 	Waiting               // for a message
-	Ready                 // waits for its turn
+	Ready                 // waits for its turn, or within it for a scheduler
 	Running
 	Blocked // waits for something else, in [Process.Block]
 	Ended
@@ -42,8 +42,8 @@ type Usage struct {
 // also while other methods run, and must not block.
 type Meter interface{ Usage() Usage }
 
-// Info returns the figures of this moment. Of a process that has ended, only its
-// numbers and the state are left.
+// Info returns the figures of this moment. Only the numbers and the state remain of a
+// process that has ended.
 func (p *Process) Info() Info {
 	info := Info{PID: p.pid, Restarts: int(p.restarts)}
 	if p.parent != nil {
@@ -51,7 +51,7 @@ func (p *Process) Info() Info {
 	}
 	if t := p.lockMadeTies(); t != nil {
 		info.Links, info.Monitors, info.Watchers = len(t.links), len(t.monitors), len(t.watchers)
-		info.Timers, info.Names, info.TrapExit = len(t.timers), t.namesIn(nil), t.trap == trapAll
+		info.Timers, info.Names, info.TrapExit = len(t.timers), t.allNames(), t.trap == trapAll
 		t.unlock()
 	}
 	if info.State, info.Mailbox = p.state(); info.State == Ended {
@@ -70,10 +70,12 @@ func (p *Process) state() (s State, waiting int) {
 	switch {
 	case p.phase >= ended:
 		return Ended, 0
-	case p.blocked.Load():
+	case p.stands.Load() == standsBlocked:
 		s = Blocked
 	case p.phase < alive:
 		s = Starting
+	case p.stands.Load() == standsQueued:
+		s = Ready
 	case p.running:
 		s = Running
 	case m.scheduled:

@@ -14,15 +14,15 @@ type Exit struct {
 
 // Link binds p and q to each other: when one ends, the other gets an exit signal
 // with the reason. The signal of a process that ended normally is ignored; any
-// other ends the receiver too, with the same reason, as if by [Process.Stop]. A
+// other ends the receiver too, with the same reason, as if by [Process.Stop]; a shutdown
+// with a detail becomes another one with the same detail. A
 // process that traps exits gets an [Exit] in either case. The end of a linked
 // process that was killed is a crash like any other to those linked with it.
 //
-// If q has ended, p gets the signal at once, with [ErrNoProcess]. A link of a
-// process with itself does nothing, and so does a second one between the same
-// two. Process p is the one that wants it: its Exits go past the mailbox's bound,
-// one for each link. A process which must take an Exit of a link that others
-// made, and has no room for it, ends with [ErrFull].
+// If q has ended, p gets the signal at once, with [ErrNoProcess]. A link of a process
+// with itself does nothing, and so does a second one between the same two. The link
+// belongs to p: p gets its Exit, one for each link, past the mailbox's bound. If q has no
+// room for its Exit, it ends with [ErrFull].
 func (p *Process) Link(q *Process) {
 	if p == q {
 		return
@@ -90,10 +90,10 @@ func (p *Process) setTrap(how trap) {
 	}
 }
 
-// Exit sends p an exit signal of from, as a link would, whether or not there is
-// one. [Killed] as the reason, itself and not an error that wraps it, is a
-// [Process.Kill], which cannot be trapped. [Normal] ends a process only that sends
-// it to itself. A process that has ended or is in its Terminate takes no notice.
+// Exit sends p an exit signal of from, as a link would, whether or not there is one.
+// [Killed] as the reason, itself and not an error that wraps it, is a [Process.Kill],
+// which cannot be trapped. [Normal] ends only a process that sends it to itself. A
+// process that has ended or is in its Terminate takes no notice.
 //
 // The error is [ErrFull], if p traps exits and its mailbox has no room.
 func (p *Process) Exit(from *Process, reason error) error {
@@ -111,7 +111,7 @@ func (p *Process) Exit(from *Process, reason error) error {
 	}
 	switch {
 	case how == trapAll:
-		if err := p.deliver(Exit{from, reason}, p.box.limit); err == ErrFull {
+		if err := p.deliver(Exit{from, reason}, p.box.bound()); err == ErrFull {
 			return err
 		}
 	case how == parentOnly && from != p.parent:
@@ -122,7 +122,7 @@ func (p *Process) Exit(from *Process, reason error) error {
 	return nil
 }
 
-// linkEnded is the end of from for p, which is linked with it, or was.
+// linkEnded tells p of the end of from, with which it is or was linked.
 func (p *Process) linkEnded(from *Process, reason error) {
 	t := p.lockMadeTies()
 	if t == nil {
@@ -134,7 +134,7 @@ func (p *Process) linkEnded(from *Process, reason error) {
 		return
 	}
 	delete(t.links, from)
-	limit := p.box.limit
+	limit := p.box.bound()
 	if asked {
 		limit = noLimit
 	}
@@ -162,14 +162,21 @@ func (p *Process) signalExit(t *ties, from *Process, reason error, limit int) (e
 	return p.ask(reason)
 }
 
-// killedByLink is [Killed] for those linked with the killed process. In OTP kill
-// becomes killed for them: who traps exits can take it, and who passes it on by
-// exit/2 does not kill with it.
+// killedByLink is [Killed] for processes that are linked with the killed one. In OTP kill
+// becomes killed for them: a process that traps exits can take it, and passing it on by
+// exit/2 does not kill.
 var killedByLink = fmt.Errorf("%w", Killed)
 
+// passedOn is a reason as linked processes get it. The identity of a reason has a meaning
+// only for the process that was asked to end with it, and not for those linked with that
+// process.
 func passedOn(reason error) error {
-	if reason == Killed {
+	var o *orderly
+	switch {
+	case reason == Killed:
 		return killedByLink
+	case errors.As(reason, &o) && o.detail != "":
+		return ShutdownBecause(o.detail)
 	}
 	return reason
 }

@@ -16,14 +16,15 @@ func TestExitSignals(t *testing.T) {
 	for _, c := range []struct {
 		reason  error
 		end     func(p *supervisor.Process, reason error)
-		crashes bool // a process that does not trap
+		crashes error // what a process ends with that does not trap
 		told    string
 	}{
-		{supervisor.Normal, stop, false, "normal"},
-		{supervisor.Shutdown, stop, true, "shutdown"},
-		{supervisor.ShutdownBecause("left"), stop, true, "shutdown: left"},
-		{errCrash, stop, true, "crash"},
-		{supervisor.Killed, kill, true, "killed"},
+		{supervisor.Normal, stop, nil, "normal"},
+		{supervisor.Shutdown, stop, supervisor.Shutdown, "shutdown"},
+		{supervisor.ShutdownBecause("left"), stop, supervisor.Shutdown, "shutdown: left"},
+		{supervisor.ForRestart, stop, supervisor.Shutdown, supervisor.ForRestart.Error()},
+		{errCrash, stop, errCrash, "crash"},
+		{supervisor.Killed, kill, supervisor.Killed, "killed"},
 	} {
 		t.Run(c.reason.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -38,8 +39,13 @@ func TestExitSignals(t *testing.T) {
 
 				trapping.expect(t, fmt.Sprintf("exit of %d: %s", center.PID(), c.told))
 				for _, linked := range []*peer{plain, next} {
-					if got := linked.Reason(); !c.crashes && got != nil || c.crashes && !errors.Is(got, c.reason) {
+					switch got := linked.Reason(); {
+					case c.crashes == nil && got != nil, c.crashes != nil && !errors.Is(got, c.crashes):
 						t.Errorf("linked process ended with %v", got)
+					case got != nil && got.Error() != c.told:
+						t.Errorf("linked process ended with %q, expected %q", got, c.told)
+					case errors.Is(got, supervisor.ForRestart):
+						t.Error("a linked process ended as one that its supervisor starts again")
 					}
 				}
 				if trapping.Reason() != nil || stranger.Reason() != nil {

@@ -1,7 +1,9 @@
 package supervisor
 
 import (
+	"cmp"
 	"errors"
+	"math"
 	"sync"
 )
 
@@ -12,26 +14,27 @@ var (
 )
 
 // defaultLimit is how many messages may wait in a mailbox.
-const defaultLimit = 1000
+const defaultLimit uint32 = 1000
 
 // Mailbox is a bounded queue of messages with at most one process that empties
 // it, its owner. It may outlive its owner: messages sent meanwhile wait for the
-// next one. Its methods may be called from any goroutine and never block.
+// next one. Its methods may be called from any goroutine and never block. The zero value
+// is ready for use; it must not be copied then.
 type Mailbox struct {
 	mu        sync.Mutex
-	limit     int
+	limit     uint32 // 0 stands for defaultLimit
+	scheduled bool   // owner is in the run queue or runs
+	closed    bool
 	queue     fifo[any] // of messages, and of *signal
 	owner     *Process  // nil between owners
 	next      *Process  // waits until the code of owner, which was killed, returns
-	scheduled bool      // owner is in the run queue or runs
-	closed    bool
 }
 
-// Dropper is a message that is told if nobody will handle it, because it waited in
-// the mailbox of a process that has ended and owned it, or was sent by a timer of
-// one: somebody may be owed an answer. It is called once, from any goroutine, and
-// must not block. A message that [Mailbox.Close] returns is its caller's to tell; a
-// sender who gets an error knows.
+// Dropper is a message that is told if no process will handle it, because it waited in a
+// mailbox that ended with its process, or was sent by a timer of one. Then a sender who
+// waits for an answer can be told. Dropped is called once, from any goroutine, and must
+// not block. It is not called by [Mailbox.Close], which returns the messages, nor if a
+// send fails.
 type Dropper interface{ Dropped() }
 
 // dropAll tells those messages of a queue that want to know.
@@ -50,9 +53,9 @@ func drop(msg any) {
 	}
 }
 
-// signal is a message to one life, which concerns no other: what tells of an
-// end, and what a timer sends. In a mailbox that outlives a process those for
-// it are dropped, as they are with the mailbox of a process that has its own.
+// signal is a message to one life and no other: news of an end, or the message of a
+// timer. In a mailbox that outlives the process they are dropped with the life, as with a
+// mailbox that ends with it.
 type signal struct {
 	to  *Process
 	msg any
@@ -61,17 +64,19 @@ type signal struct {
 // NewMailbox returns a mailbox for at most limit waiting messages (default
 // 1,000).
 func NewMailbox(limit int) *Mailbox {
-	if limit <= 0 {
-		limit = defaultLimit
-	}
-	return &Mailbox{limit: limit}
+	m := &Mailbox{}
+	m.Bound(limit)
+	return m
 }
+
+// Bound sets how many messages may wait (default 1,000), before the mailbox is used.
+func (m *Mailbox) Bound(limit int) { m.limit = uint32(min(max(limit, 0), math.MaxInt32)) }
 
 // Send appends a message and wakes the owner. It fails with [ErrFull] if limit
 // messages wait, and with [ErrEnded] after Close.
 func (m *Mailbox) Send(msg any) error {
 	m.mu.Lock()
-	return m.appendAndUnlock(msg, m.limit)
+	return m.appendAndUnlock(msg, m.bound())
 }
 
 // Post is Send without the bound, for messages whose number is bounded by
@@ -81,8 +86,10 @@ func (m *Mailbox) Post(msg any) error {
 	return m.appendAndUnlock(msg, noLimit)
 }
 
+func (m *Mailbox) bound() int { return int(cmp.Or(m.limit, defaultLimit)) }
+
 // noLimit lets a message go past the mailbox's bound.
-const noLimit = int(^uint(0) >> 1)
+const noLimit = math.MaxInt32
 
 func (m *Mailbox) appendAndUnlock(msg any, limit int) error {
 	switch {
@@ -128,9 +135,9 @@ func (m *Mailbox) Len() int {
 	return m.queue.len()
 }
 
-// Close drops the waiting messages and refuses further ones. It returns what was
-// dropped, oldest first, so that whoever owes somebody an answer can give it.
-// News of ended processes and messages of timers are not among it.
+// Close drops the waiting messages and refuses further ones. It returns the dropped
+// messages, oldest first, so that the caller can answer their senders. News of ended
+// processes and messages of timers are not among them.
 func (m *Mailbox) Close() []any {
 	m.mu.Lock()
 	queue := m.queue
@@ -179,8 +186,8 @@ func (m *Mailbox) adoptAfter(p, before *Process) {
 	m.adopt(p)
 }
 
-// releaseAndUnlock ends the ownership of a process whose code has returned.
-// Whoever waits for that begins.
+// releaseAndUnlock ends the ownership of a process whose code has returned. The next
+// owner, if one waits, begins.
 func (m *Mailbox) releaseAndUnlock() {
 	next := m.next
 	m.owner, m.next, m.scheduled = nil, nil, false

@@ -10,9 +10,10 @@ type Member struct {
 	Restarts int      // lives after the first
 }
 
-// Members describes the children in the order of their starts, but no more than
-// limit: of a larger number, any. The Dynamic's process is asked, between two of its
-// messages; ctx bounds the wait for it, also for one that does not run. After Close it is [ErrEnded].
+// Members describes the children in the order of their starts; if there are more than
+// limit, the first of them. It asks the Dynamic's process, between two of its messages,
+// and waits for it until ctx ends, also if none runs. After Close it fails with
+// [ErrEnded].
 func (d *Dynamic) Members(ctx context.Context, limit int) ([]Member, error) {
 	found := make(chan []Member, 1)
 	if err := d.box.Post(listMembers{limit, found}); err != nil {
@@ -33,17 +34,12 @@ type listMembers struct {
 }
 
 func (l listMembers) answer(d *Dynamic) {
-	some := make([]*member, 0, min(l.limit, len(d.children)))
-	for _, m := range d.children {
-		if len(some) >= l.limit {
+	members := make([]Member, 0, min(l.limit, d.Len()))
+	for m := range d.all {
+		if len(members) >= l.limit {
 			break
 		}
-		some = append(some, m)
-	}
-	sortByStart(some)
-	members := make([]Member, len(some))
-	for i, m := range some {
-		members[i] = Member{Child: m.child, Group: m.group.name, Process: m.process, Restarts: max(0, int(m.lives)-1)}
+		members = append(members, Member{Child: m.child, Group: m.name, Process: m.process, Restarts: max(0, int(m.lives)-1)})
 	}
 	l.found <- members
 }

@@ -1,8 +1,5 @@
 package supervisor
 
-// Ref names a monitor for good: no other gets the same number.
-type Ref uint64
-
 // Down is the message that tells a process of the end of one that it monitors.
 type Down struct {
 	Ref     Ref
@@ -14,7 +11,7 @@ type Down struct {
 // mailbox's bound, one for each monitor. Every call makes a monitor of its own.
 // One of p itself, or of a p that has ended, does nothing.
 func (p *Process) Monitor(q *Process) Ref {
-	ref := Ref(p.group.rt.lastRef.Add(1))
+	ref := p.group.rt.NewRef()
 	if p == q {
 		return ref
 	}

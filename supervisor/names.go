@@ -12,6 +12,11 @@ import (
 // when its end is made known, be it by Done, an [Exited], an [Exit] or a [Down]:
 // who starts another process then can give it the name.
 type Names struct {
+	// Freed, if given, is called once for each name that is free again, for those who
+	// count them. It is set before the first registration. Callers hold locks: it must not
+	// block, nor call a process or Names.
+	Freed func(name string)
+
 	mu        sync.RWMutex
 	processes map[string]*Process
 }
@@ -23,7 +28,7 @@ type TakenError struct {
 }
 
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("name %.100q is taken by process %d; choose another or unregister it first", e.Name, e.By)
+	return fmt.Sprintf("name %.100q is taken by process %v; choose another or unregister it first", e.Name, e.By)
 }
 
 // Register gives p a name. It fails with a [*TakenError], and with [ErrEnded] if
@@ -82,20 +87,13 @@ func (n *Names) Len() int {
 	return len(n.processes)
 }
 
-// Of returns the names of p in this registry, sorted.
-func (n *Names) Of(p *Process) []string {
-	t := p.lockMadeTies()
-	if t == nil {
-		return nil
-	}
-	defer t.unlock()
-	return t.namesIn(n)
-}
-
 func (n *Names) remove(name string) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	delete(n.processes, name)
+	n.mu.Unlock()
+	if n.Freed != nil {
+		n.Freed(name)
+	}
 }
 
 // Export lets [Runtime.Find] find p by its number, until it ends. Only what

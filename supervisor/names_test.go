@@ -14,7 +14,9 @@ func TestNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, p := peers(t, 2)
 		a, b := p[0], p[1]
-		var names, others supervisor.Names
+		var freed []string
+		names := supervisor.Names{Freed: func(name string) { freed = append(freed, name) }}
+		var others supervisor.Names
 		for _, name := range []string{"registry", "alias"} {
 			if err := names.Register(name, a.Process); err != nil {
 				t.Fatal(err)
@@ -33,7 +35,7 @@ func TestNames(t *testing.T) {
 		if names.Whereis("registry") != a.Process || others.Whereis("registry") != b.Process || names.Whereis("nobody") != nil {
 			t.Error("Whereis")
 		}
-		if got := names.Of(a.Process); !slices.Equal(got, []string{"alias", "registry"}) || names.Of(b.Process) != nil {
+		if got := a.Info().Names; !slices.Equal(got, []string{"alias", "registry"}) {
 			t.Errorf("a has %q", got)
 		}
 		if n := names.Len(); n != 2 {
@@ -54,6 +56,9 @@ func TestNames(t *testing.T) {
 		}
 		if got := b.Info().Names; !slices.Equal(got, []string{"registry", "registry"}) {
 			t.Errorf("b has %q", got)
+		}
+		if !slices.Equal(freed, []string{"alias", "registry"}) {
+			t.Errorf("freed %q", freed)
 		}
 	})
 }

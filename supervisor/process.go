@@ -2,9 +2,6 @@ package supervisor
 
 import "sync/atomic"
 
-// PID names a process for good: no other gets the same number.
-type PID uint64
-
 // Actor is the code of a process. Its methods are called one at a time.
 type Actor interface {
 	// Init runs first. An error ends the process with it as the reason.
@@ -18,7 +15,7 @@ type Actor interface {
 
 // Killer is an Actor whose running method can be cut short. Kill is called from
 // another goroutine, at most once for each process; the method may have just
-// returned.
+// returned. Code that calls [Process.Yield] or waits for [Process.Done] needs none.
 type Killer interface{ Kill() }
 
 // Spec says what process to start.
@@ -61,19 +58,25 @@ type Process struct {
 	parent *Process
 	box    *Mailbox
 	ties   atomic.Pointer[ties] // made on demand
-	on     *worker              // whose turn it has; only for the process's own code
+	on     *runner              // whose turn it has; only for the process's own code
 
 	restarts uint32
-	blocked  atomic.Bool // in Block
-	ownsBox  bool        // the mailbox ends with it
+	stands   atomic.Uint32 // what for, within a turn; the queue is changed under rt.mu
+	killed   atomic.Bool   // while its code ran; set under rt.mu
+	ownsBox  bool          // the mailbox ends with it
 
 	// Guarded by box.mu.
 	phase   phase
-	running bool          // its code is being run, or has to be after Kill
-	started func(error)   // Spec.Started, until it is called
-	stop    error         // why it was asked to end, or has ended
-	asked   chan struct{} // closed when stop is set; made on demand
-	done    chan struct{} // closed at the end; made on demand
+	running bool        // its code is being run, or has to be after Kill
+	started func(error) // Spec.Started, until it is called
+	stop    error       // why it was asked to end, or has ended
+	waiters *waiters    // nil if nobody waits, as for most
+}
+
+// waiters are those who wait for something of a process. The chans are made on demand.
+type waiters struct {
+	asked chan struct{} // closed when stop is set
+	done  chan struct{} // closed at the end
 }
 
 type phase uint8
@@ -113,14 +116,14 @@ func (rt *Runtime) Spawn(spec Spec) *Process {
 // PID returns the process's number.
 func (p *Process) PID() PID { return p.pid }
 
-// Parent returns the process that gets to know of its end, or nil.
+// Parent returns the process that is told of its end, or nil.
 func (p *Process) Parent() *Process { return p.parent }
 
 // Group returns the group whose turns it has.
 func (p *Process) Group() *Group { return p.group }
 
-// Actor returns the code of the process. It is for telling processes apart by what they
-// are: its methods are the runtime's to call.
+// Actor returns the code of the process, by which callers tell processes apart. Only the
+// runtime calls its methods.
 func (p *Process) Actor() Actor { return p.actor }
 
 // Runtime returns the runtime that runs it.
@@ -145,8 +148,8 @@ func (p *Process) Stop(reason error) {
 	}
 }
 
-// ask is Stop, but for a process that waits for the code of another and may
-// never have a turn: the caller then ends it, as endNow says.
+// ask is Stop. endNow says that the caller has to end the process, because it waits for
+// the code of another and may never have a turn.
 func (p *Process) ask(reason error) (endNow bool) {
 	p.box.mu.Lock()
 	if p.stop != nil {
@@ -157,10 +160,7 @@ func (p *Process) ask(reason error) (endNow bool) {
 }
 
 func (p *Process) askAndUnlock(reason error) (endNow bool) {
-	if p.stop == nil && p.asked != nil {
-		close(p.asked)
-	}
-	p.stop = reason
+	p.setStop(reason)
 	if p.box.owner != p {
 		p.box.mu.Unlock()
 		return true
@@ -171,7 +171,8 @@ func (p *Process) askAndUnlock(reason error) (endNow bool) {
 
 // Kill ends the process with reason [Killed], without waiting for its code: it
 // counts as ended at once. Its Terminate follows when code of it that runs
-// returns, and after that a next owner of its mailbox begins. A process whose
+// returns, as it should when [Process.Yield] is false or Done is closed, and after
+// that a next owner of its mailbox begins. A process whose
 // Init has not begun ends without it when its turn comes.
 func (p *Process) Kill() {
 	m := p.box
@@ -192,16 +193,20 @@ func (p *Process) Kill() {
 	if wake {
 		p.group.rt.schedule(p)
 	}
-	if k, ok := p.actor.(Killer); ok && cut {
+	if !cut {
+		return
+	}
+	if k, ok := p.actor.(Killer); ok {
 		k.Kill()
 	}
+	p.group.rt.hurry(p)
 }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} {
 	p.box.mu.Lock()
 	defer p.box.mu.Unlock()
-	return onDemand(&p.done, p.phase == gone)
+	return onDemand(&p.waited().done, p.phase == gone)
 }
 
 // Stopping is closed when the process has been asked to end, or has ended. Code
@@ -209,7 +214,23 @@ func (p *Process) Done() <-chan struct{} {
 func (p *Process) Stopping() <-chan struct{} {
 	p.box.mu.Lock()
 	defer p.box.mu.Unlock()
-	return onDemand(&p.asked, p.stop != nil)
+	return onDemand(&p.waited().asked, p.stop != nil)
+}
+
+// setStop notes why the process is to end, or has. Callers hold box.mu.
+func (p *Process) setStop(reason error) {
+	if p.stop == nil && p.waiters != nil && p.waiters.asked != nil {
+		close(p.waiters.asked)
+	}
+	p.stop = reason
+}
+
+// waited returns the waiters, which are made if there are none. Callers hold box.mu.
+func (p *Process) waited() *waiters {
+	if p.waiters == nil {
+		p.waiters = &waiters{}
+	}
+	return p.waiters
 }
 
 // onDemand makes *c if need be, so that a process costs no chan unless somebody
@@ -240,19 +261,4 @@ func (p *Process) StopReason() error {
 	p.box.mu.Lock()
 	defer p.box.mu.Unlock()
 	return p.stop
-}
-
-// Block calls f, which may wait: the scheduler meanwhile serves other processes,
-// those that f waits for among them. However many processes wait in Block, as
-// many schedulers as ever serve the others. Only for the process's own code.
-func (p *Process) Block(f func()) {
-	p.blocked.Store(true)
-	defer p.blocked.Store(false)
-	rt := p.group.rt
-	rt.mu.Lock()
-	rt.handOver(p.on)
-	rt.fillPlaces()
-	rt.mu.Unlock()
-	defer rt.resume(p.on)
-	f()
 }

@@ -310,7 +310,14 @@ func TestKillDoesNotWait(t *testing.T) {
 		box := supervisor.NewMailbox(0)
 		var log journal
 		old := &stubborn{}
-		old.handle = func(*supervisor.Process, any) error { <-gate; log.add("old returns"); return errCrash }
+		old.handle = func(p *supervisor.Process, _ any) error {
+			<-gate
+			if p.Yield() {
+				t.Error("Yield does not tell of the kill")
+			}
+			log.add("old returns")
+			return errCrash
+		}
 		old.terminate = func(_ *supervisor.Process, reason error) { log.add("old terminates: " + reason.Error()) }
 		p := rt.Spawn(supervisor.Spec{Actor: old, Mailbox: box})
 		p.Send("first")

@@ -47,6 +47,9 @@ func TestShutdownBecause(t *testing.T) {
 	if errors.Is(drain, supervisor.Normal) || errors.Is(drain, supervisor.ShutdownBecause("other")) {
 		t.Error("a shutdown is neither Normal nor one with another detail")
 	}
+	if errors.Is(supervisor.ShutdownBecause("drain"), drain) {
+		t.Error("a shutdown is told from another by its text")
+	}
 	if got := supervisor.Detail(fmt.Errorf("x: %w", drain)); got != "drain" {
 		t.Errorf("Detail = %q", got)
 	}

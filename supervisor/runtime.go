@@ -13,12 +13,14 @@ type Options struct {
 	Schedulers int
 	// Slice is how long a process may run before others get their turn.
 	// Between two messages it then goes to the end of the queue; within one,
-	// its scheduler's place goes to another goroutine. Default: 2 ms.
+	// its scheduler's place goes to another goroutine, and it waits for one again
+	// when it comes to [Process.Yield]. Default: 2 ms.
 	Slice time.Duration
 }
 
 // Runtime runs processes: it owns the run queue and the schedulers that serve
-// it. There is a goroutine for each process that runs, none for one that waits.
+// it. There is a goroutine for each process that has a turn, none for one that waits
+// for a message or for its turn.
 type Runtime struct {
 	slice     time.Duration
 	epoch     time.Time
@@ -31,16 +33,19 @@ type Runtime struct {
 
 	mu        sync.Mutex
 	queue     runQueue
-	places    []*worker // one for each scheduler; nil is free
-	busy      int       // places whose worker has a process
-	spinning  bool      // a worker with a place looks for work
-	workers   int       // that have work, those without a place included
-	parked    []*worker // without work and place, the latest last
-	quiet     sync.Cond // signalled when workers is 0
+	places    []*runner // one for each scheduler; nil is free
+	busy      int       // places whose runner has a process
+	spinning  bool      // a runner with a place looks for work
+	runners   int       // that have work, those without a place included
+	parked    []*runner // without work and place, the latest last
+	quiet     sync.Cond // signalled when runners is 0
 	watchdog  *time.Timer
-	dismissal *time.Timer // of parked workers
+	dismissal *time.Timer // of parked runners
 	watching  bool        // the watchdog is set
 	stats     Stats
+
+	incarnation Incarnation
+	mark        string // of the incarnation, behind a number: ".k3v9q2m"
 }
 
 // Stats is a snapshot of a [Runtime].
@@ -48,22 +53,21 @@ type Stats struct {
 	Processes int    // live ones
 	Queued    int    // ready, waiting for a scheduler
 	Turns     uint64 // times that a process was given a scheduler
-	Handovers uint64 // times that a scheduler's place was taken from a process
+	Handovers uint64 // times that a process lost its scheduler within a turn
 	Lost      uint64 // messages of timers that found a mailbox full
 }
 
-// worker is a goroutine that runs processes. It has a place until it is
+// runner is a goroutine that runs processes. It has a place until it is
 // handed over.
-type worker struct {
+type runner struct {
 	place    int           // index in places; -1 once handed over; guarded by Runtime.mu
-	since    atomic.Int64  // when its current turn began, as by now; 0 if none did
-	wake     chan *Process // ends its time in parked
+	since    atomic.Int64  // since when its process has the place, as by now; 0 if it has not
+	wake     chan *Process // ends its time in parked, or its process's in the queue
 	parked   int64         // when that began
 	breathed int64         // when it let other goroutines run
 }
 
-// New starts a runtime. It has no goroutine while nothing runs, and has not for a
-// moment.
+// New starts a runtime. It has no goroutine a moment after the last process has run.
 func New(o Options) *Runtime {
 	if o.Schedulers <= 0 {
 		o.Schedulers = runtime.GOMAXPROCS(0)
@@ -71,7 +75,9 @@ func New(o Options) *Runtime {
 	if o.Slice <= 0 {
 		o.Slice = 2 * time.Millisecond
 	}
-	rt := &Runtime{slice: o.Slice, epoch: time.Now(), places: make([]*worker, o.Schedulers)}
+	rt := &Runtime{slice: o.Slice, epoch: time.Now(), places: make([]*runner, o.Schedulers)}
+	rt.incarnation = newIncarnation()
+	rt.mark = "." + rt.incarnation.String()
 	rt.others = rt.NewGroup()
 	rt.quiet.L = &rt.mu
 	rt.watchdog = time.AfterFunc(time.Hour, rt.watch)
@@ -85,7 +91,7 @@ func New(o Options) *Runtime {
 func (rt *Runtime) Wait() {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	for rt.workers > 0 {
+	for rt.runners > 0 {
 		rt.quiet.Wait()
 	}
 	for _, w := range rt.parked {
@@ -116,8 +122,8 @@ func (rt *Runtime) schedule(p *Process) {
 	rt.fillPlaces()
 }
 
-// fillPlaces starts workers on free places while there is work that no spinning
-// worker will take, and sets the watchdog if that leaves any. Callers hold mu.
+// fillPlaces starts runners on free places while there is work that no spinning
+// runner will take, and sets the watchdog if that leaves any. Callers hold mu.
 func (rt *Runtime) fillPlaces() {
 	for i := 0; rt.unclaimed() > 0 && i < len(rt.places); i++ {
 		if rt.places[i] == nil {
@@ -130,10 +136,16 @@ func (rt *Runtime) fillPlaces() {
 	}
 }
 
-// employ gives a free place to a worker, for a turn of p. Callers hold mu.
+// employ gives a free place to a runner for a turn of p, or to p's own if it is
+// within one. Callers hold mu.
 func (rt *Runtime) employ(place int, p *Process) {
-	rt.workers++
 	rt.busy++
+	if p.isLate() {
+		rt.seat(p, place)
+		p.resume()
+		return
+	}
+	rt.runners++
 	if last := len(rt.parked) - 1; last >= 0 {
 		w := rt.parked[last]
 		rt.parked[last] = nil
@@ -142,12 +154,12 @@ func (rt *Runtime) employ(place int, p *Process) {
 		w.wake <- p
 		return
 	}
-	w := &worker{place: place, wake: make(chan *Process, 1)}
+	w := &runner{place: place, wake: make(chan *Process, 1)}
 	rt.places[place] = w
 	go rt.work(w, p)
 }
 
-// unclaimed is how many processes wait that no spinning worker will take.
+// unclaimed returns how many waiting processes no spinning runner will take.
 func (rt *Runtime) unclaimed() int {
 	if rt.spinning {
 		return rt.queue.len() - 1
@@ -155,9 +167,9 @@ func (rt *Runtime) unclaimed() int {
 	return rt.queue.len()
 }
 
-// work gives turns to p and then to whatever is queued, until nothing is or w
-// has lost its place.
-func (rt *Runtime) work(w *worker, p *Process) {
+// work gives turns to p and then to queued processes, until there are none or w has lost
+// its place.
+func (rt *Runtime) work(w *runner, p *Process) {
 	for p != nil {
 		start := rt.now()
 		w.breathe(start)
@@ -175,10 +187,9 @@ func (rt *Runtime) work(w *worker, p *Process) {
 	}
 }
 
-// breathe lets other goroutines run every now and then: those that wait for what
-// processes do are made ready on the thread of the worker, which Go would let go on
-// for 10 ms.
-func (w *worker) breathe(now int64) {
+// breathe lets other goroutines run every now and then. Goroutines that wait for a
+// process are made ready on the thread of the runner, which Go would let go on for 10 ms.
+func (w *runner) breathe(now int64) {
 	const often = int64(100 * time.Microsecond)
 	if now-w.breathed > often {
 		w.breathed = now
@@ -186,8 +197,8 @@ func (w *worker) breathe(now int64) {
 	}
 }
 
-// nextAndUnlock returns whose turn it is on w, or nil after which w ends.
-func (rt *Runtime) nextAndUnlock(w *worker) (p *Process) {
+// nextAndUnlock returns the process that has the next turn on w. With nil, w ends.
+func (rt *Runtime) nextAndUnlock(w *runner) (p *Process) {
 	if w.place >= 0 && rt.queue.len() == 0 {
 		rt.busy--
 		rt.spin()
@@ -202,17 +213,24 @@ func (rt *Runtime) nextAndUnlock(w *worker) (p *Process) {
 		return rt.parkAndUnlock(w)
 	}
 	p = rt.queue.pop()
+	if p.isLate() {
+		rt.seat(p, w.place)
+		w.place = -1
+		p.resume()
+		rt.fillPlaces()
+		return rt.parkAndUnlock(w)
+	}
 	rt.fillPlaces()
 	rt.mu.Unlock()
 	return p
 }
 
-// looks is how often an idle worker looks for work, in about a microsecond.
+// looks is how often an idle runner looks for work, in about a microsecond.
 const looks = 10
 
-// spin looks for work for a moment, if a process runs that may make some: what
-// the two of them say to each other then starts no goroutine each time. One
-// worker spins at most. Callers hold mu, which is not held meanwhile.
+// spin looks for work for a moment, if a process runs that may make some: two processes
+// that talk to each other then start no goroutine each time. One runner spins at most.
+// Callers hold mu, which is not held meanwhile.
 func (rt *Runtime) spin() {
 	if rt.spinning || rt.busy == 0 {
 		return
@@ -226,7 +244,7 @@ func (rt *Runtime) spin() {
 	rt.spinning = false
 }
 
-// watch hands over the places of workers that are stuck in one turn while others
+// watch hands over the places of runners that are stuck in one turn while others
 // wait. It is set only while the queue is not empty.
 func (rt *Runtime) watch() {
 	rt.mu.Lock()
@@ -248,18 +266,18 @@ func (rt *Runtime) watch() {
 	rt.fillPlaces() // and again in a slice, if that leaves anything
 }
 
-// maxParked is how many workers without work stay, for each place.
+// maxParked is how many runners without work stay, for each place.
 const maxParked = 4
 
 // parkTime is how long they stay.
 const parkTime = 10 * time.Millisecond
 
-// parkAndUnlock is for a worker without a place. It waits for the next one for a
-// moment: its stack has grown to what processes need, which takes a new worker
-// longer than most turns. nil is its end.
-func (rt *Runtime) parkAndUnlock(w *worker) (p *Process) {
-	rt.workers--
-	if rt.workers == 0 {
+// parkAndUnlock has a runner without a place wait for the next one for a moment: its
+// stack has grown to the size that processes need, which takes a new runner longer than
+// most turns. With nil, the runner ends.
+func (rt *Runtime) parkAndUnlock(w *runner) (p *Process) {
+	rt.runners--
+	if rt.runners == 0 {
 		rt.quiet.Broadcast()
 	}
 	stays := len(rt.parked) < maxParked*len(rt.places)
@@ -277,7 +295,7 @@ func (rt *Runtime) parkAndUnlock(w *worker) (p *Process) {
 	return <-w.wake
 }
 
-// dismiss ends the workers that have waited for long.
+// dismiss ends the runners that have waited for long.
 func (rt *Runtime) dismiss() {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -294,28 +312,5 @@ func (rt *Runtime) dismiss() {
 	rt.parked = kept
 	if len(kept) > 0 {
 		rt.dismissal.Reset(parkTime)
-	}
-}
-
-// resume gives a worker whose process has waited a place again, if one is free.
-func (rt *Runtime) resume(w *worker) {
-	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	for i, taken := range rt.places {
-		if taken == nil && w.place < 0 {
-			w.place, rt.places[i] = i, w
-			w.since.Store(rt.now())
-			rt.busy++
-		}
-	}
-}
-
-// handOver frees w's place; w ends with its turn. Callers hold mu.
-func (rt *Runtime) handOver(w *worker) {
-	if w.place >= 0 {
-		rt.places[w.place] = nil
-		w.place = -1
-		rt.busy--
-		rt.stats.Handovers++
 	}
 }

@@ -27,9 +27,8 @@ const (
 type ChildSpec struct {
 	// ID names the child among its siblings, for reports.
 	ID string
-	// Start returns what to spawn, for the first start and for every restart:
-	// an Actor that no former life may still be using. Its Parent and Started
-	// are the supervisor's to set.
+	// Start returns the spec for the first start and for every restart, with an Actor
+	// that no former life may still be using. The supervisor sets Parent and Started.
 	Start   func() Spec
 	Restart Restart
 	// Shutdown is how long the child may take to end when asked to, after which
@@ -49,7 +48,7 @@ type Config struct {
 	Report func(Report)
 }
 
-// Report is what a supervisor did about the end of a child.
+// Report tells of the end of a child, and of the supervisor's decision.
 type Report struct {
 	Child    string // its ID
 	PID      PID    // 0 if it did not start
@@ -75,8 +74,8 @@ func (d Decision) String() string { return wordOf(decisionNames, int(d)) }
 // It follows OTP's supervisor; see the package documentation for where it
 // differs. Spawn it as the Actor of a process; it may itself be a child.
 //
-// Exit signals of others than its parent are ignored, but for a kill: it does not
-// end with whoever has linked with it.
+// It ignores exit signals except its parent's and a kill: it does not end with other
+// processes that are linked with it.
 type Supervisor struct {
 	config Config
 	recent restarts
@@ -127,9 +126,8 @@ func (s *Supervisor) Handle(p *Process, msg any) error {
 	return nil // one that the supervisor stopped itself
 }
 
-// Terminate stops the children, the last first. They hear what may come: a
-// supervisor that is to be restarted, or that crashed, is likely to start them
-// again.
+// Terminate stops the children, the last first. The reason tells them what follows: a
+// supervisor that is to be restarted, or that crashed, is likely to start them again.
 func (s *Supervisor) Terminate(p *Process, reason error) {
 	switch {
 	case IsCrash(reason) || errors.Is(reason, ForRestart):
@@ -151,8 +149,8 @@ func (s *Supervisor) ended(p *Process, c *child, exited Exited) error {
 	return nil
 }
 
-// restart starts c anew, and those affected with it. A child that does not start
-// counts as a further restart, until the intensity is reached.
+// restart starts c and the affected siblings anew. A child that does not start counts as
+// a further restart, until the intensity is reached.
 func (s *Supervisor) restart(p *Process, c *child, report Report) error {
 	for {
 		report.Decision = Restarts
@@ -174,7 +172,7 @@ func (s *Supervisor) restart(p *Process, c *child, report Report) error {
 	}
 }
 
-// restartOnce stops those affected by c's end and starts them in order. It
+// restartOnce stops the children that c's end affects, and starts them in order. It
 // returns the first that does not start.
 func (s *Supervisor) restartOnce(p *Process, c *child) (failed *child, err error) {
 	group := slices.Clone(s.affected(c))

@@ -24,7 +24,7 @@ type family struct {
 func newFamily(t *testing.T) *family {
 	return &family{
 		T:       t,
-		rt:      newRuntime(t, supervisor.Options{}),
+		rt:      newRuntime(t, supervisor.Options{Schedulers: 4}), // nobody waits for one, on a small machine too
 		now:     map[string]*supervisor.Process{},
 		failing: map[string]int{},
 	}

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// ties are what binds a process to others, and what has to be undone at its end.
-// Most processes have none.
+// ties are the links, monitors, names and timers of a process, which have to be undone at
+// its end. Most processes have none.
 //
-// A link or a monitor is an entry at both ends. Both are made under both locks,
-// of which that of the lower PID is taken first. An end is one lock at a time:
-// it closes its own ties first, after which nobody adds to them.
+// A link or a monitor is an entry at both ends. Both are made under both locks; the lock
+// of the lower PID is taken first. An end takes one lock at a time: it closes its own
+// ties first, after which nobody adds to them.
 type ties struct {
 	mu       sync.Mutex // a mailbox, Names and the runtime may be locked under it
 	closed   bool
@@ -37,7 +37,7 @@ type registration struct {
 	name string
 }
 
-// noTies is what a process has after its end.
+// noTies are the ties of a process after its end.
 var noTies = &ties{closed: true}
 
 // lockTies locks the process's ties, which are made if need be. Without any,
@@ -130,12 +130,11 @@ func put[K comparable, V any](m *map[K]V, k K, v V) {
 	(*m)[k] = v
 }
 
-func (t *ties) namesIn(n *Names) []string {
+// allNames are the process's names in all registries, sorted.
+func (t *ties) allNames() []string {
 	var names []string
 	for _, r := range t.names {
-		if n == nil || r.in == n {
-			names = append(names, r.name)
-		}
+		names = append(names, r.name)
 	}
 	slices.Sort(names)
 	return names

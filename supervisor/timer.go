@@ -8,19 +8,24 @@ type Timer struct {
 	p     *Process
 	msg   any
 	due   time.Time
+	limit int         // of the mailbox
 	clock *time.Timer // nil if it never ran
 }
 
-// SendAfter sends msg to p when d is over. If p ends before, the timer ends with
-// it, and the message is never handled, not by a next life with the same mailbox
-// either.
+// SendAfter sends msg to p when d is over. If p ends before, the timer ends with it, and
+// no life handles the message, not even the next one with the same mailbox.
 //
-// A message that finds the mailbox full is lost, and counted in [Stats] and
-// [GroupStats]: a timer has no sender who could be told, and must not be a way
-// around the bound. Timers that run are counted by [Group.Stats], where whoever
-// limits them can look first.
-func (p *Process) SendAfter(d time.Duration, msg any) *Timer {
-	timer := &Timer{p: p, msg: msg, due: time.Now().Add(d)}
+// A message that finds the mailbox full is lost, and counted in [Stats] and [GroupStats]:
+// a timer has no sender who could be told, and must not be a way around the bound.
+// [Group.Stats] counts the timers that run, for callers that limit them.
+func (p *Process) SendAfter(d time.Duration, msg any) *Timer { return p.after(d, msg, p.box.bound()) }
+
+// PostAfter is SendAfter without the bound of the mailbox, for timers whose number is
+// bounded by something else: their messages are never lost.
+func (p *Process) PostAfter(d time.Duration, msg any) *Timer { return p.after(d, msg, noLimit) }
+
+func (p *Process) after(d time.Duration, msg any, limit int) *Timer {
+	timer := &Timer{p: p, msg: msg, due: time.Now().Add(d), limit: limit}
 	t := p.lockTies()
 	if t == nil {
 		timer.msg = nil
@@ -61,15 +66,15 @@ func (timer *Timer) fire() {
 		return
 	}
 	delete(t.timers, timer)
-	if p.deliver(timer.msg, p.box.limit) == ErrFull {
+	if p.deliver(timer.msg, timer.limit) == ErrFull {
 		p.group.lost.Add(1)
 		p.group.rt.lost.Add(1)
 	}
 	timer.forget()
 }
 
-// forget frees what a timer holds that is no longer among its process's. Its
-// ties are locked.
+// forget frees the message of a timer that is no longer among its process's. The
+// process's ties are locked.
 func (timer *Timer) forget() {
 	timer.clock.Stop()
 	timer.msg = nil

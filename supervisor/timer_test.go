@@ -90,3 +90,23 @@ func TestTimersThatFindAFullMailbox(t *testing.T) {
 		a.expect(t, "tick", "tick", "tick", "tick")
 	})
 }
+
+func TestTimersThatGoPastTheBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, p := peers(t, 1)
+		a := p[0]
+		gate := make(chan struct{})
+		a.tell(hang(gate, nil))
+		for range 6 { // its mailbox holds 4
+			a.PostAfter(time.Second, "tick")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		close(gate)
+		synctest.Wait()
+		a.expect(t, "tick", "tick", "tick", "tick", "tick", "tick")
+		if s := rt.Stats(); s.Lost != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

@@ -2,7 +2,7 @@ package supervisor
 
 // turn runs the process on w until it waits, ends, or until is over; at least
 // one step. again says that it has more to do.
-func (p *Process) turn(w *worker, until int64) (again bool) {
+func (p *Process) turn(w *runner, until int64) (again bool) {
 	p.on = w
 	m := p.box
 	for first := true; ; first = false {
@@ -37,8 +37,7 @@ func (p *Process) turn(w *worker, until int64) (again bool) {
 	}
 }
 
-// stepAndUnlock does the one next thing, of which there is one. It returns the
-// reason to end.
+// stepAndUnlock takes the next step, of which there is one. It returns the reason to end.
 func (p *Process) stepAndUnlock() (reason error) {
 	m := p.box
 	p.running = true
@@ -113,17 +112,14 @@ func (p *Process) endWithoutTurn() {
 	p.endAndUnlock(p.stop)
 }
 
-// endAndUnlock marks the end and tells those who wait for it. When they learn of
-// it the names of the process are free. A process whose code runs keeps its
-// mailbox until that returns.
+// endAndUnlock marks the end and tells everybody who waits for it. By then the names of
+// the process are free. A process whose code runs keeps its mailbox until that returns.
 func (p *Process) endAndUnlock(reason error) {
 	m := p.box
 	started := p.started
 	p.started = nil
-	if p.stop == nil && p.asked != nil {
-		close(p.asked)
-	}
-	p.phase, p.stop = ended, reason
+	p.setStop(reason)
+	p.phase = ended
 	ties := p.ties.Swap(noTies)
 	if ties != nil { // their lock comes before the mailbox's
 		m.mu.Unlock()
@@ -131,8 +127,8 @@ func (p *Process) endAndUnlock(reason error) {
 		m.mu.Lock()
 	}
 	p.phase = gone
-	if p.done != nil {
-		close(p.done)
+	if p.waiters != nil && p.waiters.done != nil {
+		close(p.waiters.done)
 	}
 	var dropped fifo[any]
 	if p.ownsBox {

@@ -186,7 +186,7 @@ class Tab {
   constructor(page, name) {
     this.page = page;
     this.name = name;
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(60_000);
     page.on("pageerror", (error) => this.errors.push(error.message));
   }
 
@@ -225,7 +225,7 @@ class Tab {
   }
 
   /** Waits until an element has this text, or one that matches. */
-  shows(selector, text, ms = 10_000) {
+  shows(selector, text, ms = 60_000) {
     const holds = ({ selector, exactly, pattern }) => {
       const shown = document.querySelector(selector).innerText.trim();
       return pattern === undefined ? shown === exactly : new RegExp(pattern).test(shown);

@@ -10,37 +10,36 @@ type Entry struct {
 	Meta       []byte // JSON object as clients see it, phx_ref included
 }
 
-// Delta is a part of a [State], or all of it: some entries, and the set of tags
-// of which it knows what has become of them. A tag that it has seen without
-// holding the entry is one that was removed.
+// Delta is a part of a [State], or all of it: some entries, and the set of tags that it
+// has seen. A tag in the set without an entry belongs to an entry that was removed.
 //
-// The zero Delta is empty. A node that has peers notes in one what it adds and
-// removes, and sends it from time to time. Deltas may be merged with each other
-// on the way, come in any order, late and repeatedly; one that is lost is made
-// up for by [State.Full]. A Delta is not safe for concurrent use.
+// The zero Delta is empty. A node that has peers notes its additions and removals in one,
+// and sends it from time to time. Deltas may be merged with each other on the way, and
+// come in any order, late and repeatedly; [State.Full] makes up for a lost one. A Delta
+// is not safe for concurrent use.
 type Delta struct {
 	entries map[Replica]map[uint64]*Entry // all of them seen
 	seen    tags
 }
 
-// Add notes what [State.Add] has returned.
+// Add notes an entry that [State.Add] has returned.
 func (d *Delta) Add(e *Entry) {
 	d.see(e.Tag)
 	d.put(e)
 }
 
-// Remove notes what [State.Remove] has returned.
+// Remove notes an entry and tag that [State.Remove] has returned.
 func (d *Delta) Remove(e *Entry, at Tag) {
 	d.see(e.Tag)
 	d.see(at)
 	d.drop(e.Tag)
 }
 
-// Merge adds to d what o knows. It leaves o as it is.
+// Merge adds the entries and tags of o to d. It does not change o.
 func (d *Delta) Merge(o *Delta) { d.merge(o, func(Replica) bool { return true }) }
 
-// merge takes over what o knows of the replicas that are wanted, and returns
-// what that has changed, in no order. It is the join of the lattice:
+// merge takes over the entries and tags in o of the wanted replicas, and returns the
+// change, in no order. It is the join of the lattice:
 //
 //	entries  (mine ∩ theirs) ∪ (mine not seen by o) ∪ (theirs not seen by d)
 //	seen     mine ∪ theirs
@@ -82,7 +81,7 @@ func (d *Delta) merge(o *Delta, want func(Replica) bool) Diff {
 	return diff
 }
 
-// forget makes d as if it had never heard of a replica, and returns what it
+// forget makes d as if it had never heard of a replica, and returns the entries that it
 // held of it.
 func (d *Delta) forget(r Replica) map[uint64]*Entry {
 	entries := d.entries[r]

@@ -10,8 +10,8 @@ import (
 // topic, key and tag.
 type Diff struct{ Joins, Leaves []*Entry }
 
-// JSON is the payload of a presence_diff, of a Diff that is about one topic. It
-// holds the metas that have joined and left, not the keys' other ones.
+// JSON returns the payload of a presence_diff. The Diff must be about one topic. The
+// payload has the metas that have joined and left, and no other metas of their keys.
 func (d Diff) JSON() []byte {
 	size := len(`{"joins":{},"leaves":{}}`)
 	for _, entries := range [][]*Entry{d.Joins, d.Leaves} {
@@ -27,8 +27,8 @@ func (d Diff) JSON() []byte {
 	return append(b, '}')
 }
 
-// perMeta is what a meta takes in JSON at most besides itself and its key, if
-// that needs no escapes.
+// perMeta is the length of the JSON around a meta and its key, at most, if the key needs
+// no escapes.
 const perMeta = len(`,"":{"metas":[]}`)
 
 // appendEntries appends {key: {"metas": […]}} of entries that are ordered by key.

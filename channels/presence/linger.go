@@ -2,9 +2,9 @@ package presence
 
 import "time"
 
-// lingering is an entry whose owner has ended, for the time of grace. It is the
-// only one of its key: with another one there would be nothing to wait for, and
-// whoever comes with the key takes its place.
+// lingering is an entry whose owner has ended, for the time of grace. It is the only
+// entry of its key: with another one there would be nothing to wait for, and an owner who
+// comes with the key takes its place.
 type lingering struct {
 	x     *tracked
 	until int64
@@ -20,7 +20,7 @@ func (s *shard) linger(x *tracked) {
 	}
 }
 
-// expire lets those leave that are due and that nobody has taken over.
+// expire lets entries leave that are due, unless an owner has taken them over.
 func (s *shard) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,7 +29,7 @@ func (s *shard) expire() {
 	}
 	now, due := s.tracker.since(), 0
 	for ; due < len(s.lingering) && s.lingering[due].until <= now; due++ {
-		// It may have been taken over, and even linger again after that.
+		// The entry may have been taken over, and even linger again after that.
 		l := s.lingering[due]
 		if l.x.owner == nil && l.x.person != nil && l.x.until == l.until {
 			s.leave(l.x)

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// membersOf returns what stands between the braces of a JSON object, but for the
-// members that a tracked meta gets: a handler may well have taken the meta from
-// a list. Otherwise it is left as it is. The result may share meta's memory.
+// membersOf returns the text between the braces of a JSON object, without the members
+// that a tracked meta gets: a handler may have taken the meta from a list. The rest stays
+// as it is. The result may share meta's memory.
 func membersOf(meta []byte) ([]byte, error) {
 	meta = bytes.Trim(meta, jsonSpace)
 	if len(meta) == 0 || meta[0] != '{' || !utf8.Valid(meta) || !json.Valid(meta) {
@@ -47,8 +47,8 @@ func withoutRefs(object []byte) ([]byte, error) {
 	return kept, nil
 }
 
-// withRefs makes an object of members, with the ref of the meta and, unless
-// empty, that of the one which it replaces.
+// withRefs makes an object of members, with the ref of the meta and, unless that is
+// empty, the ref of the replaced one.
 func withRefs(members []byte, ref, prev string) []byte {
 	size := len(members) + len(`{,"phx_ref":""}`) + len(ref)
 	if prev != "" {
@@ -67,6 +67,15 @@ func withRefs(members []byte, ref, prev string) []byte {
 		b = append(b, prev...)
 	}
 	return append(b, `"}`...)
+}
+
+// hasMembers reports whether withRefs has made an object of these members.
+func hasMembers(object, members []byte, ref string) bool {
+	rest, ok := bytes.CutPrefix(object[1:], members)
+	if ok && len(members) > 0 {
+		rest, ok = bytes.CutPrefix(rest, []byte{','})
+	}
+	return ok && bytes.HasPrefix(rest, []byte(`"phx_ref":"`+ref+`"`))
 }
 
 // appendString appends s, which is valid UTF-8, as a JSON string.

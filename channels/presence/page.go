@@ -1,11 +1,11 @@
 package presence
 
-// page is some people who came one after the other, with their text in a list. A
-// change makes stale the text of one page, so that a list of thousands, of whom
-// some have changed since the last one, is mostly copied.
+// page has some people who came one after the other, and their text. A change makes the
+// text of one page stale, so that a list of thousands, of whom some have changed, is
+// mostly copied.
 //
-// A page is guarded as its roster. The text is also made by who lists, with the
-// shard locked for reading: the mutex of lists keeps those apart.
+// A page is guarded as its roster. A reader of the list also makes the text, with the
+// shard locked for reading: the mutex of lists keeps readers apart.
 type page struct {
 	first, last *person // with all that are between them in the roster
 	people      int
@@ -13,8 +13,8 @@ type page struct {
 	size        int    // of the last text
 }
 
-// pageSize is how many people come into one page. Those who leave make no room in
-// it: a page shrinks, until it is empty and gone.
+// pageSize is how many people come into one page. People who leave make no room in it: a
+// page shrinks, until it is empty and gone.
 const pageSize = 64
 
 // add appends p, who is the last of the roster.

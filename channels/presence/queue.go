@@ -1,17 +1,16 @@
 package presence
 
-// queue is the changes of one topic that are to be broadcast, oldest first. A
-// batch becomes one diff: changes that come while the one before is broadcast go
-// out together. Clients apply the joins of a diff before its leaves, so that one
-// entry cannot do both in one; the second opens another batch.
+// queue has the changes of one topic that are to be broadcast, oldest first. A batch
+// becomes one diff: changes that come while the one before is broadcast go out together.
+// Clients apply the joins of a diff before its leaves, so that one entry cannot do both
+// in one; the second opens another batch.
 //
-// If there are as many batches as may wait, the last one takes all that follow, and
-// of several changes to one entry the latest counts. An entry that has come and
-// gone is dropped from it altogether, if the topic has not been read in between and
-// so nobody can know of it. What is queued is then bounded by what was broadcast
-// or read, and not by the number of changes. This relies on that an entry joins
-// once: that of a replica which comes up again has been broadcast before, and must
-// not be dropped so.
+// If there are as many batches as may wait, the last one takes all that follow, and of
+// several changes to one entry the latest counts. An entry that has come and gone is
+// dropped from it altogether, if the topic has not been read in between and so nobody can
+// know of it. The queue is then bounded by the entries that were broadcast or read, and
+// not by the number of changes. An entry must join only once for that: an entry of a
+// replica that comes up again has been broadcast before, and must not be dropped so.
 type queue struct {
 	batches []map[Tag]change
 	running bool // an announcer takes from it

@@ -2,16 +2,16 @@ package presence
 
 import "slices"
 
-// List is the payload of a presence_state: {key: {"metas": […]}} with the keys
-// in the order in which they came, each with its metas in theirs. It must not be
-// modified: until the topic changes, all who ask get the same one.
+// List returns the payload of a presence_state: {key: {"metas": […]}}, with keys and
+// metas in the order in which they came. It must not be modified: until the topic
+// changes, all callers get the same one.
 //
 // It includes all changes that were made before List was called. Any of these
 // may still be broadcast afterwards, and all later ones will be: see the
 // package's documentation.
 //
-// The tracker is locked only while the texts of what has changed since the last list
-// are made. Of many who ask at the same time one makes the list for all.
+// The tracker is locked only while texts are made of the entries that have changed since
+// the last list. Of many callers at the same time one makes the list for all.
 func (t *Tracker) List(topic string) []byte {
 	s := t.shard(topic)
 	s.mu.RLock()
@@ -36,10 +36,10 @@ func (t *Tracker) List(topic string) []byte {
 	return r.list
 }
 
-// Show calls show with List, and with no diff of the topic under way. Where show
-// puts the list in order with the diffs, those before it are in the list, and what
-// is not in it comes in those behind. show must not wait for a diff, nor change
-// anything in the tracker.
+// Show calls show with List, while no diff of the topic is under way. If show sends the
+// list by the same way as the diffs, every earlier diff is contained in it, and every
+// other change comes in a later diff. show must not wait for a diff, nor change anything
+// in the tracker.
 func (t *Tracker) Show(topic string, show func(list []byte)) {
 	telling := t.tellingOf(topic)
 	telling.RLock()
@@ -62,7 +62,8 @@ func listOf(pages [][]byte) []byte {
 	return append(b, '}')
 }
 
-// Get is {"metas": […]} of one key of a topic; ok is false if it has none.
+// Get returns {"metas": […]} of one key of a topic; ok is false if the key is not
+// present.
 func (t *Tracker) Get(topic, key string) (metas []byte, ok bool) {
 	s := t.shard(topic)
 	s.mu.RLock()
@@ -73,8 +74,8 @@ func (t *Tracker) Get(topic, key string) (metas []byte, ok bool) {
 	return metas, metas != nil
 }
 
-// Count is how many keys are present in a topic, with how many metas. It does
-// not depend on how many there are.
+// Count returns how many keys are present in a topic, with how many metas. Its cost does
+// not depend on their number.
 func (t *Tracker) Count(topic string) (keys, metas int) {
 	s := t.shard(topic)
 	s.mu.RLock()
@@ -85,7 +86,7 @@ func (t *Tracker) Count(topic string) (keys, metas int) {
 	return 0, 0
 }
 
-// Topics is a sorted list of the topics in which somebody is present.
+// Topics returns the topics in which somebody is present, sorted.
 func (t *Tracker) Topics() []string {
 	var topics []string
 	for i := range t.shards {
@@ -102,16 +103,16 @@ func (t *Tracker) Topics() []string {
 	return topics
 }
 
-// Stats is what a tracker holds at the moment.
+// Stats are the gauges of a tracker.
 type Stats struct {
-	Owners    int // that track something
+	Owners    int // that track something, or have something aside
 	Topics    int // with entries, or with diffs still to go out
 	Entries   int
 	Lingering int // entries without an owner, and places in line that they have left
 }
 
-// Stats counts. It takes the locks one after the other, so that the numbers fit
-// together only while nothing changes.
+// Stats returns the figures of this moment. It takes the locks one after the other, so
+// that they fit together only while nothing changes.
 func (t *Tracker) Stats() (n Stats) {
 	for i := range t.owners {
 		os := &t.owners[i]

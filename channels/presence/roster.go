@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// roster is who is present in one topic: its keys in the order in which they
-// came, and the metas of each in order, as clients keep them. Adding and removing
-// do not depend on how many there are. It is guarded by the mutex of its shard.
+// roster has the people of one topic: its keys in the order in which they came, and the
+// metas of each in order, as clients keep them. The cost of a change does not depend on
+// their number. It is guarded by the mutex of its shard.
 type roster struct {
 	topic       string
 	people      map[string]*person
@@ -17,7 +17,7 @@ type roster struct {
 	queue       queue
 	reads       atomic.Uint64 // how often somebody may have seen its refs
 
-	// The last list that was made, nil if it was dropped. Who makes one takes this
+	// The last list that was made, nil if it was dropped. The maker of a list takes this
 	// mutex before the shard's.
 	listing sync.Mutex
 	list    []byte
@@ -37,14 +37,24 @@ type tracked struct {
 	person     *person // nil when it has left
 	prev, next *tracked
 	entry      *Entry
+	charge     charge
 
 	owner *owner // nil while it lingers; changed under the owner's mutex, too
 	until int64  // it lingers, in nanoseconds since the tracker began
 
 	// Guarded by the mutex of the owner.
-	held  bool
-	index int // in owner.tracked
+	standing standing
+	index    int // in owner.tracked
 }
+
+// standing says in which life of its owner an entry was tracked.
+type standing uint8
+
+const (
+	current standing = iota // in the present one
+	held                    // in an earlier one: it has to be tracked again
+	kept                    // in an earlier one: it stays
+)
 
 // join adds x with its entry to the key, as the last of its metas.
 func (r *roster) join(x *tracked, p *person) {
@@ -69,7 +79,7 @@ func (r *roster) join(x *tracked, p *person) {
 	r.changed(p, x.entry, true)
 }
 
-// lastPage is the page of who comes next.
+// lastPage returns the page for the next person.
 func (r *roster) lastPage() *page {
 	if before := r.last.prev; before != nil && before.page.people < pageSize {
 		return before.page
@@ -135,7 +145,7 @@ func (r *roster) changed(p *person, e *Entry, joined bool) {
 	r.queue.add(e, joined, r.reads.Load())
 }
 
-// pages is the texts of all pages in order.
+// pages returns the texts of all pages, in order.
 func (r *roster) pages() (texts [][]byte) {
 	for p := r.first; p != nil; p = p.page.last.next {
 		texts = append(texts, p.page.read())
@@ -155,7 +165,7 @@ func (r *roster) dropList() {
 	}
 }
 
-// get is the metas of one key, or nil.
+// get returns the metas of one key, or nil.
 func (r *roster) get(key string) []byte {
 	p := r.people[key]
 	if p == nil {

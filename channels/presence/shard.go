@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// shard is the topics whose names have one hash, with a state of their own.
+// shard has the topics whose names have one hash, with a state of their own.
 type shard struct {
 	tracker *Tracker
 	refs    string // how all refs of the shard begin
@@ -22,48 +22,67 @@ type shard struct {
 	closed    bool
 }
 
-// place is what an owner can track once.
+// place is one owner's key in one topic, which it can track once.
 type place struct {
 	owner      *owner
 	topic, key string
 }
 
-// track adds a meta for o, takes over one that lingers, or replaces one that o
-// has held; x is nil then, because o has it already.
-func (s *shard) track(o *owner, topic, key string, members []byte) (x *tracked, ref string, err error) {
+// track adds a meta for o, takes over a lingering one, or replaces one that o holds or
+// keeps. x is nil in the last case, because o has it already; a kept meta that is the
+// same stays.
+func (s *shard) track(o *owner, topic, key string, members []byte, c charge) (x *tracked, ref string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, "", ErrClosed
 	}
 	if x := s.places[place{o, topic, key}]; x != nil {
-		if !x.held {
+		was := x.standing
+		if was == current {
 			return nil, "", ErrTracked
 		}
-		x.held = false
+		if old := s.ref(x.entry.Tag); was == kept && hasMembers(x.entry.Meta, members, old) {
+			x.standing = current
+			return nil, old, nil
+		}
+		if err := x.charge.become(c); err != nil {
+			return nil, "", err
+		}
+		x.standing = current
 		return nil, s.replace(x, members), nil
 	}
-	if over(len(o.tracked), s.tracker.opts.OwnerEntries) {
+	if over(len(o.tracked)+len(o.asides()), s.tracker.opts.OwnerEntries) {
 		return nil, "", ErrOwnerFull
 	}
 	r := s.topics[topic]
-	if r == nil {
-		r = &roster{topic: strings.Clone(topic), people: map[string]*person{}}
-		s.topics[r.topic] = r // its announcer takes it out again
+	var p *person
+	if r != nil {
+		p = r.people[key]
 	}
-	p := r.people[key]
-	if p != nil && p.first.owner == nil {
+	lingers := p != nil && p.first.owner == nil
+	switch {
+	case lingers:
 		x = p.first
-		x.owner = o
+	case r != nil && over(r.metas, s.tracker.opts.TopicEntries):
+		return nil, "", ErrTopicFull
+	default:
+		x = &tracked{}
+	}
+	if err := x.charge.become(c); err != nil {
+		return nil, "", err
+	}
+	x.owner = o
+	if lingers {
 		ref = s.replace(x, members)
 	} else {
-		if over(r.metas, s.tracker.opts.TopicEntries) {
-			return nil, "", ErrTopicFull
+		if r == nil {
+			r = &roster{topic: strings.Clone(topic), people: map[string]*person{}}
+			s.topics[r.topic] = r // its announcer takes it out again
 		}
 		if p == nil {
 			p = &person{key: strings.Clone(key)}
 		}
-		x = &tracked{owner: o}
 		x.entry, ref = s.enter(r.topic, p.key, members, "")
 		r.join(x, p)
 		s.announce(r)
@@ -72,8 +91,8 @@ func (s *shard) track(o *owner, topic, key string, members []byte) (x *tracked, 
 	return x, ref, nil
 }
 
-// update replaces the meta of o. What was held counts as tracked again.
-func (s *shard) update(o *owner, topic, key string, members []byte) (ref string, err error) {
+// update replaces the meta of o, which counts as tracked again if it was held or kept.
+func (s *shard) update(o *owner, topic, key string, members []byte, c charge) (ref string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.places[place{o, topic, key}]
@@ -83,17 +102,24 @@ func (s *shard) update(o *owner, topic, key string, members []byte) (ref string,
 	case x == nil:
 		return "", ErrNotTracked
 	}
-	x.held = false
+	if err := x.charge.become(c); err != nil {
+		return "", err
+	}
+	x.standing = current
 	return s.replace(x, members), nil
 }
 
-// untrack ends what o has in the topic under the key and returns it, or nil.
-func (s *shard) untrack(o *owner, topic, key string) *tracked {
+// untrack ends the entry of o in the topic under the key and returns it, or nil. If c is
+// given the charge goes there.
+func (s *shard) untrack(o *owner, topic, key string, c *charge) *tracked {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.places[place{o, topic, key}]
 	if x == nil || s.closed {
 		return nil
+	}
+	if c != nil {
+		*c, x.charge = x.charge, charge{}
 	}
 	s.drop(x)
 	return x
@@ -112,7 +138,7 @@ func (s *shard) end(x *tracked) {
 		return
 	}
 	delete(s.places, place{x.owner, x.entry.Topic, x.entry.Key})
-	x.owner, x.held = nil, false
+	x.owner, x.standing = nil, current
 	s.linger(x)
 }
 
@@ -124,6 +150,7 @@ func (s *shard) drop(x *tracked) {
 
 func (s *shard) leave(x *tracked) {
 	r := s.topics[x.entry.Topic]
+	x.charge.give()
 	s.state.Remove(x.entry.Tag)
 	r.leave(x)
 	s.announce(r)
@@ -146,7 +173,7 @@ func (s *shard) enter(topic, key string, members []byte, prev string) (*Entry, s
 
 func (s *shard) ref(t Tag) string { return s.refs + strconv.FormatUint(t.Clock, 36) }
 
-// announce sees to it that what is queued is broadcast.
+// announce has the queued changes broadcast.
 func (s *shard) announce(r *roster) {
 	if r.queue.running || s.closed {
 		return
@@ -155,8 +182,8 @@ func (s *shard) announce(r *roster) {
 	s.tracker.announcers.Go(func() { s.announcer(r) })
 }
 
-// announcer broadcasts what is queued of a topic until there is nothing more.
-// There is one at most for a topic, so that diffs go out in order.
+// announcer broadcasts the queued changes of a topic until there are no more. A topic has
+// one at most, so that diffs go out in order.
 func (s *shard) announcer(r *roster) {
 	for {
 		interval, crowded := s.tracker.interval(r.topic)
@@ -167,8 +194,8 @@ func (s *shard) announcer(r *roster) {
 	}
 }
 
-// tell broadcasts what is queued of a topic. If that is nothing it says so, and the
-// announcer has ended.
+// tell broadcasts the queued changes of a topic. told is false if there are none: then
+// the announcer has ended.
 func (s *shard) tell(r *roster, crowded bool) (told bool) {
 	telling := s.tracker.tellingOf(r.topic)
 	telling.Lock()
@@ -192,6 +219,5 @@ func (s *shard) tell(r *roster, crowded bool) (told bool) {
 	return true
 }
 
-// over reports whether n entries are as many as there may be; a negative limit
-// is none.
+// over reports whether n entries reach the limit; a negative one is none.
 func over(n, limit int) bool { return limit >= 0 && n >= limit }

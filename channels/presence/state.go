@@ -2,18 +2,17 @@ package presence
 
 import "iter"
 
-// State is the set of all presences as one replica knows it: an add-wins
-// observed-remove set after Phoenix.Tracker.State. It is a plain value without
-// locks, clocks on walls or goroutines.
+// State is the set of all presences as one replica knows it: an add-wins observed-remove
+// set after Phoenix.Tracker.State. It is a plain value without locks, wall clocks or
+// goroutines.
 //
-// A replica adds and removes entries of its own and learns of others' by Merge.
-// Replicas that have merged the same deltas, in whatever order and however
-// often, hold the same entries. Of those only the entries of replicas that are
-// up are reported; which are is each one's own view. A replica is up until it
-// is said to be down.
+// A replica adds and removes entries of its own and learns of others' by Merge. Replicas
+// that have merged the same deltas, in whatever order and however often, hold the same
+// entries. Only the entries of replicas that are up are reported. Each replica has its
+// own view of that. A replica is up until Down is called for it.
 //
-// Every method that changes what is reported returns the change: who applies
-// all of them to an empty set has [State.All].
+// A method that changes the reported entries returns the change: all changes, applied to
+// an empty set, make [State.All].
 type State struct {
 	self   Replica
 	set    Delta
@@ -36,11 +35,11 @@ func NewState(self Replica) *State {
 	return s
 }
 
-// Next is the tag of the next change, so that the meta of an entry that is added
-// can carry a ref made from it.
+// Next returns the tag of the next change, so that the meta of a new entry can carry a
+// ref made from it.
 func (s *State) Next() Tag { return Tag{s.self, s.set.seen[s.self].upTo + 1} }
 
-// Add adds an entry of this replica's own.
+// Add adds an entry of this replica.
 func (s *State) Add(topic, key string, meta []byte) *Entry {
 	e := &Entry{Tag: s.Next(), Topic: topic, Key: key, Meta: meta}
 	s.set.Add(e)
@@ -60,10 +59,9 @@ func (s *State) Remove(t Tag) (e *Entry, at Tag) {
 	return e, at
 }
 
-// Merge takes over what d knows and s does not. What it says about this replica
-// is ignored, and so are those that are over: permanently down, or followed by
-// a later incarnation. An incarnation that s hears of for the first time is the
-// end of the earlier ones.
+// Merge takes over the entries and tags of d. Those of this replica are ignored, and
+// those of replicas that are over: permanently down, or followed by a later incarnation.
+// A new incarnation ends the earlier ones.
 func (s *State) Merge(d *Delta) Diff {
 	var over Diff
 	for r := range d.seen {
@@ -80,12 +78,12 @@ func (s *State) Merge(d *Delta) Diff {
 	return diff.sorted()
 }
 
-// Full is all that s knows, for a peer that has missed something. It costs a
-// copy of the set, without the metas.
+// Full returns all entries and tags, for a peer that has missed some. It costs a copy of
+// the set, without the metas.
 func (s *State) Full() *Delta { return s.set.clone() }
 
-// Clocks tells, for each replica, up to which clock no change is missing: with it
-// two replicas can see which of them is behind.
+// Clocks returns, for each replica, the clock up to which no change is missing. By it two
+// replicas can see which of them is behind.
 func (s *State) Clocks() map[Replica]uint64 {
 	clocks := make(map[Replica]uint64, len(s.set.seen))
 	for r, seen := range s.set.seen {
@@ -94,7 +92,7 @@ func (s *State) Clocks() map[Replica]uint64 {
 	return clocks
 }
 
-// Cloud is how many tags s has seen out of order.
+// Cloud returns how many tags s has seen out of order.
 func (s *State) Cloud() int {
 	n := 0
 	for _, seen := range s.set.seen {
@@ -103,8 +101,8 @@ func (s *State) Cloud() int {
 	return n
 }
 
-// Down hides the entries of a replica that has not been heard of: they leave.
-// They are kept, and follow what is merged.
+// Down hides the entries of a replica that is not heard of any more: they leave. They are
+// kept, and go on being merged.
 func (s *State) Down(r Replica) (d Diff) {
 	if s.over(r) || s.status[r] != up {
 		return d
@@ -114,8 +112,7 @@ func (s *State) Down(r Replica) (d Diff) {
 	return d.sorted()
 }
 
-// Up is the opposite of Down, or of PermDown: the entries that are kept join,
-// with the refs that they had.
+// Up undoes Down or PermDown: the kept entries join, with their old refs.
 func (s *State) Up(r Replica) (d Diff) {
 	if s.status[r] == up {
 		return d
@@ -136,7 +133,7 @@ func (s *State) PermDown(r Replica) (d Diff) {
 	return d.sorted()
 }
 
-// All yields the entries that are reported, in no order.
+// All yields the reported entries, in no order.
 func (s *State) All() iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
 		for r, entries := range s.set.entries {
@@ -152,13 +149,13 @@ func (s *State) All() iter.Seq[*Entry] {
 	}
 }
 
-// over reports whether nothing can be learned of a replica any more: it is this
-// one, or a former life of this or another one.
+// over reports whether changes of a replica are ignored: it is this one, or a former life
+// of this or another one.
 func (s *State) over(r Replica) bool {
 	return r.Name == s.self.Name || r.Incarnation < s.newest[r.Name]
 }
 
-// Len is how many entries are reported.
+// Len returns the number of reported entries.
 func (s *State) Len() int {
 	n := 0
 	for r, entries := range s.set.entries {

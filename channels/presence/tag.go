@@ -17,8 +17,8 @@ func (r Replica) compare(o Replica) int {
 	return cmp.Or(cmp.Compare(r.Name, o.Name), cmp.Compare(r.Incarnation, o.Incarnation))
 }
 
-// Tag names one change for ever, the Clock-th that its replica has made, and the
-// entry that it has added. Clocks begin at 1 and leave none out.
+// Tag names for ever the Clock-th change of its replica, and the entry that this change
+// added. Clocks begin at 1 and leave no number out.
 type Tag struct {
 	Replica Replica
 	Clock   uint64
@@ -28,8 +28,8 @@ func (t Tag) compare(o Tag) int {
 	return cmp.Or(t.Replica.compare(o.Replica), cmp.Compare(t.Clock, o.Clock))
 }
 
-// tags is a set of tags, by replica. It is what a state has seen: a tag in it
-// without an entry is that of one that was removed, or of a removal.
+// tags is the set of tags that a state has seen, by replica. A tag in it without an entry
+// belongs to a removed entry, or to a removal.
 type tags map[Replica]*clocks
 
 func (ts tags) has(t Tag) bool {
@@ -46,8 +46,8 @@ func (ts tags) of(r Replica) *clocks {
 	return c
 }
 
-// clocks is a set of clocks of one replica: all from 1 to upTo, and the cloud,
-// which are those that came out of order. It takes memory only for the cloud.
+// clocks is a set of clocks of one replica: all from 1 to upTo, and the cloud of those
+// that came out of order. It takes memory only for the cloud.
 type clocks struct {
 	upTo  uint64
 	cloud map[uint64]struct{} // all above upTo+1
@@ -75,7 +75,7 @@ func (c *clocks) add(clock uint64) {
 	}
 }
 
-// compact moves upTo over what the cloud holds next.
+// compact moves upTo over the next clocks if they are in the cloud.
 func (c *clocks) compact() {
 	for len(c.cloud) > 0 {
 		if _, ok := c.cloud[c.upTo+1]; !ok {

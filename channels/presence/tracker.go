@@ -2,7 +2,7 @@ package presence
 
 import (
 	"cmp"
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,11 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
 
-// What Track and Update refuse.
+// Why Track and Update refuse an entry.
 var (
 	ErrTracked    = errors.New("presence: already tracked by this owner; update it instead")
 	ErrNotTracked = errors.New("presence: not tracked by this owner; track it first")
@@ -23,6 +24,7 @@ var (
 	ErrTooLarge   = errors.New("presence: meta or key is too large")
 	ErrOwnerFull  = errors.New("presence: owner tracks as many entries as it may")
 	ErrTopicFull  = errors.New("presence: topic has as many entries as it may")
+	ErrNoRoom     = errors.New("presence: the owner's payer has no room for the entry")
 	ErrClosed     = errors.New("presence: tracker is closed")
 )
 
@@ -33,10 +35,10 @@ type Options struct {
 	// default.
 	Replica string
 
-	// Broadcast is given every change, in order for each topic and never two
-	// of one topic at a time. It runs on a goroutine of the tracker and may call
-	// it, but for Close and Show. While it runs, further changes of the topic are
-	// collected. Nil is nobody to tell.
+	// Broadcast gets every change, in order for each topic and never two of one topic at
+	// a time. It runs on a goroutine of the tracker and may call its methods except Close
+	// and Show. While it runs, further changes of the topic are collected. Nil means that
+	// nobody is told.
 	Broadcast func(topic string, d Diff)
 
 	// Interval is the least time between two diffs of one topic. The first
@@ -44,42 +46,44 @@ type Options struct {
 	// together. 20 ms by default.
 	Interval time.Duration
 
-	// Audience, if set, says how many are told of the changes of a topic. It is
-	// called as Broadcast is. Each of them adds 100 µs to the interval, beyond the
-	// least one and up to the 1.5 s of Phoenix's tracker: however many come and go,
-	// the diffs of a topic make 10,000 deliveries a second or less, with up to
-	// 15,000 who get them. An entry that comes and goes within such an interval
-	// is not told.
+	// Audience, if set, returns how many clients get the diffs of a topic. It is called
+	// as Broadcast is. The interval is 100 µs for each client, if that is more than
+	// Interval, up to the 1.5 s of Phoenix's tracker: however many come and go, the diffs
+	// of a topic make 10,000 deliveries a second or less, for up to 15,000 clients. An
+	// entry that comes and goes within such an interval is not in any diff.
 	Audience func(topic string) int
 
-	// Grace is how long an entry stays when its owner has ended and nobody
-	// else has its key: one who comes with the key meanwhile takes its place,
-	// which is an update to all others. None by default.
+	// Grace is how long an entry stays when its owner has ended and no other has its key.
+	// An owner who comes with the key meanwhile takes its place, which the others see as
+	// an update. None by default.
 	Grace time.Duration
 
 	// OwnerEntries and TopicEntries bound how many entries one owner can have
 	// in all topics, and one topic of all owners. 100,000 by default, each.
 	OwnerEntries, TopicEntries int
 
-	// MaxMeta is the largest meta in bytes, 16 KiB by default, and MaxKey the
-	// largest key, 1 KiB. What clients send a handler to track is what the
-	// clients of all others keep.
+	// MaxMeta is the largest meta in bytes, 16 KiB by default, and MaxKey the largest
+	// key, 1 KiB. Every client of the topic keeps all of them.
 	MaxMeta, MaxKey int
 
-	// Check, if set, is asked about each meta that is a JSON object in UTF-8.
-	// It is for what encoding/json accepts and some clients cannot read: one
-	// such meta would spoil the lists and diffs of all others. An error makes
-	// Track and Update return [ErrMeta] with it.
+	// Payer, if set, returns the payer for an owner's entries, or nil. If it has no room,
+	// Track and Update fail with [ErrNoRoom].
+	Payer func(owner any) Payer
+
+	// Check, if set, is asked about each meta that is a JSON object in UTF-8. It refuses
+	// metas that encoding/json accepts and some clients cannot read: one such meta would
+	// spoil the lists and diffs of all others. Track and Update return its error with
+	// [ErrMeta].
 	Check func(meta []byte) error
 }
 
-// Tracker knows who is present in the topics of one node. Its methods may be
-// called from any goroutine; those for one owner are served one after the other.
+// Tracker knows who is present in the topics of one node. Its methods may be called from
+// any goroutine; the calls for one owner are served one after the other.
 //
-// An owner is what an entry lives and dies with, such as the process of a
-// channel: any comparable value. It exists by what it tracks. Nothing stops an
-// owner that has left from tracking again, which would leave an entry for ever:
-// see to it that Leave is the last call for it.
+// An entry lives and dies with its owner, such as the process of a channel: any
+// comparable value. The tracker knows owners only by their entries. Nothing stops an
+// owner that has left from tracking again, which would leave an entry for ever: the
+// caller has to see to it that Leave is the last call for an owner.
 type Tracker struct {
 	opts  Options
 	began time.Time
@@ -88,9 +92,11 @@ type Tracker struct {
 	// An owner's lock is taken before a shard's.
 	owners [shards]owners
 	shards [shards]shard
-	// Held while a diff is broadcast, by reading while a list is shown; of the
-	// topics with one hash. Taken before a shard's.
+	// Each serves the topics with one hash. Locked while a diff is broadcast, read-locked
+	// while a list is shown. Taken before a shard's.
 	telling [256]sync.RWMutex
+
+	suspended atomic.Bool // somebody may have something aside
 
 	closed     chan struct{}
 	announcers sync.WaitGroup
@@ -111,8 +117,11 @@ func New(o Options) *Tracker {
 
 	t := &Tracker{opts: o, began: time.Now(), seed: maphash.MakeSeed(), closed: make(chan struct{})}
 	self := Replica{o.Replica, uint64(t.began.UnixNano())}
-	life := sha256.Sum256(fmt.Appendf(nil, "%d %s", self.Incarnation, self.Name))
-	prefix := base64.RawURLEncoding.EncodeToString(life[:6])
+	// Clients keep refs for longer than this tracker lives. They are to know those of the next
+	// one from these, whatever the clock said and whichever other node has the name.
+	var life [6]byte
+	_, _ = rand.Read(life[:]) // which never fails
+	prefix := base64.RawURLEncoding.EncodeToString(life[:])
 	for i := range t.shards {
 		t.owners[i].byID = map[any]*owner{}
 		s := &t.shards[i]
@@ -124,9 +133,8 @@ func New(o Options) *Tracker {
 	return t
 }
 
-// Track makes the owner present in the topic under the key. The meta is a JSON
-// object, to which "phx_ref" is added, and which is copied; the rest of it stays
-// as it is.
+// Track makes the owner present in the topic under the key. The meta is a JSON object. It
+// is copied, and the copy gets a "phx_ref"; the rest stays as it is.
 //
 // The ref is unique. A list read after Track has returned includes the entry.
 // One owner can track a key once in a topic ([ErrTracked]); several owners that
@@ -136,40 +144,44 @@ func (t *Tracker) Track(owner any, topic, key string, meta []byte) (ref string, 
 	if err != nil {
 		return "", err
 	}
+	c := t.chargeOf(owner, topic, key, members)
 	os, o := t.lock(owner)
 	defer os.mu.Unlock()
-	x, ref, err := t.shard(topic).track(o, topic, key, members)
+	x, ref, err := t.shard(topic).track(o, topic, key, members, c)
 	if x != nil {
 		os.add(owner, o, x)
 	}
 	return ref, err
 }
 
-// Update replaces the meta of what the owner has tracked: one diff in which the
+// Update replaces the meta of an entry that the owner has tracked: one diff in which the
 // old ref leaves and the new one joins, with the old one as "phx_ref_prev".
 func (t *Tracker) Update(owner any, topic, key string, meta []byte) (ref string, err error) {
 	members, err := t.check(topic, key, meta)
 	if err != nil {
 		return "", err
 	}
+	c := t.chargeOf(owner, topic, key, members)
 	os, o := t.lock(owner)
 	defer os.mu.Unlock()
-	return t.shard(topic).update(o, topic, key, members)
+	return t.shard(topic).update(o, topic, key, members, c)
 }
 
-// Untrack ends what the owner has tracked, without a grace. If there is nothing,
-// nothing happens.
-func (t *Tracker) Untrack(owner any, topic, key string) {
+// Untrack ends an entry of the owner, without a grace, also if it is suspended. It
+// reports whether there was one.
+func (t *Tracker) Untrack(owner any, topic, key string) bool {
 	os, o := t.lock(owner)
 	defer os.mu.Unlock()
-	if x := t.shard(topic).untrack(o, topic, key); x != nil {
+	if x := t.shard(topic).untrack(o, topic, key, nil); x != nil {
 		os.remove(owner, o, x)
+		return true
 	}
+	defer os.forget(owner, o)
+	return o.takeAside(topic, key)
 }
 
-// Leave ends all that the owner has tracked, for whatever reason the owner has
-// ended. When it returns the lists are without it, but for what [Options].Grace
-// keeps.
+// Leave ends all entries of the owner, for whatever reason the owner has ended. When it
+// returns the lists are without them, except for those that [Options].Grace keeps.
 func (t *Tracker) Leave(owner any) {
 	os, o := t.lock(owner)
 	delete(os.byID, owner)
@@ -177,33 +189,47 @@ func (t *Tracker) Leave(owner any) {
 	for _, x := range o.tracked {
 		t.shard(x.entry.Topic).end(x)
 	}
+	o.dropAside(func(aside) bool { return true })
 }
 
-// Hold keeps what the owner has tracked while it is restarted. For the next life
-// it counts as not tracked: to track a key again is an update of it. [Settle]
-// ends the rest.
-func (t *Tracker) Hold(owner any) {
+// Hold holds the entries of an owner while it is restarted. For the next life they count
+// as not tracked: tracking a key again is an update of its entry. [Tracker.Settle] ends
+// the rest.
+func (t *Tracker) Hold(owner any) { t.begin(owner, held) }
+
+// Keep keeps the entries of an owner beyond the end of the process that tracked for it.
+// Tracking a key again changes nothing if the meta is the same, and else is an update of
+// its entry. Entries that are not tracked again stay as well.
+func (t *Tracker) Keep(owner any) { t.begin(owner, kept) }
+
+// begin is the beginning of another life.
+func (t *Tracker) begin(owner any, standing standing) {
 	os, o := t.lock(owner)
 	defer os.mu.Unlock()
 	for _, x := range o.tracked {
-		x.held = true
+		x.standing = standing
+	}
+	for i := range o.asides() {
+		o.aside.list[i].standing = standing
 	}
 }
 
-// Settle ends what was held and has not been tracked or updated since, without
-// a grace.
+// Settle ends the entries that were held and have not been tracked or updated since,
+// without a grace.
 func (t *Tracker) Settle(owner any) {
 	os, o := t.lock(owner)
 	defer os.mu.Unlock()
 	for _, x := range slices.Backward(o.tracked) {
-		if e := x.entry; x.held && t.shard(e.Topic).untrack(o, e.Topic, e.Key) != nil {
+		if e := x.entry; x.standing == held && t.shard(e.Topic).untrack(o, e.Topic, e.Key, nil) != nil {
 			os.remove(owner, o, x)
 		}
 	}
+	o.dropAside(func(a aside) bool { return a.standing == held })
+	os.forget(owner, o)
 }
 
-// Close ends the tracker. It waits for a broadcast under way; what is queued
-// behind that is dropped. Lists can still be read.
+// Close ends the tracker. It waits for a broadcast under way; changes that are queued
+// behind it are dropped. Lists can still be read.
 func (t *Tracker) Close() {
 	for i := range t.shards {
 		s := &t.shards[i]
@@ -221,7 +247,8 @@ func (t *Tracker) Close() {
 	t.announcers.Wait()
 }
 
-// check refuses what cannot be tracked, and returns the members of the meta.
+// check refuses a topic, key or meta that cannot be tracked, and returns the members of
+// the meta.
 func (t *Tracker) check(topic, key string, meta []byte) (members []byte, err error) {
 	switch {
 	case t.opts.MaxKey >= 0 && len(key) > t.opts.MaxKey, t.opts.MaxMeta >= 0 && len(meta) > t.opts.MaxMeta:
@@ -244,14 +271,14 @@ func (t *Tracker) broadcast(topic string, d Diff) {
 	}
 }
 
-// What one who is told of changes adds to the interval, and how far that goes.
+// How long one client makes the interval, and its bound.
 const (
 	perListener     = 100 * time.Microsecond
 	longestInterval = 1500 * time.Millisecond
 )
 
-// interval is the time between two diffs of a topic, and whether that is longer than
-// the least, because so many are told.
+// interval returns the time between two diffs of a topic. crowded says that it is longer
+// than the least, because so many clients get them.
 func (t *Tracker) interval(topic string) (interval time.Duration, crowded bool) {
 	least := t.opts.Interval
 	if least <= 0 || t.opts.Audience == nil {
@@ -282,7 +309,7 @@ func (t *Tracker) tellingOf(topic string) *sync.RWMutex {
 // since is the time since the tracker began, in nanoseconds.
 func (t *Tracker) since() int64 { return int64(time.Since(t.began)) }
 
-// shard is that of a topic. The hash, FNV-1a, is one that all nodes share.
+// shard returns the shard of a topic. The hash, FNV-1a, is the same on all nodes.
 func (t *Tracker) shard(topic string) *shard {
 	h := uint32(2166136261)
 	for i := range len(topic) {

@@ -380,3 +380,76 @@ func FuzzMeta(f *testing.F) {
 		}
 	})
 }
+
+// What an owner keeps stays with its refs, whether somebody tracks it again or not.
+func TestKeep(t *testing.T) {
+	inBubble(t, presence.Options{}, func(t *testing.T, tr *presence.Tracker, l *log) {
+		same := track(t, tr, 1, "room", "same", `{"a":1}`)
+		bare := track(t, tr, 1, "room", "bare", `{}`)
+		other := track(t, tr, 1, "room", "other", `{"a":1}`)
+		longer := track(t, tr, 1, "room", "longer", `{"a":1,"b":2}`)
+		silent := track(t, tr, 1, "room", "silent", `{}`)
+		settle()
+		l.take("room")
+
+		tr.Keep(1)
+		if again := track(t, tr, 1, "room", "same", ` {"a":1} `); again != same {
+			t.Errorf("the same meta has ref %s, had %s", again, same)
+		}
+		if again := track(t, tr, 1, "room", "bare", `{}`); again != bare {
+			t.Errorf("an empty meta has ref %s, had %s", again, bare)
+		}
+		tr.Settle(1) // it is for what is held
+		settle()
+		l.want(t, "room")
+		if _, err := tr.Track(1, "room", "same", []byte(`{"a":1}`)); !errors.Is(err, presence.ErrTracked) {
+			t.Errorf("tracked twice in one life: %v", err)
+		}
+		other2 := track(t, tr, 1, "room", "other", `{"a":2}`)
+		longer2 := track(t, tr, 1, "room", "longer", `{"a":1}`)
+		if other2 == other || longer2 == longer {
+			t.Error("another meta has the same ref")
+		}
+		for key, want := range map[string]string{
+			"same":   `{"a":1,"phx_ref":"` + same + `"}`,
+			"other":  `{"a":2,"phx_ref":"` + other2 + `","phx_ref_prev":"` + other + `"}`,
+			"longer": `{"a":1,"phx_ref":"` + longer2 + `","phx_ref_prev":"` + longer + `"}`,
+			"silent": `{"phx_ref":"` + silent + `"}`,
+		} {
+			if got, _ := tr.Get("room", key); string(got) != `{"metas":[`+want+`]}` {
+				t.Errorf("%s is %s, want %s", key, got, want)
+			}
+		}
+
+		t.Log("and once more, in the life after that")
+		tr.Keep(1)
+		if again := track(t, tr, 1, "room", "other", `{"a":2}`); again != other2 {
+			t.Errorf("the same meta has ref %s, had %s", again, other2)
+		}
+		tr.Leave(1)
+		settle()
+		if n := tr.Stats(); n != (presence.Stats{}) {
+			t.Errorf("left over: %+v", n)
+		}
+	})
+}
+
+// TestRefsOfAnEarlierTracker has a second tracker begin at the same time as a first one, and in
+// the same way: a client that has kept refs of the first can tell.
+func TestRefsOfAnEarlierTracker(t *testing.T) {
+	var earlier []string
+	for range 2 {
+		inBubble(t, presence.Options{}, func(t *testing.T, tr *presence.Tracker, _ *log) {
+			for _, key := range []string{"ada", "bob"} {
+				ref, err := tr.Track("owner", "room:a", key, []byte(`{}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if slices.Contains(earlier, ref) {
+					t.Errorf("%s has the ref %s, which there was before", key, ref)
+				}
+				earlier = append(earlier, ref)
+			}
+		})
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rtd/host/admin"
+	"rtd/host/hosttest"
 )
 
 // in returns a command that runs where a server does.
@@ -61,12 +62,13 @@ func module(t *testing.T, version int) []byte {
 }
 
 func TestDeployAndRollback(t *testing.T) {
+	t.Parallel()
 	p := serve(t, "")
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ws := p.dial(t, "echo:a")
+	c := p.join(t, "echo:a", "{}")
 	write(t, filepath.Join(p.cmd.Dir, "echo.wasm"), module(t, 1))
 	first := regexp.MustCompile(`echo +running +(\w{12}) +[-\d]+ [:\d]+ +folder +1 +0 +0 +echo:\*`).FindStringSubmatch(p.wants(t, "echo", "plugins"))
 	if first == nil {
@@ -82,9 +84,7 @@ func TestDeployAndRollback(t *testing.T) {
 	if kept, err := os.ReadFile(filepath.Join(p.cmd.Dir, "guests", "echo.wasm")); err != nil || string(kept) != string(module(t, 1)) {
 		t.Errorf("the plugin folder has not the module that was deployed: %d bytes, %v", len(kept), err)
 	}
-	if got := ask(t, ws, `["1","2","echo:a","x",{}]`); !strings.Contains(got, `"status":"ok"`) {
-		t.Errorf("the socket is answered %s", got)
-	}
+	c.WantReply(t, "echo:a", "x", "{}", "ok")
 
 	versions := p.wants(t, second[1]+` .* `+me.Username, "plugins", "echo")
 	if !regexp.MustCompile(`(?s)` + second[1] + `.*` + first[1]).MatchString(versions) {
@@ -102,14 +102,14 @@ func TestDeployAndRollback(t *testing.T) {
 	write(t, filepath.Join(p.cmd.Dir, "text.wasm"), []byte("hello"))
 	p.refuses(t, `deploy plugin text: .*not a WebAssembly module`, "deploy", "text.wasm")
 	p.refuses(t, `deploy plugin echo: .*not a WebAssembly module`, "deploy", "text.wasm", "--name", "echo")
-	p.refuses(t, `deploy plugin "../x": expected a name`, "deploy", "text.wasm", "--name", "../x")
+	p.refuses(t, `deploy plugin: the name is "../x"; expected 1 to 64 of`, "deploy", "text.wasm", "--name", "../x")
 	p.refuses(t, `no such file`, "deploy", "none.wasm")
 	p.refuses(t, `is not a file of at most`, "deploy", "guests")
 	write(t, filepath.Join(p.cmd.Dir, "other.wasm"), module(t, 2))
 	p.refuses(t, `deploy plugin other: .*"echo:\*"`, "deploy", "other.wasm")
 	write(t, filepath.Join(p.cmd.Dir, "guests", "nasty.wasm"), []byte("hello"))
 	write(t, filepath.Join(p.cmd.Dir, "guests", "third.wasm"), module(t, 2))
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(hosttest.Patience); ; time.Sleep(20 * time.Millisecond) {
 		got := p.wants(t, "nasty +running", "plugins")
 		if regexp.MustCompile(`(?s)third +refused +- .*\nnasty: its file is not deployed: .*not a WebAssembly.*\nthird: .*"echo:\*"`).MatchString(got) {
 			break
@@ -127,19 +127,18 @@ func TestDeployAndRollback(t *testing.T) {
 }
 
 func TestPs(t *testing.T) {
+	t.Parallel()
 	p := serve(t, "")
-	ws := p.dial(t, "nasty:a")
-	p.dial(t, "nasty:b\u009b2J")
-	if got := ask(t, ws, `["1","2","nasty:a","panic",{}]`); !strings.Contains(got, "crashed") {
-		t.Fatal(got)
-	}
+	c := p.join(t, "nasty:a", "{}")
+	p.join(t, "nasty:b\u009b2J", "{}")
+	c.WantReply(t, "nasty:a", "panic", "{}", `error {"reason":"crashed"}`)
 	got := p.wants(t, "nasty", "ps", "nasty")
 	tree := regexp.MustCompile(`PROCESS +KIND +PID +STATE +MAILBOX +RESTARTS +MEMORY +REDUCTIONS
-nasty +plugin +#\d+ +waiting +0 +0 +- +-
-└─ root +supervisor +#\d+ +waiting +0 +0 +- +-
-   └─ channels +dynamic +#\d+ +waiting +0 +0 +- +-
-      ├─ nasty:a +channel +#\d+ +waiting +0 +1 +[\d.]+[KM]? +[\d.]+[KM]?
-      └─ "nasty:b\\u009b2J" +channel +#\d+ +waiting +0 +0 +[\d.]+[KM]? +[\d.]+[KM]?
+nasty +plugin +#[0-9a-v]+ +waiting +0 +0 +- +-
+└─ root +supervisor +#[0-9a-v]+ +waiting +0 +0 +- +-
+   └─ channels +dynamic +#[0-9a-v]+ +waiting +0 +0 +- +-
+      ├─ nasty:a +channel +#[0-9a-v]+ +waiting +0 +1 +[\d.]+[KM]? +[\d.]+[KM]?
+      └─ "nasty:b\\u009b2J" +channel +#[0-9a-v]+ +waiting +0 +0 +[\d.]+[KM]? +[\d.]+[KM]?
 `)
 	if !tree.MatchString(got) {
 		t.Errorf("the tree is\n%s", got)
@@ -150,6 +149,9 @@ nasty +plugin +#\d+ +waiting +0 +0 +- +-
 	var trees []admin.Process
 	if err := json.Unmarshal([]byte(p.wants(t, "{", "ps", "nasty", "--json")), &trees); err != nil || len(trees) != 1 {
 		t.Fatalf("%d trees, %v", len(trees), err)
+	}
+	if pid := trees[0].PID; !regexp.MustCompile(`^#[0-9a-v]+\.[0-9a-v]{7}$`).MatchString(pid) {
+		t.Errorf("as JSON the pid is %s", pid)
 	}
 	channels := trees[0].Children[0].Children[0].Children
 	if len(channels) != 2 || channels[0].Name != "nasty:a" || channels[0].Restarts != 1 {
@@ -167,8 +169,9 @@ nasty +plugin +#\d+ +waiting +0 +0 +- +-
 }
 
 func TestLogsFollow(t *testing.T) {
+	t.Parallel()
 	p := serve(t, "")
-	ws := p.dial(t, "nasty:a")
+	c := p.join(t, "nasty:a", "{}")
 	follow := p.in(t, "logs", "-f", "-n", "1", "--plugin", "nasty", "--config", "rtd.toml", "--plugins", "guests")
 	stdout, err := follow.StdoutPipe()
 	if err != nil {
@@ -181,7 +184,7 @@ func TestLogsFollow(t *testing.T) {
 	if !lines.Scan() || !strings.Contains(lines.Text(), "INFO  plugin deployed  plugin=nasty") {
 		t.Fatalf("the first line is %q", lines.Text())
 	}
-	ask(t, ws, `["1","2","nasty:a","panic",{}]`)
+	c.WantReply(t, "nasty:a", "panic", "{}", `error {"reason":"crashed"}`)
 	if !lines.Scan() || !strings.Contains(lines.Text(), "ERROR channel crashed  plugin=nasty") {
 		t.Errorf("the second line is %q", lines.Text())
 	}
@@ -199,6 +202,7 @@ func TestLogsFollow(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
+	t.Parallel()
 	for _, bad := range []struct {
 		config string
 		args   []string
@@ -225,6 +229,7 @@ func TestNoServer(t *testing.T) {
 // Two servers with one plugin folder: the second says that it has no socket, or does not
 // start if it was told which.
 func TestTwoServers(t *testing.T) {
+	t.Parallel()
 	p := serve(t, "")
 	other := p.in(t, "--config", "rtd.toml", "--plugins", "guests", "--listen", "127.0.0.1:0")
 	stderr, err := other.StderrPipe()
@@ -253,12 +258,13 @@ func TestTwoServers(t *testing.T) {
 	}
 }
 
-// Whoever has a key can administer a server from elsewhere.
+// With a key one can administer a server from elsewhere.
 func TestRemoteAdmin(t *testing.T) {
+	t.Parallel()
 	const key = "sixteen bytes and more"
 	p := serve(t, fmt.Sprintf("[admin]\nsocket = \"here.sock\"\nlisten = \"127.0.0.1:0\"\nkeys = [%q]\n", key))
 	var address []string
-	for end := time.Now().Add(patience); address == nil; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(hosttest.Patience); address == nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not say where")
 		}

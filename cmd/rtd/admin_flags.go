@@ -48,7 +48,7 @@ func (f *adminFlags) connect() (*admin.Client, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read key: %w", err)
 			}
-			target.Key = strings.TrimSpace(string(key))
+			target.Key = strings.TrimSpace(strings.TrimPrefix(string(key), "\ufeff"))
 		}
 	case f.admin != "":
 		target.Paths = []string{f.admin}

@@ -11,11 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"rtd/host/hosttest"
+	"rtd/sandbox/sandboxtest"
 )
 
 // The commands of a new project's README lead from nothing to the first message.
 func TestFirstMessage(t *testing.T) {
+	t.Parallel()
 	work := t.TempDir()
 	inWork := func(args ...string) *exec.Cmd {
 		cmd := rtd(t, args...)
@@ -37,7 +39,7 @@ func TestFirstMessage(t *testing.T) {
 		t.Errorf("%d commands until the first message: %q", 1+len(commands), commands)
 	}
 	// A free port, beside whatever else runs.
-	write(t, filepath.Join(work, "talk", "config.toml"), fmt.Appendf(nil, "[server]\nlisten = \"127.0.0.1:0\"\n[plugins]\ncache = %q\n", cache()))
+	write(t, filepath.Join(work, "talk", "config.toml"), fmt.Appendf(nil, "[server]\nlisten = \"127.0.0.1:0\"\n[plugins]\ncache = %q\n", sandboxtest.CacheDir()))
 	last := len(commands) - 1
 	for _, command := range commands[:last] {
 		output, code := run(inWork(strings.Fields(command)[1:]...))
@@ -48,9 +50,13 @@ func TestFirstMessage(t *testing.T) {
 
 	dev := startDev(t, inWork(strings.Fields(commands[last])[1:]...))
 	dev.await(t, "plugin deployed")
+	dev.await(t, "msg=ready") // clients are let in from now on
 	ada := dev.join(t, "talk:lobby", `{"user":"ada"}`)
-	if got := ask(t, ada, `["1","2","talk:lobby","new_message",{"body":"hi"}]`); !strings.Contains(got, `{"body":"hi"}`) {
-		t.Errorf("the first message is %s", got)
+	if _, err := ada.Push("talk:lobby", "new_message", `{"body":"hi"}`); err != nil {
+		t.Fatal(err)
+	}
+	if m := ada.Expect(t, "talk:lobby", "new_message"); !strings.Contains(m.String(), `{"body":"hi"}`) {
+		t.Errorf("the first message is %v", m)
 	}
 
 	// A save that does not compile changes nothing; one that does takes over while the client is there.
@@ -66,15 +72,13 @@ func TestFirstMessage(t *testing.T) {
 	}
 	write(t, source, []byte(strings.Replace(string(text), "unknown event", "what is that?", 1)))
 	dev.await(t, "plugin deployed")
-	for end := time.Now().Add(patience); ; {
-		got := ask(t, ada, `["1","3","talk:lobby","sing",{}]`)
-		if strings.Contains(got, "what is that?") {
-			break
+	hosttest.Eventually(t, "answer of the new version", func() bool {
+		r, err := ada.Call("talk:lobby", "sing", "{}")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("the new version answers %s", got)
-		}
-	}
+		return strings.Contains(r.String(), "what is that?")
+	})
 	dev.signal(t)
 	if state := dev.wait(t); state.ExitCode() != 0 {
 		t.Errorf("the end of rtd dev: %v", state)
@@ -123,7 +127,7 @@ func startDev(t *testing.T, cmd *exec.Cmd) *devProcess {
 // await waits for the next line that has this text.
 func (p *devProcess) await(t *testing.T, text string) string {
 	t.Helper()
-	for late := time.After(patience); ; {
+	for late := time.After(hosttest.Patience); ; {
 		select {
 		case line := <-p.lines:
 			if strings.Contains(line, text) {
@@ -137,21 +141,9 @@ func (p *devProcess) await(t *testing.T, text string) string {
 	}
 }
 
-func (p *devProcess) join(t *testing.T, topic, payload string) *websocket.Conn {
-	t.Helper()
-	ws, _, err := websocket.Dial(t.Context(), p.url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ws.CloseNow() })
-	if got := ask(t, ws, fmt.Sprintf(`["1","1",%q,"phx_join",%s]`, topic, payload)); !strings.Contains(got, `"status":"ok"`) {
-		t.Fatal(got)
-	}
-	return ws
-}
-
-// Whoever calls a command wrongly gets 2, and whoever has bad luck 1; both a line that says what to do.
+// A command that is called wrongly ends with 2, and one that has bad luck with 1; both a line that says what to do.
 func TestAuthorRefusals(t *testing.T) {
+	t.Parallel()
 	for _, bad := range []struct {
 		args string
 		code int
@@ -170,7 +162,7 @@ func TestAuthorRefusals(t *testing.T) {
 		{"check nowhere.wasm", 1, "no such file"},
 		{"check there", 1, "is a folder: build it with rtd build there"},
 		{"check x.wasm --join {", 2, "--join is no JSON"},
-		{"check text.wasm", 1, "a server would refuse it: it is no core WebAssembly module"},
+		{"check text.wasm", 1, "a server would refuse it: malformed module at offset 0x0: not a WebAssembly module"},
 		{"check echo.wasm --name Echo", 1, `the name of the file is "Echo"`},
 		{"test echo.wasm", 1, "there are no scripts"},
 		{"test echo.wasm bad.rtd", 1, `bad.rtd:2: there is no client bob: begin with connect bob; see rtd test -h`},
@@ -193,6 +185,7 @@ func TestAuthorRefusals(t *testing.T) {
 
 // rtd check says what a server says, in text and in JSON.
 func TestCheckReports(t *testing.T) {
+	t.Parallel()
 	cmd := rtd(t, "check", "echo.wasm", "--json")
 	write(t, filepath.Join(cmd.Dir, "echo.wasm"), echo(t))
 	output, err := cmd.Output()
@@ -223,6 +216,7 @@ func TestCheckReports(t *testing.T) {
 }
 
 func TestCompletion(t *testing.T) {
+	t.Parallel()
 	for args, want := range map[string]string{
 		"completion bash":             "__start_rtd",
 		"__complete new room --lang ": "rust",

@@ -40,7 +40,7 @@ It gets the payload {"body":"…"}, whose text must come back as it was.`,
 		short    string
 		flags    []string
 	}{
-		{bench.Idle, "Hold connections that do nothing", []string{"topics", "settle"}},
+		{bench.Idle, "Hold connections that do nothing", []string{"topics", "deflate", "settle"}},
 		{bench.Fanout, "Send from one client to all others", []string{"event", "body", "duration", "rate", "inflight"}},
 		{bench.Echo, "Push and wait for the reply", []string{"event", "body", "duration", "rate"}},
 		{bench.Rooms, "Send in small topics at a fixed rate", []string{"event", "body", "duration", "rate", "members"}},
@@ -85,6 +85,9 @@ func scenarioCommand(s bench.Scenario, short string, flags []string) *cobra.Comm
 	}
 	own := map[string]func(){
 		"topics": func() { f.IntVar(&o.Topics, "topics", o.Topics, "topics that each client joins") },
+		"deflate": func() {
+			f.BoolVar(&o.Deflate, "deflate", o.Deflate, "offer permessage-deflate; replies to joins must be shorter than what the server compresses")
+		},
 		"settle": func() { f.DurationVar(&o.Settle, "settle", o.Settle, "pause before memory is read") },
 		"event":  func() { f.StringVar(&o.Event, "event", o.Event, "`name` of what is pushed") },
 		"body": func() {

@@ -6,6 +6,7 @@ import (
 )
 
 func TestBenchHelp(t *testing.T) {
+	t.Parallel()
 	output, code := run(rtd(t, "bench"))
 	for _, want := range []string{"idle", "fanout", "echo", "rooms", "crash", "--pid", "--topic"} {
 		if code != 0 || !strings.Contains(output, want) {
@@ -16,6 +17,7 @@ func TestBenchHelp(t *testing.T) {
 
 // What cannot be loaded ends with 1, or 2 if it was said wrongly, and a line that says what to do.
 func TestBenchRefusals(t *testing.T) {
+	t.Parallel()
 	for _, bad := range []struct {
 		args []string
 		want string

@@ -19,7 +19,8 @@ func buildCommand() *cobra.Command {
 DIR/NAME.wasm, and writes the manifest into it: name, version, topics and what the
 plugin asks for, as in DIR/rtd.toml. The language is known by the files:
 
-  Cargo.toml       Rust, with cargo and the target wasm32-unknown-unknown
+  Cargo.toml       Rust, with the first cargo that has the target wasm32-unknown-unknown:
+                   of the PATH or, which is told, of /usr/bin
   asconfig.json    AssemblyScript, with the asc that npm has installed in DIR
   go.mod, *.go     Go
   *.c, src/*.c     C, with clang and wasm-ld, and DIR/rtd as its SDK

@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"rtd/host/crashes"
+	"rtd/host/hosttest"
 )
 
 // A crash of a running server can be listed, shown and replayed from the command line,
 // and a version that is fixed does not crash.
 func TestCrashAndReplay(t *testing.T) {
+	t.Parallel()
 	p := serve(t, "[plugin.nasty]\ndeadline = \"30s\"\n")
-	if got := ask(t, p.dial(t, "nasty:a"), `["1","2","nasty:a","panic",{"n":1}]`); !strings.Contains(got, `"reason":"crashed"`) {
-		t.Fatal(got)
-	}
+	p.join(t, "nasty:a", "{}").WantReply(t, "nasty:a", "panic", `{"n":1}`, `error {"reason":"crashed"}`)
 	dir := filepath.Join(p.cmd.Dir, "guests", ".rtd", "crashes")
 	id := waitForReport(t, dir)
 
@@ -58,7 +58,7 @@ func TestCrashAndReplay(t *testing.T) {
 
 func waitForReport(t *testing.T, dir string) (id string) {
 	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(hosttest.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if all, _ := crashes.List(dir); len(all) == 1 {
 			return all[0].ID
 		}

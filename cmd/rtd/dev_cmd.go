@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -39,7 +40,7 @@ The server's folder of plugins is DIR/.rtd/dev, for rtd ps, logs, crash and the 
 			if err != nil {
 				return err
 			}
-			return dev(cmd.Context(), p, flags{config: configFile, listen: listen}, &lockedWriter{out: cmd.ErrOrStderr()})
+			return dev(cmd.Context(), p, flags{config: configFile, listen: listen}, cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "`address` to listen on, as host:port (overrides server.listen)")
@@ -51,7 +52,7 @@ The server's folder of plugins is DIR/.rtd/dev, for rtd ps, logs, crash and the 
 const devGrace = time.Second
 
 // dev serves until ctx ends. The server watches a folder of its own, into which each build is put.
-func dev(ctx context.Context, p *author.Project, f flags, out io.Writer) error {
+func dev(ctx context.Context, p *author.Project, f flags, terminal io.Writer) error {
 	f.plugins = filepath.Join(p.Dir, ".rtd", "dev")
 	if err := prepare(f.plugins, filepath.Join(p.Dir, "test")); err != nil {
 		return err
@@ -70,7 +71,9 @@ func dev(ctx context.Context, p *author.Project, f flags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server, err := host.New(host.Options{Config: c, ConfigFile: file, Reload: load, Log: logger(out, c.Log)})
+	out := openLog(terminal, c.Log) // what compilers say is in it
+	defer out.Close(lastLines)
+	server, err := host.New(host.Options{Config: c, ConfigFile: file, Reload: load, Awaits: []string{p.Name}, Log: slog.New(out.Handler()), LinesLost: out.Lost})
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,11 @@ func dev(ctx context.Context, p *author.Project, f flags, out io.Writer) error {
 	fmt.Fprintf(out, "serving %s at %s, and watching %s; Ctrl-C ends\n", p.Name, page, p.Dir)
 	var watching sync.WaitGroup
 	watching.Go(func() {
-		p.Watch(ctx, func(ctx context.Context) { rebuild(ctx, p.Dir, f, out) })
+		p.Watch(ctx, func(ctx context.Context) {
+			if err := rebuild(ctx, p.Dir, f, out); err != nil {
+				server.Deploys().NotBuilt(p.Name, p.Dir, err)
+			}
+		})
 	})
 	err = server.Serve(ctx)
 	end()
@@ -96,7 +103,7 @@ func dev(ctx context.Context, p *author.Project, f flags, out io.Writer) error {
 
 // rebuild puts a new version into the server's folder, or says why there is none. The project and its config are
 // read anew: they may have changed.
-func rebuild(ctx context.Context, dir string, f flags, out io.Writer) {
+func rebuild(ctx context.Context, dir string, f flags, out io.Writer) error {
 	built, err := buildInto(ctx, dir, f, out)
 	if err == nil {
 		err = tellBuilt(out, built)
@@ -104,6 +111,7 @@ func rebuild(ctx context.Context, dir string, f flags, out io.Writer) {
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(out, "not built:", err)
 	}
+	return err
 }
 
 func buildInto(ctx context.Context, dir string, f flags, out io.Writer) (*author.Built, error) {
@@ -135,16 +143,4 @@ func prepare(dir, from string) error {
 		}
 	}
 	return err
-}
-
-// lockedWriter lets compilers and the server's log share a terminal.
-type lockedWriter struct {
-	mu  sync.Mutex
-	out io.Writer
-}
-
-func (w *lockedWriter) Write(text []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.out.Write(text)
 }

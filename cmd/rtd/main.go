@@ -12,29 +12,51 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"rtd/cmd/rtd/signals"
 	"rtd/host"
 	"rtd/host/config"
+	"rtd/host/logs"
+	"rtd/sandbox"
 )
 
 func main() {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	sandbox.CompilerMain() // which this process may be, of another one
 	ctx, drain := context.WithCancel(context.Background())
 	go func() {
-		<-signals
+		<-signals.Ends()
 		drain()
-		<-signals
-		fmt.Fprintln(os.Stderr, "rtd: second signal, exiting at once")
+		<-signals.Ends()
+		lastWord("rtd: second signal, exiting at once")
 		os.Exit(1)
 	}()
 	root := command()
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		if cmd != root { // a server reads its config again
+			signals.HangupEnds()
+		}
+	}
 	began := noteRuns(root)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "rtd:", err)
+		lastWord(fmt.Sprint("rtd: ", err))
 		os.Exit(exitCode(err, *began))
+	}
+}
+
+// lastWord says why the process ends, which does not wait for a reader that has
+// stalled.
+func lastWord(text string) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		fmt.Fprintln(os.Stderr, text)
+	}()
+	select {
+	case <-said:
+	case <-time.After(lastWords):
 	}
 }
 
@@ -58,8 +80,10 @@ connected, when its file changes.
 
 On SIGTERM or Ctrl-C rtd finishes what it has accepted, asks its clients, batch
 by batch, to reconnect (close code 1012) and exits with 0; a second signal exits
-at once.
-On SIGHUP it reads the config file again and starts plugins that have failed.
+at once. The log, on standard error, holds up neither: lines that nobody reads are dropped
+and counted.
+On SIGHUP it reads the config file again, and starts plugins that have failed or were
+refused.
 
 A plugin begins with rtd new, and rtd dev shows it at work. Exit codes of all commands:
 0, 1 if it failed, 2 if it was called wrongly.`,
@@ -94,22 +118,21 @@ func (f flags) serve(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server, err := host.New(host.Options{Config: c, ConfigFile: file, Reload: f.load, Log: logger(out, c.Log)})
+	log := openLog(out, c.Log)
+	defer log.Close(lastLines)
+	server, err := host.New(host.Options{Config: c, ConfigFile: file, Reload: f.load, Log: slog.New(log.Handler()), LinesLost: log.Lost})
 	if err != nil {
 		return err
 	}
 	if err := server.Listen(); err != nil {
 		return err
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	served, end := context.WithCancel(ctx)
 	defer end()
 	go func() {
 		for {
 			select {
-			case <-hangups:
+			case <-signals.Hangups():
 				server.Reload(served)
 			case <-served.Done():
 				return
@@ -137,14 +160,22 @@ func (f flags) override(c *config.Config) *config.Config {
 	return c
 }
 
-func logger(out io.Writer, c config.Log) *slog.Logger {
+// How long the end of the process may wait for those who read what it says: for the
+// log that is queued, and for a last word.
+const (
+	lastLines = time.Second
+	lastWords = 200 * time.Millisecond
+)
+
+// openLog begins the log of a server. From now on nobody who reads it can stop the
+// process, nor by going away end it: Go would take a write to a standard error without
+// a reader for the end, as it is for commands. Close the log at the end.
+func openLog(out io.Writer, c config.Log) *logs.Sink {
+	// Told of, the signal does nothing. To ignore it would be inherited by compilers.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		panic(err) // config has checked it
 	}
-	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(out, options))
-	}
-	return slog.New(slog.NewTextHandler(out, options))
+	return logs.Open(out, logs.Options{JSON: c.Format == "json", Level: level})
 }

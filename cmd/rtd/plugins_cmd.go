@@ -20,10 +20,13 @@ func pluginsCommand() *cobra.Command {
 		Short: "List the plugins of a server, or the versions of one",
 		Long: `rtd plugins lists what runs in a server: each plugin with its version, since when
 and by whom that was deployed, how many guests live and how often they have crashed.
-Of one plugin it lists the versions that the server has kept, the latest deploy first.
+Of one plugin it lists the versions that the server has kept, the latest deploy first. One
+that is withdrawn was rolled back, for the reason there; neither a rollback nor a restart
+goes to it, until it is deployed again.
 
   running   its topics are served
-  failed    its processes crash too often; deploy another version, or send SIGHUP
+  failed    its processes crash too often; deploy another version, change its table
+            of the config, or send SIGHUP
   waiting   for plugins that it depends on
   refused   it could not be deployed; the cause is below, and in rtd logs` + whichServer,
 		Args:              cobra.MaximumNArgs(1),

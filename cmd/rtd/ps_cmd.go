@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -17,11 +18,16 @@ func psCommand() *cobra.Command {
 		Use:   "ps [PLUGIN]",
 		Short: "Show the processes of a server's plugins, as trees",
 		Long: `rtd ps shows the processes of a plugin, or of all: its tree of supervisors and
-workers, and its channels, of which at most 1,000 are listed.
+workers, its channels, and what was spawned without a supervisor. Of each lot that comes
+and goes at most 1,000 are listed. The services of the host, if there are any, come
+last, as those of a plugin called rtd.
 
+  PID         of the present life, short: what guests and --json have, as "#1c.k3v9q2m",
+              also says of which life of the server it is
   MAILBOX     messages that wait
   RESTARTS    lives before this one, which ended in a crash or with their siblings
-  MEMORY      bytes that its guest takes now; less than a page while it is idle
+  MEMORY      bytes that its guest takes now: all of its memory, or at rest what
+              differs from the snapshot; - while it handles something
   REDUCTIONS  what it has worked: calls and rounds of loops, about` + whichServer,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: server.complete,
@@ -54,6 +60,7 @@ func printTrees(out io.Writer, trees []admin.Process) error {
 
 // printTree prints a process behind first, and what is below it behind rest.
 func printTree(out io.Writer, p admin.Process, first, rest string) {
+	pid, _, _ := strings.Cut(p.PID, ".")
 	memory, reductions := "-", "-"
 	if p.Memory > 0 {
 		memory = shortBytes(p.Memory)
@@ -61,7 +68,7 @@ func printTree(out io.Writer, p admin.Process, first, rest string) {
 	if p.Reductions > 0 {
 		reductions = short(int64(p.Reductions), 1000)
 	}
-	fmt.Fprintf(out, "%s%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", first, plain(p.Name), p.Kind, dash(p.PID), p.State, p.Mailbox, p.Restarts, memory, reductions)
+	fmt.Fprintf(out, "%s%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", first, plain(p.Name), p.Kind, dash(pid), p.State, p.Mailbox, p.Restarts, memory, reductions)
 	for i, child := range p.Children {
 		if i < len(p.Children)-1 || p.More > 0 {
 			printTree(out, child, rest+"├─ ", rest+"│  ")

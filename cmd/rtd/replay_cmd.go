@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -9,6 +10,9 @@ import (
 
 	"rtd/host/config"
 	"rtd/host/crashes"
+	"rtd/host/names"
+	"rtd/host/process"
+	"rtd/host/settings"
 	"rtd/host/versions"
 )
 
@@ -41,8 +45,8 @@ The exit code is 0 if the guest lives, 1 if it crashes, in this way or another.`
 			}
 			table := c.Plugin(report.Plugin)
 			outcome, err := report.Replay(cmd.Context(), crashes.Setting{
-				WASM: module, Config: table.ConfigJSON(), Cache: c.Plugins.Cache,
-				Memory: table.Memory, Deadline: table.Deadline,
+				WASM: module, Config: table.ConfigJSON(), Engine: settings.Engine(c, slog.Default()),
+				Memory: table.Memory, Deadline: table.Deadline, Fault: process.FaultOf,
 			})
 			if err != nil {
 				return err
@@ -62,7 +66,7 @@ The exit code is 0 if the guest lives, 1 if it crashes, in this way or another.`
 // the plugin folder.
 func moduleOf(r *crashes.Report, file string, c *config.Config) ([]byte, error) {
 	if file == "" {
-		if !versions.ValidName(r.Plugin) {
+		if names.Check(r.Plugin) != nil {
 			return nil, fmt.Errorf("read plugin: %.80q is no name of one; name its file with --plugin", r.Plugin)
 		}
 		if wasm := keptVersion(r, c); wasm != nil {
@@ -86,7 +90,7 @@ func keptVersion(r *crashes.Report, c *config.Config) []byte {
 	case "auto":
 		dir = filepath.Join(c.Plugins.Dir, ".rtd", "versions")
 	}
-	store := versions.Open(dir, versions.Options{})
+	store := versions.Open(dir, versions.Options{ReadOnly: true})
 	v, err := store.Find(r.Plugin, r.Version)
 	if err != nil {
 		return nil // the file in the folder will do, and the verdict names its version

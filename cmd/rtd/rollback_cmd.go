@@ -14,7 +14,9 @@ func rollbackCommand() *cobra.Command {
 		Short: "Make a version of a plugin current that was so before",
 		Long: `rtd rollback makes the version current that ran before the one that runs now, or
 the one given with --to; rtd plugins PLUGIN lists them. The version that ran is marked
-as withdrawn, so that a next rollback does not come back to it.` + whichServer,
+as withdrawn, so that a next rollback does not come back to it. If a canary is on trial,
+it is what ends and is marked, unless --to says more. Processes whose state
+the older version does not take over are counted, and the first are named.` + whichServer,
 		Example: `  rtd rollback chat
   rtd rollback chat --to 2f1c90ab`,
 		Args:              cobra.ExactArgs(1),
@@ -29,6 +31,7 @@ as withdrawn, so that a next rollback does not come back to it.` + whichServer,
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: version %s runs again\n", args[0], d.Version)
+			printMoves(cmd.OutOrStdout(), args[0], d.Moves, "")
 			return nil
 		},
 	}

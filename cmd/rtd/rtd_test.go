@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -12,17 +13,16 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"rtd/host/hosttest"
 	"rtd/sandbox/sandboxtest"
 )
-
-// patience bounds every wait.
-const patience = 60 * time.Second
 
 // binary builds rtd once.
 var binary = sync.OnceValues(func() (string, error) {
@@ -36,8 +36,12 @@ var binary = sync.OnceValues(func() (string, error) {
 
 var buildDir string
 
+// TestMain lets more tests run side by side than there are processors: they wait for processes most of the time.
 func TestMain(m *testing.M) {
-	var err error
+	err := flag.Set("test.parallel", "4")
+	if err != nil {
+		panic(err)
+	}
 	if buildDir, err = os.MkdirTemp("", "rtd-test-"); err != nil {
 		panic(err)
 	}
@@ -53,7 +57,7 @@ func rtd(t *testing.T, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), hosttest.Patience)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = t.TempDir()
@@ -67,6 +71,7 @@ func run(cmd *exec.Cmd) (output string, code int) {
 }
 
 func TestHelp(t *testing.T) {
+	t.Parallel()
 	output, code := run(rtd(t, "-h"))
 	if code != 0 {
 		t.Errorf("exit code %d", code)
@@ -81,6 +86,7 @@ func TestHelp(t *testing.T) {
 // A start that cannot be ends with 1, or 2 if rtd was called wrongly, and a line for
 // each problem that says what to do.
 func TestBadStarts(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -150,21 +156,44 @@ type process struct {
 	done chan struct{} // closed at the end of its log
 }
 
-// serve starts rtd with the echo guest and waits until it is ready.
-func serve(t *testing.T, config string) *process {
+// server returns a command that serves the guests echo and nasty.
+func server(t *testing.T, config string) *exec.Cmd {
 	t.Helper()
-	p := &process{cmd: rtd(t, "--config", "rtd.toml", "--plugins", "guests", "--listen", "127.0.0.1:0"), done: make(chan struct{})}
+	cmd := rtd(t, "--config", "rtd.toml", "--plugins", "guests", "--listen", "127.0.0.1:0")
 	wasm, err := os.ReadFile("../../sandbox/testdata/echo.wasm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(p.cmd.Dir, "guests"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(cmd.Dir, "guests"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(p.cmd.Dir, "guests", "echo.wasm"), wasm)
-	write(t, filepath.Join(p.cmd.Dir, "guests", "nasty.wasm"), sandboxtest.BuildGo(t, "rtd/host/testdata/nasty"))
+	write(t, filepath.Join(cmd.Dir, "guests", "echo.wasm"), wasm)
+	write(t, filepath.Join(cmd.Dir, "guests", "nasty.wasm"), sandboxtest.BuildGo(t, "rtd/host/testdata/nasty"))
 	// What the flags override is wrong here.
-	write(t, filepath.Join(p.cmd.Dir, "rtd.toml"), []byte(fmt.Sprintf("[plugins]\ndir = \"nowhere\"\ncache = %q\n[server]\nlisten = \"256.0.0.1:1\"\n", cache())+config))
+	write(t, filepath.Join(cmd.Dir, "rtd.toml"), []byte(fmt.Sprintf("[plugins]\ndir = \"nowhere\"\ncache = %q\n[server]\nlisten = \"256.0.0.1:1\"\n", sandboxtest.CacheDir())+config))
+	return cmd
+}
+
+// readyAt is where clients connect, if a line of the log says so.
+func readyAt(line string) (url string, ok bool) {
+	_, url, ok = strings.Cut(line, "msg=ready url=http://")
+	if !ok {
+		return "", false
+	}
+	return "ws://" + strings.TrimSuffix(strings.Fields(url)[0], "/") + "/socket/websocket?vsn=2.0.0", true
+}
+
+// serve starts rtd and waits until it is ready.
+func serve(t *testing.T, config string) *process {
+	t.Helper()
+	p := &process{cmd: server(t, config), done: make(chan struct{})}
+	p.start(t)
+	return p
+}
+
+// start runs it and waits until it is ready. It ends with the test.
+func (p *process) start(t *testing.T) {
+	t.Helper()
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -179,8 +208,8 @@ func serve(t *testing.T, config string) *process {
 			p.mu.Lock()
 			fmt.Fprintln(&p.log, lines.Text())
 			p.mu.Unlock()
-			if _, url, ok := strings.Cut(lines.Text(), "msg=ready url=http://"); ok {
-				ready <- "ws://" + strings.TrimSuffix(strings.Fields(url)[0], "/") + "/socket/websocket?vsn=2.0.0"
+			if url, ok := readyAt(lines.Text()); ok {
+				ready <- url
 			}
 		}
 	}()
@@ -196,19 +225,9 @@ func serve(t *testing.T, config string) *process {
 	case p.url = <-ready:
 	case <-p.done:
 		t.Fatal("it ended before it was ready")
-	case <-time.After(patience):
+	case <-time.After(hosttest.Patience):
 		t.Fatal("it is not ready")
 	}
-	return p
-}
-
-// cache is the folder of compiled code that all tests share, see sandboxtest.
-func cache() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "rtd-test", "wazero")
 }
 
 func (p *process) signal(t *testing.T) {
@@ -232,110 +251,73 @@ func (p *process) says(text string) bool {
 	return strings.Contains(p.log.String(), text)
 }
 
-// dial opens a socket that has joined a topic.
-func (p *process) dial(t *testing.T, topic string) *websocket.Conn {
+// join opens a socket that has joined a topic.
+func (p *process) join(t *testing.T, topic, payload string) *hosttest.Client {
 	t.Helper()
-	ws, _, err := websocket.Dial(t.Context(), p.url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ws.CloseNow() })
-	if got := ask(t, ws, fmt.Sprintf(`["1","1",%q,"phx_join",{}]`, topic)); !strings.Contains(got, `"status":"ok"`) {
-		t.Fatal(got)
-	}
-	return ws
+	c := hosttest.Connect(t, p.url)
+	c.MustJoin(t, topic, payload)
+	return c
 }
 
-func ask(t *testing.T, ws *websocket.Conn, frame string) string {
+// loop lets a guest begin what it does not end.
+func (p *process) loop(t *testing.T) {
 	t.Helper()
-	if err := ws.Write(context.Background(), websocket.MessageText, []byte(frame)); err != nil {
+	c := p.join(t, "nasty:a", "{}")
+	if _, err := c.Push("nasty:a", "loop", "{}"); err != nil {
 		t.Fatal(err)
 	}
-	_, answer, err := ws.Read(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(answer)
+	hosttest.Eventually(t, "guest at work", func() bool {
+		output, _ := p.asks(t, "ps", "nasty") // what is wrong shows in what it does not say
+		return regexp.MustCompile(`nasty:a +channel +#\S+ +running`).MatchString(output)
+	})
 }
 
 func TestTerminate(t *testing.T) {
+	t.Parallel()
 	p := serve(t, "")
-	ws := p.dial(t, "echo:a")
-	ended := make(chan error, 1)
-	answered := 0
+	c := p.join(t, "echo:a", "{}")
+	var answered atomic.Int64
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		for {
-			if err := ws.Write(context.Background(), websocket.MessageText, []byte(`["1","2","echo:a","x",{}]`)); err != nil {
-				// The close frame is for the reader below.
-				_, _, err = ws.Read(context.Background())
-				ended <- err
-				return
+			if _, err := c.Call("echo:a", "x", "{}"); err != nil {
+				return // the socket is closed
 			}
-			if _, _, err := ws.Read(context.Background()); err != nil {
-				ended <- err
-				return
-			}
-			answered++
+			answered.Add(1)
 		}
 	}()
-	time.Sleep(200 * time.Millisecond) // of traffic
-	begin := time.Now()
+	hosttest.Eventually(t, "traffic", func() bool { return answered.Load() > 100 })
 	p.signal(t)
-	state := p.wait(t)
-	if state.ExitCode() != 0 || time.Since(begin) > 10*time.Second {
-		t.Errorf("%v after %v, want exit code 0 within 10 s", state, time.Since(begin))
+	if state := p.wait(t); state.ExitCode() != 0 {
+		t.Errorf("%v, want exit code 0", state)
 	}
-	select {
-	case err := <-ended:
-		if websocket.CloseStatus(err) != websocket.StatusServiceRestart {
-			t.Errorf("the socket ended with %v, want 1012", err)
-		}
-	case <-time.After(patience):
-		t.Error("the socket is open")
-	}
-	if answered == 0 {
-		t.Error("no traffic")
-	}
+	c.WantClosed(t, websocket.StatusServiceRestart)
+	<-ended
 	if !p.says("msg=draining") || !p.says("msg=stopped") {
 		t.Error("the log does not tell of the drain")
 	}
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	p := serve(t, "[plugin.nasty]\ndeadline = \"30s\"\n")
-	ws := p.dial(t, "nasty:a")
-	if err := ws.Write(t.Context(), websocket.MessageText, []byte(`["1","2","nasty:a","loop",{}]`)); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(200 * time.Millisecond) // so that the loop has begun, and the drain waits for it
+	t.Parallel()
+	p := serve(t, "grace = \"5m\"\n[plugin.nasty]\ndeadline = \"5m\"\n")
+	p.loop(t)
 	p.signal(t)
-	for end := time.Now().Add(patience); !p.says("msg=draining"); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it does not drain")
-		}
-	}
-	begin := time.Now()
+	hosttest.Eventually(t, "drain", func() bool { return p.says("msg=draining") })
 	p.signal(t)
-	if state := p.wait(t); state.ExitCode() != 1 || !p.says("second signal") {
+	if state := p.wait(t); state.ExitCode() != 1 || !p.says("second signal") { // 5 min are more than any test waits
 		t.Errorf("%v, want exit code 1 and a word about it", state)
-	}
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("it took %v", took)
 	}
 }
 
 // A guest that would run for longer than the grace period does not hold up the exit.
 func TestGraceBoundsTheDrain(t *testing.T) {
-	p := serve(t, "grace = \"2s\"\n[plugin.nasty]\ndeadline = \"50s\"\n")
-	ws := p.dial(t, "nasty:a")
-	if err := ws.Write(t.Context(), websocket.MessageText, []byte(`["1","2","nasty:a","loop",{}]`)); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(200 * time.Millisecond) // so that the loop has begun
-	begin := time.Now()
+	t.Parallel()
+	p := serve(t, "grace = \"2s\"\n[plugin.nasty]\ndeadline = \"10m\"\n") // which is more than any test waits
+	p.loop(t)
 	p.signal(t)
-	state := p.wait(t)
-	if took := time.Since(begin); state.ExitCode() != 0 || took > 5*time.Second {
-		t.Errorf("%v after %v, want exit code 0 within the grace period of 2 s", state, took)
+	if state := p.wait(t); state.ExitCode() != 0 {
+		t.Errorf("%v, want exit code 0 after the grace period of 2 s", state)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes beside 0.
+// Exit codes besides 0.
 const (
 	exitFailure = 1 // what was asked for could not be done, or has failed
 	exitUsage   = 2 // what was asked for makes no sense: see -h

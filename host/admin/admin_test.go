@@ -55,7 +55,7 @@ func (p *plant) Processes(_ context.Context, plugin string) ([]admin.Process, er
 	return []admin.Process{{PID: "#1", Kind: "plugin", Name: "chat", Children: []admin.Process{{PID: "#2", Memory: 7}}}}, nil
 }
 
-func (p *plant) Deploy(_ context.Context, plugin string, wasm []byte, by string) (string, error) {
+func (p *plant) Deploy(_ context.Context, plugin string, wasm []byte, by string) (admin.Deployment, error) {
 	p.note("deploy %s: %d bytes by %s", plugin, len(wasm), by)
 	if p.slowly != nil {
 		p.started <- struct{}{}
@@ -63,16 +63,39 @@ func (p *plant) Deploy(_ context.Context, plugin string, wasm []byte, by string)
 	}
 	switch string(wasm) {
 	case "bad":
-		return "", errors.New("it is not a WebAssembly module")
+		return admin.Deployment{}, errors.New("it is not a WebAssembly module")
 	case "old":
-		return "v1", admin.ErrUnchanged
+		return deployment("v1"), admin.ErrUnchanged
+	case "undecided":
+		d := deployment("v2")
+		d.Decided = func(ctx context.Context) (admin.Verdict, error) { <-ctx.Done(); return admin.Verdict{}, ctx.Err() }
+		return d, nil
 	}
-	return "v2", nil
+	return deployment("v2"), nil
 }
 
-func (p *plant) Rollback(_ context.Context, plugin, to, by string) (string, error) {
+func (p *plant) Rollback(_ context.Context, plugin, to, by string) (admin.Deployment, error) {
 	p.note("rollback %s to %q by %s", plugin, to, by)
-	return "v1", nil
+	return deployment("v1"), nil
+}
+
+func (p *plant) DryRun(_ context.Context, plugin string, wasm []byte) (admin.Deployment, error) {
+	p.note("try %s: %d bytes", plugin, len(wasm))
+	if string(wasm) == "bad" {
+		return admin.Deployment{}, errors.New("it is not a WebAssembly module")
+	}
+	d := deployment("v2")
+	d.Moves = &admin.Moves{WithState: 3, Anew: 1, Lost: 1, Losses: []admin.Loss{{Process: "room:1", Cause: "import: no"}}}
+	return d, nil
+}
+
+func deployment(version string) admin.Deployment {
+	return admin.Deployment{
+		Deployed: admin.Deployed{Version: version},
+		Decided: func(context.Context) (admin.Verdict, error) {
+			return admin.Verdict{State: admin.Withdrawn, Cause: "crashes", Now: "v0"}, nil
+		},
+	}
 }
 
 func (p *plant) Ready() bool { return true }
@@ -80,7 +103,7 @@ func (p *plant) Ready() bool { return true }
 // serve runs a server on a Unix socket and on a TCP address.
 func serve(t *testing.T, p *plant, log *admin.Log) (server *admin.Server, socket, url string) {
 	t.Helper()
-	server = admin.New(p, admin.Options{Keys: []string{key}, Log: log, MaxModule: 1000, Readers: 3, Errors: slog.New(slog.DiscardHandler)})
+	server = admin.New(p, admin.Options{Keys: []string{key}, Log: log, MaxModule: 1000, Readers: 3, Deploys: 2, Errors: slog.New(slog.DiscardHandler)})
 	socket = filepath.Join(t.TempDir(), "a.sock")
 	unix, err := admin.Listen(socket)
 	if err != nil {
@@ -150,6 +173,12 @@ func TestAsking(t *testing.T) {
 				t.Errorf("deploy %s: %v, %v", wasm, d, err)
 			}
 		}
+		if d, err := c.DryRun(ctx, "chat", []byte("new")); err != nil || !d.DryRun || d.Moves == nil || d.Moves.Losses[0].Process != "room:1" || p.last() != "try chat: 3 bytes" {
+			t.Errorf("dry run: %+v, %v, asked %s", d, err, p.last())
+		}
+		if _, err := c.DryRun(ctx, "chat", []byte("bad")); err == nil || err.Error() != "it is not a WebAssembly module" {
+			t.Errorf("dry run of a bad module: %v", err)
+		}
 		if _, err := c.Deploy(ctx, "chat", []byte("bad")); err == nil || err.Error() != "it is not a WebAssembly module" {
 			t.Errorf("bad module: %v", err)
 		}
@@ -162,20 +191,43 @@ func TestAsking(t *testing.T) {
 	}
 }
 
-func TestOneDeployAtATime(t *testing.T) {
+func TestFewDeploysAtATime(t *testing.T) {
 	p := &plant{slowly: make(chan struct{}), started: make(chan struct{})}
 	server, socket, _ := serve(t, p, admin.NewLog())
 	defer shutdown(t, server)
 	c := connect(t, admin.Target{Paths: []string{socket}})
-	first := make(chan error, 1)
-	go func() { _, err := c.Deploy(context.Background(), "chat", []byte("new")); first <- err }()
-	<-p.started
-	if _, err := c.Deploy(t.Context(), "chat", []byte("new")); err == nil || !strings.Contains(err.Error(), "another deploy is under way") {
-		t.Errorf("the second: %v", err)
+	first := make(chan error, 2)
+	for range 2 {
+		go func() { _, err := c.Deploy(context.Background(), "chat", []byte("new")); first <- err }()
+		<-p.started
+	}
+	if _, err := c.Deploy(t.Context(), "chat", []byte("new")); err == nil || !strings.Contains(err.Error(), "2 deploys are under way") {
+		t.Errorf("the third: %v", err)
 	}
 	close(p.slowly)
-	if err := <-first; err != nil {
-		t.Errorf("the first: %v", err)
+	for range 2 {
+		if err := <-first; err != nil {
+			t.Errorf("the first two: %v", err)
+		}
+	}
+}
+
+// A client that waits hears of the version that it runs, and then of what has become of it; or
+// that the server ends before that is known.
+func TestWaiting(t *testing.T) {
+	server, socket, _ := serve(t, &plant{}, admin.NewLog())
+	c := connect(t, admin.Target{Paths: []string{socket}})
+	var begun admin.Deployed
+	v, err := c.DeployAndWait(t.Context(), "chat", []byte("new"), func(d admin.Deployed) { begun = d })
+	if want := (admin.Verdict{State: admin.Withdrawn, Cause: "crashes", Now: "v0"}); err != nil || v != want || begun.Version != "v2" {
+		t.Errorf("%+v, then %+v, %v", begun, v, err)
+	}
+	v, err = c.DeployAndWait(t.Context(), "chat", []byte("undecided"), func(admin.Deployed) { go shutdown(t, server) })
+	if want := (admin.Verdict{State: admin.Undecided, Cause: "the server ends"}); err != nil || v != want {
+		t.Errorf("at the end of the server: %+v, %v", v, err)
+	}
+	if _, err = c.DeployAndWait(t.Context(), "chat", []byte("new"), nil); err == nil {
+		t.Error("after it a deploy succeeds")
 	}
 }
 
@@ -234,7 +286,7 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
-// Whoever asks for what there is not gets a status, whatever the method.
+// A question for something that is not there is answered by a status, whatever the method.
 func TestNotFound(t *testing.T) {
 	server, _, url := serve(t, &plant{}, admin.NewLog())
 	defer shutdown(t, server)

@@ -16,9 +16,11 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"rtd/host/httpapi"
 )
 
-// Target says where a server is and who asks.
+// Target is the address of a server, and the name of the asker.
 type Target struct {
 	Paths []string // of Unix sockets, tried in order
 	URL   string   // in place of Paths, such as https://example.com:4001
@@ -26,8 +28,8 @@ type Target struct {
 	By    string   // the user's name; a Unix socket tells it, where it can
 }
 
-// Client asks a server. Its methods may be called from any goroutine; their errors
-// are for the person who asks.
+// Client asks a server. Its methods may be called from any goroutine; their errors are
+// texts for people.
 type Client struct {
 	http  *http.Client
 	base  string // of URLs
@@ -36,7 +38,7 @@ type Client struct {
 	by    string
 }
 
-// Connect finds a server. Behind a path somebody must listen; a URL is not tried yet.
+// Connect finds a server. A server must listen at a path; a URL is not tried yet.
 func Connect(t Target) (*Client, error) {
 	c := &Client{http: &http.Client{}, base: t.URL, where: t.URL, key: t.Key, by: t.By}
 	if t.URL != "" {
@@ -92,13 +94,38 @@ func (c *Client) Deploy(ctx context.Context, plugin string, wasm []byte) (d Depl
 	return d, c.ask(ctx, "POST", "deploy", url.Values{"plugin": {plugin}}, wasm, &d)
 }
 
+// DryRun tries a module as Deploy would, and how the live processes would move to it.
+func (c *Client) DryRun(ctx context.Context, plugin string, wasm []byte) (d Deployed, err error) {
+	return d, c.ask(ctx, "POST", "deploy", url.Values{"plugin": {plugin}, "dry": {"1"}}, wasm, &d)
+}
+
+// DeployAndWait is Deploy, calls begun, and waits for the verdict on the version: until
+// it is trusted or taken back.
+func (c *Client) DeployAndWait(ctx context.Context, plugin string, wasm []byte, begun func(Deployed)) (v Verdict, err error) {
+	answer, err := c.open(ctx, "POST", "deploy", url.Values{"plugin": {plugin}, "wait": {"1"}}, wasm)
+	if err != nil {
+		return v, err
+	}
+	defer answer.Close()
+	values := json.NewDecoder(answer)
+	var d Deployed
+	if err := values.Decode(&d); err != nil {
+		return v, fmt.Errorf("read the answer of %s: %w", c.where, err)
+	}
+	begun(d)
+	if err := values.Decode(&v); err != nil {
+		return v, fmt.Errorf("version %s runs, but what becomes of it is not known: the connection to %s is lost: %w", d.Version, c.where, err)
+	}
+	return v, nil
+}
+
 // Rollback makes a version current again: the one whose hash begins with to, or with
 // "" the last good one.
 func (c *Client) Rollback(ctx context.Context, plugin, to string) (d Deployed, err error) {
 	return d, c.ask(ctx, "POST", "rollback", url.Values{"plugin": {plugin}, "to": {to}}, nil, &d)
 }
 
-// Health says whether the server serves.
+// Health reports whether the server serves.
 func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, c.ask(ctx, "GET", "health", nil, nil, &h)
 }
@@ -183,7 +210,7 @@ func (c *Client) open(ctx context.Context, method, what string, query url.Values
 		return response.Body, nil
 	}
 	defer response.Body.Close()
-	var p problem
+	var p httpapi.Problem
 	_ = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&p) // of another server, perhaps
 	return nil, errors.New(cmp.Or(p.Error, fmt.Sprintf("%s answers %s; is it the admin address of an rtd?", c.where, response.Status)))
 }

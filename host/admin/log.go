@@ -12,10 +12,11 @@ const (
 	logLines = 1000    // are kept
 	maxLine  = 8 << 10 // bytes of one; what is longer is cut
 	maxText  = 2 << 10 // bytes of one text in it
+	batch    = 64      // lines that a reader takes at a time, and holds while it stalls
 )
 
-// Log keeps the last 1,000 lines of a server's log for those who ask, as JSON. It may
-// be used from any goroutine. Writing to it never waits for a reader.
+// Log keeps the last 1,000 lines of a server's log for readers, as JSON. It may be used
+// from any goroutine. Writing to it never waits for a reader.
 type Log struct {
 	level slog.LevelVar // that somebody wants; info if nobody says
 
@@ -29,8 +30,8 @@ type Log struct {
 // NewLog returns a log without lines.
 func NewLog() *Log { return &Log{} }
 
-// Handler takes what is logged. Records below info are taken only while a reader
-// wants them.
+// Handler returns the handler that writes to the log. It takes records below info only
+// while a reader wants them.
 func (l *Log) Handler() slog.Handler {
 	return slog.NewJSONHandler(l, &slog.HandlerOptions{Level: &l.level, ReplaceAttr: bound})
 }
@@ -65,7 +66,7 @@ func (l *Log) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// cut returns what is left of a line that is too long.
+// cut shortens a line that is too long.
 func cut(line []byte) []byte {
 	var short struct {
 		Time    json.RawMessage `json:"time"`
@@ -84,15 +85,16 @@ func cut(line []byte) []byte {
 	return append(text, '\n')
 }
 
-// from returns the lines from number n on and the number of the line after them, how
-// many are lost, and what is closed when there is another.
-func (l *Log) from(n uint64) (lines [][]byte, next, lost uint64, news <-chan struct{}) {
+// from returns some lines from number n on, before number end, the number of the line
+// after them, how many are lost, and a chan that is closed when there is another line.
+// Without lines there is none yet.
+func (l *Log) from(n, end uint64) (lines [][]byte, next, lost uint64, news <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if oldest := l.written - min(l.written, logLines); n < oldest {
+	if oldest := l.oldest(); n < oldest {
 		lost, n = oldest-n, oldest
 	}
-	for ; n < l.written; n++ {
+	for end = min(end, l.written); n < end && len(lines) < batch; n++ {
 		lines = append(lines, l.lines[n%logLines])
 	}
 	if l.news == nil {
@@ -101,23 +103,24 @@ func (l *Log) from(n uint64) (lines [][]byte, next, lost uint64, news <-chan str
 	return lines, n, lost, l.news
 }
 
-// tail returns the last lines that pass, at most count, and the number of the line
-// after them.
-func (l *Log) tail(count int, passes func(line []byte) bool) (last [][]byte, next uint64) {
-	lines, next, _, _ := l.from(0)
-	for _, line := range slices.Backward(lines) {
-		if len(last) >= count {
-			break
-		}
-		if passes(line) {
-			last = append(last, line)
+// tail returns the number of the first of the last count lines that pass, and of the
+// line after all.
+func (l *Log) tail(count uint64, passes func(line []byte) bool) (first, end uint64) {
+	l.mu.Lock()
+	lines, oldest, end := l.lines, l.oldest(), l.written
+	l.mu.Unlock()
+	for first = end; first > oldest && count > 0; first-- {
+		if passes(lines[(first-1)%logLines]) {
+			count--
 		}
 	}
-	slices.Reverse(last)
-	return last, next
+	return first, end
 }
 
-// want lowers the level of what is taken until done is called.
+// oldest returns the number of the oldest line that is kept. Callers hold mu.
+func (l *Log) oldest() uint64 { return l.written - min(l.written, logLines) }
+
+// want lowers the level of the records that are taken until done is called.
 func (l *Log) want(level slog.Level) (done func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

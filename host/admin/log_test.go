@@ -7,8 +7,10 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"rtd/host/admin"
 )
@@ -180,4 +182,30 @@ func pull(lines iter.Seq2[admin.LogLine, error]) (next func() (admin.LogLine, er
 		}
 		return line, err
 	}, stop
+}
+
+// A reader that has stalled does not hold up the end of the server.
+func TestStalledReaderAtTheEnd(t *testing.T) {
+	book := admin.NewLog()
+	log := slog.New(book.Handler())
+	server, socket, _ := serve(t, &plant{}, book)
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /admin/logs?follow=1 HTTP/1.1\r\nHost: rtd\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // and nothing more
+		t.Fatal(err)
+	}
+	for n := range 5000 {
+		log.Info("line", "n", n, "text", strings.Repeat("x", 1000))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil || ctx.Err() != nil {
+		t.Errorf("shut down: %v, %v", err, ctx.Err())
+	}
 }

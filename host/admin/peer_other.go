@@ -4,5 +4,5 @@ package admin
 
 import "net"
 
-// peerOf trusts the socket's mode. Who it is they say themselves.
+// peerOf trusts the socket's mode. Clients give their names themselves.
 func peerOf(*net.UnixConn) (name string, err error) { return "", nil }

@@ -3,23 +3,26 @@ package admin
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"rtd/host/gate"
+	"rtd/host/httpapi"
 )
 
-// Backend is the server that is administered. Its methods are called from any
-// goroutine. Their errors are for the person who has asked; those about a plugin that
-// there is not wrap [ErrNoPlugin].
+// Backend is the server that is administered. Its methods are called from any goroutine.
+// Their errors are texts for people; those about an unknown plugin wrap [ErrNoPlugin].
 type Backend interface {
 	// Plugins lists the plugins by name, those that do not run included.
 	Plugins() []Plugin
@@ -27,15 +30,33 @@ type Backend interface {
 	Versions(plugin string) ([]Version, error)
 	// Processes returns the trees of a plugin, or of all if its name is "".
 	Processes(ctx context.Context, plugin string) ([]Process, error)
-	// Deploy makes a module the current version of a plugin, new or not, and keeps
-	// it where a restart finds it. With [ErrUnchanged] it returns the version too.
-	Deploy(ctx context.Context, plugin string, wasm []byte, by string) (version string, err error)
-	// Rollback makes a version current that was so before: the one whose hash begins
-	// with to, or the last good one.
-	Rollback(ctx context.Context, plugin, to, by string) (version string, err error)
-	// Ready reports whether plugins are loaded and the server does not drain.
+	// Deploy makes a module the current version of a plugin, new or not, and keeps it for
+	// the next start. With [ErrUnchanged] it returns the version too.
+	Deploy(ctx context.Context, plugin string, wasm []byte, by string) (Deployment, error)
+	// DryRun tries a module as Deploy would, and how the live processes would move to
+	// it. Nothing changes.
+	DryRun(ctx context.Context, plugin string, wasm []byte) (Deployment, error)
+	// Rollback makes a former version current: the version whose hash begins with to, or
+	// the last good one.
+	Rollback(ctx context.Context, plugin, to, by string) (Deployment, error)
+	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
+
+// Deployment is the result of a deploy by a [Backend], with a way to wait for the
+// verdict.
+type Deployment struct {
+	Deployed
+	// Decided waits for the verdict, and fails with the context's error.
+	Decided func(context.Context) (Verdict, error)
+}
+
+// Bounds on connections: readers of the log, and a few besides. Further ones are refused,
+// or connections closed that keep the server waiting.
+const (
+	maxConnections = 128
+	maxPerAddress  = 64
+)
 
 // MaxModule is how many bytes a module may have if the server says nothing else.
 const MaxModule = 64 << 20
@@ -45,35 +66,39 @@ type Options struct {
 	Keys      []string     // for those who do not come by a Unix socket; none: they may not
 	MaxModule int64        // bytes of a module; default MaxModule
 	Readers   int          // who follow the log at a time; default 32
+	Deploys   int          // modules that are in memory as a whole at a time; default 4
+	Waiting   int          // who wait for what becomes of a version at a time; default 32
 	Log       *Log         // that may be read; required
 	Errors    *slog.Logger // for mishaps of connections; default: slog.Default()
 }
 
-// Server answers those who administer a server.
+// Server answers requests about a server.
 type Server struct {
 	backend   Backend
 	options   Options
-	keys      [][sha256.Size]byte
+	keys      httpapi.Keys
+	gate      *gate.Gate
 	http      *http.Server
-	deploying chan struct{} // holds an entry during a deploy
-	reading   chan struct{} // and one for each reader of the log
-	ending    chan struct{} // closed: readers of the log get what there is, and no more
+	deploying chan struct{}   // holds an entry for each deploy
+	waiting   chan struct{}   // and one for each who waits for what becomes of one
+	reading   chan struct{}   // and one for each reader of the log
+	ending    context.Context // ended: readers of the log get what there is, and no more
+	end       context.CancelFunc
 }
 
 // New returns a server without listeners.
 func New(b Backend, o Options) *Server {
 	o.MaxModule = cmp.Or(o.MaxModule, MaxModule)
-	o.Readers = cmp.Or(o.Readers, 32)
+	o.Readers, o.Deploys, o.Waiting = cmp.Or(o.Readers, 32), cmp.Or(o.Deploys, 4), cmp.Or(o.Waiting, 32)
 	s := &Server{
 		backend:   b,
 		options:   o,
-		deploying: make(chan struct{}, 1),
+		keys:      httpapi.NewKeys(o.Keys),
+		deploying: make(chan struct{}, o.Deploys),
+		waiting:   make(chan struct{}, o.Waiting),
 		reading:   make(chan struct{}, o.Readers),
-		ending:    make(chan struct{}),
 	}
-	for _, key := range o.Keys {
-		s.keys = append(s.keys, sha256.Sum256([]byte(key)))
-	}
+	s.ending, s.end = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /admin/health", s.health)
 	mux.HandleFunc("GET /admin/plugins", s.plugins)
@@ -82,31 +107,43 @@ func New(b Backend, o Options) *Server {
 	mux.HandleFunc("POST /admin/deploy", s.deploy)
 	mux.HandleFunc("POST /admin/rollback", s.rollback)
 	mux.HandleFunc("GET /admin/logs", s.logs)
+	s.gate = gate.New(gate.Options{
+		Room: func(netip.Addr) (all, own int) { return maxConnections, maxPerAddress },
+		Address: func(peer net.Addr) netip.Addr {
+			tcp, ok := peer.(*net.TCPAddr)
+			if !ok {
+				return netip.Addr{} // of the socket's owner
+			}
+			return tcp.AddrPort().Addr().Unmap()
+		},
+		Silent: true,
+	})
 	s.http = &http.Server{
-		Handler:           s.authorized(mux),
+		Handler:           s.gate.Handler(s.authorized(mux)),
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       5 * time.Minute, // a module may come over a slow line
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connection{}, c) },
-		ErrorLog:          slog.NewLogLogger(cmp.Or(o.Errors, slog.Default()).Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(s.gate.ConnContext(ctx, c), connection{}, gate.Below(c))
+		},
+		ErrorLog: slog.NewLogLogger(cmp.Or(o.Errors, slog.Default()).Handler(), slog.LevelDebug),
 	}
 	return s
 }
 
-// Serve answers what comes to a listener until Shutdown, and then returns nil. It may
-// be called for several.
+// Serve answers the requests at a listener until Shutdown, and then returns nil. It may
+// be called for several listeners.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(s.gate.Listen(l)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve admin commands: %w", err)
 	}
 	return nil
 }
 
-// Shutdown closes the listeners and lets requests end that are under way, until ctx
-// does. Readers of the log get what was logged before. Call it once.
+// Shutdown closes the listeners and lets requests end that are under way, until ctx does.
+// Readers of the log get the lines that were logged before, if they take them soon.
 func (s *Server) Shutdown(ctx context.Context) error {
-	close(s.ending)
+	s.end()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return s.http.Close()
 	}
@@ -119,7 +156,7 @@ type (
 	requester  struct{}
 )
 
-// authorized lets those through who may, and notes who they are.
+// authorized lets authorized clients through, and notes their names.
 func (s *Server) authorized(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claimed := printable(r.URL.Query().Get("by"))
@@ -127,14 +164,13 @@ func (s *Server) authorized(next http.Handler) http.Handler {
 		if c, isUnix := r.Context().Value(connection{}).(*net.UnixConn); isUnix {
 			peer, err := peerOf(c)
 			if err != nil {
-				fail(w, http.StatusForbidden, err)
+				httpapi.Fail(w, http.StatusForbidden, err)
 				return
 			}
 			by = cmp.Or(peer, claimed, "admin")
 		} else {
-			if !s.knows(r.Header.Get("Authorization")) {
-				w.Header().Set("WWW-Authenticate", "Bearer")
-				fail(w, http.StatusUnauthorized, errors.New("send one of the keys in [admin] of config.toml as Authorization: Bearer KEY; commands take it from RTD_ADMIN_KEY or --key-file"))
+			if !s.keys.Known(r) {
+				httpapi.Unauthorized(w, errors.New("send one of the keys in [admin] of config.toml as Authorization: Bearer KEY; commands take it from RTD_ADMIN_KEY or --key-file"))
 				return
 			}
 			host, _, _ := net.SplitHostPort(r.RemoteAddr)
@@ -144,17 +180,7 @@ func (s *Server) authorized(next http.Handler) http.Handler {
 	})
 }
 
-func (s *Server) knows(authorization string) bool {
-	scheme, key, _ := strings.Cut(authorization, " ")
-	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
-	known := 0
-	for _, k := range s.keys {
-		known |= subtle.ConstantTimeCompare(k[:], sum[:])
-	}
-	return known == 1 && strings.EqualFold(scheme, "Bearer")
-}
-
-// printable bounds a name that somebody gives themselves.
+// printable bounds a name that a client gives.
 func printable(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
@@ -168,11 +194,11 @@ func printable(name string) string {
 func by(r *http.Request) string { return r.Context().Value(requester{}).(string) }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
-	succeed(w, Health{Ready: s.backend.Ready()})
+	httpapi.Succeed(w, Health{Ready: s.backend.Ready()})
 }
 
 func (s *Server) plugins(w http.ResponseWriter, _ *http.Request) {
-	succeed(w, append([]Plugin{}, s.backend.Plugins()...))
+	httpapi.Succeed(w, append([]Plugin{}, s.backend.Plugins()...))
 }
 
 func (s *Server) versions(w http.ResponseWriter, r *http.Request) {
@@ -181,7 +207,7 @@ func (s *Server) versions(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	succeed(w, append([]Version{}, list...))
+	httpapi.Succeed(w, append([]Version{}, list...))
 }
 
 func (s *Server) processes(w http.ResponseWriter, r *http.Request) {
@@ -190,102 +216,152 @@ func (s *Server) processes(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	succeed(w, append([]Process{}, list...))
+	httpapi.Succeed(w, append([]Process{}, list...))
 }
 
-// deploy takes modules one after the other: each is in memory as a whole.
+// deploy takes a few modules at a time: each is in memory as a whole.
 func (s *Server) deploy(w http.ResponseWriter, r *http.Request) {
+	d, unchanged, ok := s.deployModule(w, r)
+	if !ok {
+		return
+	}
+	d.Unchanged = unchanged
+	httpapi.Succeed(w, d.Deployed)
+	if r.URL.Query().Get("wait") != "" && !d.DryRun {
+		s.await(w, r, &d)
+	}
+}
+
+func (s *Server) deployModule(w http.ResponseWriter, r *http.Request) (d Deployment, unchanged, ok bool) {
 	select {
 	case s.deploying <- struct{}{}:
 		defer func() { <-s.deploying }()
 	default:
-		fail(w, http.StatusTooManyRequests, errors.New("another deploy is under way; try again when it is done"))
-		return
+		httpapi.Fail(w, http.StatusTooManyRequests, fmt.Errorf("%d deploys are under way; try again when one is done", s.options.Deploys))
+		return d, false, false
 	}
 	wasm, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.options.MaxModule))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		fail(w, http.StatusRequestEntityTooLarge, fmt.Errorf("the module has more than %d bytes", large.Limit))
-		return
-	}
 	if err != nil {
-		fail(w, http.StatusBadRequest, fmt.Errorf("read module: %w", err))
-		return
+		httpapi.FailBody(w, "module", err)
+		return d, false, false
 	}
-	// Once it has begun it is not for who asked to interrupt it.
-	version, err := s.backend.Deploy(context.WithoutCancel(r.Context()), r.URL.Query().Get("plugin"), wasm, by(r))
-	unchanged := errors.Is(err, ErrUnchanged)
+	if r.URL.Query().Get("dry") != "" {
+		if d, err = s.backend.DryRun(r.Context(), r.URL.Query().Get("plugin"), wasm); err != nil {
+			refuse(w, err)
+			return d, false, false
+		}
+		d.Deployed.DryRun = true
+		return d, false, true
+	}
+	// Once the deploy has begun, the client cannot interrupt it.
+	d, err = s.backend.Deploy(context.WithoutCancel(r.Context()), r.URL.Query().Get("plugin"), wasm, by(r))
+	unchanged = errors.Is(err, ErrUnchanged)
 	if err != nil && !unchanged {
 		refuse(w, err)
+		return d, false, false
+	}
+	return d, unchanged, true
+}
+
+// await sends the verdict on a version, as a second object.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, d *Deployment) {
+	stream := http.NewResponseController(w)
+	if stream.Flush() != nil {
 		return
 	}
-	succeed(w, Deployed{version, unchanged})
+	verdict := Verdict{State: Undecided, Cause: fmt.Sprintf("%d wait already", s.options.Waiting)}
+	select {
+	case s.waiting <- struct{}{}:
+		defer func() { <-s.waiting }()
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.ending, cancel)()
+		var err error
+		if verdict, err = d.Decided(ctx); err != nil {
+			verdict = Verdict{State: Undecided, Cause: "the server ends"}
+		}
+	default:
+	}
+	_ = json.NewEncoder(w).Encode(verdict) // a client that is gone will not mind
 }
 
 func (s *Server) rollback(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	version, err := s.backend.Rollback(context.WithoutCancel(r.Context()), query.Get("plugin"), query.Get("to"), by(r))
+	d, err := s.backend.Rollback(context.WithoutCancel(r.Context()), query.Get("plugin"), query.Get("to"), by(r))
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	succeed(w, Deployed{Version: version})
+	httpapi.Succeed(w, d.Deployed)
 }
 
-// logs sends the last lines, and with follow what comes then: one JSON object on each
+// logs sends the last lines, and with follow the lines that come: one JSON object on each
 // line.
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	wanted := filter{plugin: query.Get("plugin")}
 	if err := wanted.level.UnmarshalText([]byte(cmp.Or(query.Get("level"), "info"))); err != nil {
-		fail(w, http.StatusUnprocessableEntity, fmt.Errorf("level %.20q; want debug, info, warn or error", query.Get("level")))
+		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("level %.20q; want debug, info, warn or error", query.Get("level")))
 		return
 	}
 	count, err := strconv.ParseUint(cmp.Or(query.Get("lines"), "100"), 10, 31)
 	if err != nil {
-		fail(w, http.StatusUnprocessableEntity, fmt.Errorf("lines %.20q; want a number", query.Get("lines")))
+		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("lines %.20q; want a number", query.Get("lines")))
 		return
 	}
 	select {
 	case s.reading <- struct{}{}:
 		defer func() { <-s.reading }()
 	default:
-		fail(w, http.StatusTooManyRequests, fmt.Errorf("%d read the log already", s.options.Readers))
+		httpapi.Fail(w, http.StatusTooManyRequests, fmt.Errorf("%d read the log already", s.options.Readers))
 		return
 	}
 	defer s.options.Log.want(wanted.level)()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	stream := http.NewResponseController(w)
 	_ = stream.SetReadDeadline(time.Time{}) // nothing more has to come
-	lines, next := s.options.Log.tail(int(count), wanted.passes)
-	if sendLines(w, stream, lines, 0) != nil || query.Get("follow") == "" {
-		return
+	defer context.AfterFunc(s.ending, func() { _ = stream.SetWriteDeadline(time.Now().Add(lastLines)) })()
+	if stream.Flush() == nil { // so that it begins before there is a line
+		s.sendLog(w, r, wanted, count)
 	}
-	for ended := false; !ended; {
-		lines, after, lost, news := s.options.Log.from(next)
+}
+
+// lastLines is how long a reader of the log may hold up the end.
+const lastLines = 500 * time.Millisecond
+
+// sendLog sends the last count lines, and with follow those that come. It waits for the
+// reader, and meanwhile keeps a few lines at most.
+func (s *Server) sendLog(w http.ResponseWriter, r *http.Request, wanted filter, count uint64) {
+	stream := http.NewResponseController(w)
+	next, end := s.options.Log.tail(count, wanted.passes)
+	if r.URL.Query().Get("follow") != "" {
+		end = math.MaxUint64
+	}
+	for ended := false; next < end; {
+		lines, after, lost, news := s.options.Log.from(next, end)
 		next = after
-		var passed [][]byte
-		for _, line := range lines {
-			if wanted.passes(line) {
-				passed = append(passed, line)
-			}
-		}
-		if len(passed) > 0 || lost > 0 {
-			if sendLines(w, stream, passed, lost) != nil {
+		if len(lines) == 0 && lost == 0 {
+			if ended {
 				return
 			}
+			select {
+			case <-news:
+			case <-r.Context().Done():
+				return
+			case <-s.ending.Done():
+				ended = true
+			}
+			continue
 		}
-		select {
-		case <-news:
-		case <-r.Context().Done():
+		lines = slices.DeleteFunc(lines, func(line []byte) bool { return !wanted.passes(line) })
+		if (len(lines) > 0 || lost > 0) && sendLines(w, stream, lines, lost) != nil {
 			return
-		case <-s.ending:
-			ended = len(lines) == 0
 		}
 	}
 }
 
-// sendLines sends lines, and before them how many are lost. It waits for the reader.
+// sendLines sends lines, and before them the number of lost ones. It waits for the
+// reader.
 func sendLines(w io.Writer, stream *http.ResponseController, lines [][]byte, lost uint64) error {
 	if lost > 0 {
 		if err := json.NewEncoder(w).Encode(loss{lost}); err != nil {
@@ -300,21 +376,11 @@ func sendLines(w io.Writer, stream *http.ResponseController, lines [][]byte, los
 	return stream.Flush()
 }
 
-func succeed(w http.ResponseWriter, body any) { write(w, http.StatusOK, body) }
-
 // refuse answers an error of the backend.
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusUnprocessableEntity
 	if errors.Is(err, ErrNoPlugin) {
 		status = http.StatusNotFound
 	}
-	fail(w, status, err)
-}
-
-func fail(w http.ResponseWriter, status int, err error) { write(w, status, problem{err.Error()}) }
-
-func write(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a client that is gone will not mind
+	httpapi.Fail(w, status, err)
 }

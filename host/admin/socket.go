@@ -44,15 +44,15 @@ func SocketPaths(setting, plugins string) []string {
 	return []string{setting}
 }
 
-// ownFolder is for sockets whose plugin folder cannot hold them: one that is
-// read-only, or whose path is too long.
+// ownFolder returns the folder for sockets whose plugin folder is read-only, or has too
+// long a path.
 func ownFolder() string {
 	return filepath.Join(os.TempDir(), "rtd-"+strconv.Itoa(os.Getuid()))
 }
 
-// Listen takes the path of a Unix socket, which nobody but the user of this process,
-// and root, can connect to. A socket that a server has left there is replaced; one at
-// which a server listens is [ErrTaken]. Close removes it.
+// Listen listens at the path of a Unix socket, to which only the user of this process and
+// root can connect. A socket that a dead server has left there is replaced; if a server
+// listens there, the error is [ErrTaken]. Close removes the socket.
 func Listen(path string) (net.Listener, error) {
 	l, err := listen(path)
 	if err != nil {
@@ -103,12 +103,15 @@ func listen(path string) (net.Listener, error) {
 	return &listener{unix, path, placed}, nil
 }
 
-// makeFolder makes the folder of a socket if need be. One of ours in a place where
-// everybody can write must be ours indeed.
+// makeFolder makes the folder of a socket if need be. A folder of ours in a place where
+// everybody can write must belong to this user.
 func makeFolder(dir string) error {
 	if dir != ownFolder() {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
+		}
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return fmt.Errorf("%s is no folder", dir) // to open a pipe would wait for ever
 		}
 		return nil
 	}
@@ -118,7 +121,7 @@ func makeFolder(dir string) error {
 	return checkOwn(dir)
 }
 
-// checkPlace returns an error if a socket may be somebody else's.
+// checkPlace returns an error if a socket may belong to another user.
 func checkPlace(path string) error {
 	if dir := filepath.Dir(path); dir == ownFolder() {
 		return checkOwn(dir)

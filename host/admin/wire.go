@@ -35,8 +35,8 @@ type Version struct {
 
 // Process is a process of a plugin, with those below it.
 type Process struct {
-	PID        string    `json:"pid,omitempty"` // "" between two lives
-	Kind       string    `json:"kind"`          // plugin, supervisor, dynamic, worker, task or channel
+	PID        string    `json:"pid,omitempty"` // "#1c.k3v9q2m", of which people read what is before the point; "" between two lives
+	Kind       string    `json:"kind"`          // plugin, supervisor, dynamic, worker, task, channel; host or service
 	Name       string    `json:"name"`          // id of a child, topic of a channel, or what a guest called it
 	State      string    `json:"state"`
 	Mailbox    int       `json:"mailbox"` // messages that wait
@@ -49,28 +49,63 @@ type Process struct {
 
 // Deployed is the outcome of a deploy or a rollback.
 type Deployed struct {
-	Version   string `json:"version"`
-	Unchanged bool   `json:"unchanged,omitempty"` // it ran already
+	Version   string        `json:"version"`
+	Unchanged bool          `json:"unchanged,omitempty"` // it ran already
+	Canary    bool          `json:"canary,omitempty"`    // the version before it is current, for now
+	Watch     time.Duration `json:"watch,omitempty"`     // in nanoseconds: for how long it may be taken back by itself
+	DryRun    bool          `json:"dry_run,omitempty"`   // nothing has changed
+	Moves     *Moves        `json:"moves,omitempty"`     // of the processes that there were
 }
 
-// Health says whether a server serves.
+// Moves counts the processes of a plugin, by what has become of them, or would in a dry
+// run.
+type Moves struct {
+	WithState int    `json:"with_state"` // their state went with them
+	Anew      int    `json:"anew"`       // they began anew
+	Stayed    int    `json:"stayed"`     // they stay in their version
+	Left      int    `json:"left"`       // that is not known yet
+	Lost      int    `json:"lost"`       // of all those, the ones with a state that was not taken over
+	Losses    []Loss `json:"losses,omitempty"`
+}
+
+// Loss is a state that was not taken over. An answer has the first few.
+type Loss struct {
+	Process string `json:"process"` // topic of a channel, or name
+	Cause   string `json:"cause"`
+	Stays   bool   `json:"stays,omitempty"` // in its version
+}
+
+// Verdict is the fate of a version that was deployed.
+type Verdict struct {
+	State string `json:"state"`           // see the constants
+	Cause string `json:"cause,omitempty"` // why
+	Now   string `json:"now,omitempty"`   // version that runs instead, if it is known
+}
+
+// The states of a [Verdict].
+const (
+	Trusted   = "trusted"   // it was watched, and did not crash too often
+	Unwatched = "unwatched" // nobody would take it back
+	Withdrawn = "withdrawn" // it was taken back
+	Replaced  = "replaced"  // another was deployed in its place before that was known
+	Removed   = "removed"   // so was the plugin
+	Stuck     = "stuck"     // it is bad and cannot be taken back, or good and cannot be promoted
+	Undecided = "undecided" // the server ends, or too many wait for this
+)
+
+// Health says whether clients should come to a server, as /readyz does.
 type Health struct {
-	Ready bool `json:"ready"` // plugins are loaded and it does not drain
+	Ready bool `json:"ready"` // every plugin of the folder runs, and it does not drain
 }
 
-// problem is the answer to a request that fails.
-type problem struct {
-	Error string `json:"error"`
-}
-
-// loss stands among the lines of a log for those that its reader was too slow for.
+// loss stands among the lines of a log in place of those that its reader was too slow
+// for.
 type loss struct {
 	Lost uint64 `json:"lost"`
 }
 
-// ErrNoPlugin says that there is no plugin of a name.
+// ErrNoPlugin says that there is no plugin with a name.
 var ErrNoPlugin = errors.New("no such plugin")
 
-// ErrUnchanged is what a Backend's Deploy returns, with the version, if that runs
-// already.
+// ErrUnchanged is returned by a Backend's Deploy, with the version, if that runs already.
 var ErrUnchanged = errors.New("this version runs already")

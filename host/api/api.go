@@ -2,35 +2,35 @@ package api
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"unicode/utf8"
+
+	"rtd/host/httpapi"
 )
 
 // Backend is the server behind the API.
 type Backend interface {
-	// Publish broadcasts to the members of a topic. An error says why the message
-	// cannot be sent.
-	Publish(topic, event string, payload []byte) error
-	// Topics lists topics that begin with prefix, sorted, with their numbers of
-	// members, from the one after a given one on, at most limit.
+	// Check returns an error if a message cannot be broadcast to the members of a topic.
+	Check(topic, event string, payload []byte) error
+	// Publish broadcasts a message that Check has passed.
+	Publish(topic, event string, payload []byte)
+	// Topics lists at most limit topics that begin with prefix, sorted, with their
+	// numbers of members, starting behind the topic after.
 	Topics(prefix, after string, limit int) []Topic
-	// Presences is the presence_state of a topic.
+	// Presences returns the presence_state of a topic.
 	Presences(topic string) []byte
 	// Disconnect ends the connections of a socket id and returns how many there were.
 	Disconnect(id string) int
-	// Ready reports whether plugins are loaded and the server does not drain.
+	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
 
-// Topic is a topic and how many joins of it there are.
+// Topic is a topic with the number of its members.
 type Topic struct {
 	Topic   string `json:"topic"`
 	Members int    `json:"members"`
@@ -56,10 +56,7 @@ func New(b Backend, o Options) http.Handler {
 	if o.MaxBatch == 0 {
 		o.MaxBatch = 1000
 	}
-	a := &api{backend: b, options: o}
-	for _, key := range o.Keys {
-		a.keys = append(a.keys, sha256.Sum256([]byte(key)))
-	}
+	a := &api{backend: b, options: o, keys: httpapi.NewKeys(o.Keys)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/broadcast", a.broadcast)
 	mux.HandleFunc("GET /api/topics", a.topics)
@@ -76,21 +73,14 @@ func New(b Backend, o Options) http.Handler {
 type api struct {
 	backend Backend
 	options Options
-	keys    [][sha256.Size]byte
+	keys    httpapi.Keys
 }
 
-// authorized lets those through who know a key.
+// authorized lets requests with a key through.
 func (a *api) authorized(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
-		known := 0
-		for _, k := range a.keys {
-			known |= subtle.ConstantTimeCompare(k[:], sum[:])
-		}
-		if known == 0 || !strings.EqualFold(scheme, "Bearer") {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			fail(w, http.StatusUnauthorized, errors.New("send one of the keys in api.keys of config.toml as Authorization: Bearer KEY"))
+		if !a.keys.Known(r) {
+			httpapi.Unauthorized(w, errors.New("send one of the keys in api.keys of config.toml as Authorization: Bearer KEY"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -127,33 +117,39 @@ func (a *api) broadcast(w http.ResponseWriter, r *http.Request) {
 		message
 		Messages []message `json:"messages"`
 	}
-	if !a.read(w, r, &body) {
+	if !httpapi.Decode(w, r, a.options.MaxBody, &body) {
 		return
 	}
 	messages := body.Messages
+	single := body.Topic != "" || body.Event != "" || body.Payload != nil
 	switch {
+	case messages == nil && !single:
+		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("give one message (topic, event, payload), or messages, a list of them"))
+		return
 	case messages == nil:
 		messages = []message{body.message}
-	case body.Topic != "" || body.Event != "" || body.Payload != nil:
-		fail(w, http.StatusUnprocessableEntity, errors.New("give one message or messages, not both"))
+	case single:
+		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("give one message or messages, not both"))
 		return
 	case len(messages) > a.options.MaxBatch:
-		fail(w, http.StatusRequestEntityTooLarge, fmt.Errorf("%d messages; at most %d at once", len(messages), a.options.MaxBatch))
+		httpapi.Fail(w, http.StatusRequestEntityTooLarge, fmt.Errorf("%d messages; at most %d at once", len(messages), a.options.MaxBatch))
 		return
 	}
 	for i := range messages {
-		if err := messages[i].check(); err != nil {
-			fail(w, http.StatusUnprocessableEntity, fmt.Errorf("message %d: %w", i, err))
+		m := &messages[i]
+		err := m.check()
+		if err == nil {
+			err = a.backend.Check(m.Topic, m.Event, m.Payload)
+		}
+		if err != nil {
+			httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("message %d: %w", i, err))
 			return
 		}
 	}
-	for i, m := range messages {
-		if err := a.backend.Publish(m.Topic, m.Event, m.Payload); err != nil {
-			fail(w, http.StatusUnprocessableEntity, fmt.Errorf("message %d, after those before it were sent: %w", i, err))
-			return
-		}
+	for _, m := range messages {
+		a.backend.Publish(m.Topic, m.Event, m.Payload)
 	}
-	succeed(w, map[string]int{"sent": len(messages)})
+	httpapi.Succeed(w, map[string]int{"sent": len(messages)})
 }
 
 func (a *api) topics(w http.ResponseWriter, r *http.Request) {
@@ -163,36 +159,36 @@ func (a *api) topics(w http.ResponseWriter, r *http.Request) {
 	if text := query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > most {
-			fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit is %.20q; want 1 to %d", text, most))
+			httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit is %.20q; want 1 to %d", text, most))
 			return
 		}
 		limit = n
 	}
 	topics := a.backend.Topics(query.Get("prefix"), query.Get("after"), limit)
-	succeed(w, map[string]any{"topics": append([]Topic{}, topics...)})
+	httpapi.Succeed(w, map[string]any{"topics": append([]Topic{}, topics...)})
 }
 
 func (a *api) presence(w http.ResponseWriter, r *http.Request) {
 	topic := r.URL.Query().Get("topic")
 	if topic == "" {
-		fail(w, http.StatusUnprocessableEntity, errors.New("topic is missing"))
+		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("topic is missing"))
 		return
 	}
-	succeed(w, map[string]json.RawMessage{"presences": a.backend.Presences(topic)})
+	httpapi.Succeed(w, map[string]json.RawMessage{"presences": a.backend.Presences(topic)})
 }
 
 func (a *api) disconnect(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		ID string `json:"id"`
 	}
-	if !a.read(w, r, &body) {
+	if !httpapi.Decode(w, r, a.options.MaxBody, &body) {
 		return
 	}
 	if body.ID == "" {
-		fail(w, http.StatusUnprocessableEntity, errors.New("id is missing: the socket id that connect gave"))
+		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("id is missing: the socket id that connect gave"))
 		return
 	}
-	succeed(w, map[string]int{"disconnected": a.backend.Disconnect(body.ID)})
+	httpapi.Succeed(w, map[string]int{"disconnected": a.backend.Disconnect(body.ID)})
 }
 
 func (a *api) health(w http.ResponseWriter, _ *http.Request) {
@@ -200,35 +196,5 @@ func (a *api) health(w http.ResponseWriter, _ *http.Request) {
 	if !a.backend.Ready() {
 		status = http.StatusServiceUnavailable
 	}
-	write(w, status, map[string]bool{"ready": status == http.StatusOK})
-}
-
-// read decodes a body, or answers why it cannot.
-func (a *api) read(w http.ResponseWriter, r *http.Request, into any) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, a.options.MaxBody))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil && d.More() {
-		err = errors.New("more than one JSON value")
-	}
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		fail(w, http.StatusRequestEntityTooLarge, fmt.Errorf("body of more than %d bytes", large.Limit))
-	case err != nil:
-		fail(w, http.StatusBadRequest, err)
-	}
-	return err == nil
-}
-
-func succeed(w http.ResponseWriter, body any) { write(w, http.StatusOK, body) }
-
-func fail(w http.ResponseWriter, status int, err error) {
-	write(w, status, map[string]string{"error": err.Error()})
-}
-
-func write(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a client that is gone will not mind
+	httpapi.Answer(w, status, map[string]bool{"ready": status == http.StatusOK})
 }

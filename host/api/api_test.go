@@ -7,9 +7,11 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"rtd/host/api"
 )
@@ -19,12 +21,15 @@ type backend struct {
 	unready   bool
 }
 
-func (b *backend) Publish(topic, event string, payload []byte) error {
+func (b *backend) Check(topic, event string, payload []byte) error {
 	if event == "bad" {
 		return errors.New("cannot be sent")
 	}
-	b.published = append(b.published, fmt.Sprintf("%s %s %s", topic, event, payload))
 	return nil
+}
+
+func (b *backend) Publish(topic, event string, payload []byte) {
+	b.published = append(b.published, fmt.Sprintf("%s %s %s", topic, event, payload))
 }
 
 func (b *backend) Topics(prefix, after string, limit int) []api.Topic {
@@ -52,6 +57,12 @@ var cases = []struct {
 	{"POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"a","event":"e"},{"topic":"a","event":"e"}]}`, 413, "at most 2"},
 	{"POST", "/api/broadcast", `{"topic":"a","event":"` + strings.Repeat("x", 1000) + `"}`, 413, "1000 bytes"},
 	{"POST", "/api/broadcast", `{"topic":"a","event":"bad"}`, 422, "cannot be sent"},
+	{"POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"a","event":"bad"}]}`, 422, "message 1: cannot be sent"},
+	{"POST", "/api/broadcast", `{"messages":null}`, 422, "give one message"},
+	{"POST", "/api/broadcast", `{}`, 422, "give one message"},
+	{"POST", "/api/broadcast", "", 400, "it is empty; want a JSON object"},
+	{"POST", "/api/broadcast", " \n", 400, "it is empty; want a JSON object"},
+	{"POST", "/api/disconnect", "", 400, "it is empty; want a JSON object"},
 	{"POST", "/api/broadcast", `{"topic":`, 400, "unexpected EOF"},
 	{"POST", "/api/broadcast", `{"tpic":"a"}`, 400, "unknown field"},
 	{"POST", "/api/broadcast", `{"topic":"a","event":"e"} {}`, 400, "more than one"},
@@ -100,9 +111,11 @@ func TestPayloadsAreNotReencoded(t *testing.T) {
 // A batch with a bad message is not sent at all.
 func TestBatchesAreWhole(t *testing.T) {
 	b := &backend{}
-	request(b, "Bearer secret", "POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"b"}]}`)
-	if b.published != nil {
-		t.Errorf("published %q", b.published)
+	for _, bad := range []string{`{"topic":"b"}`, `{"topic":"b","event":"bad"}`} {
+		request(b, "Bearer secret", "POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},`+bad+`]}`)
+		if b.published != nil {
+			t.Errorf("published %q", b.published)
+		}
 	}
 }
 
@@ -121,6 +134,19 @@ func TestKeys(t *testing.T) {
 	}
 	if w := request(&backend{unready: true}, "Bearer secret", "GET", "/api/health", ""); w.Code != 503 {
 		t.Errorf("health of a server that is not ready: %d", w.Code)
+	}
+}
+
+// A body that comes too slowly is told so, and changes nothing.
+func TestLateBodies(t *testing.T) {
+	for _, path := range []string{"/api/broadcast", "/api/disconnect"} {
+		r := httptest.NewRequest("POST", path, iotest.ErrReader(os.ErrDeadlineExceeded))
+		r.Header.Set("Authorization", "Bearer secret")
+		w := httptest.NewRecorder()
+		api.New(&backend{}, api.Options{Keys: []string{"secret"}}).ServeHTTP(w, r)
+		if w.Code != http.StatusRequestTimeout {
+			t.Errorf("%s: %d, want 408", path, w.Code)
+		}
 	}
 }
 
@@ -146,6 +172,8 @@ func TestDescription(t *testing.T) {
 		seen[operation][fmt.Sprint(c.status)] = true
 	}
 	seen["/api/health get"]["503"] = true // TestKeys
+	seen["/api/broadcast post"]["408"] = true
+	seen["/api/disconnect post"]["408"] = true // TestLateBodies
 	listed := map[string]map[string]bool{}
 	for path, operations := range spec.Paths {
 		for method, o := range operations {

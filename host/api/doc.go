@@ -12,8 +12,7 @@
 // Why one answer to a batch, and not one for each message? All messages are checked
 // before the first is sent, so that a batch is sent whole or not at all.
 //
-// Why is the payload of a broadcast an object? Phoenix clients are promised one.
+// Where are keys checked? In package httpapi, for this API and that of package admin.
 //
-// Why are keys compared in constant time, and hashed before? So that neither a
-// key's bytes nor its length can be learned from how long an answer takes.
+// Why is the payload of a broadcast an object? Phoenix clients are promised one.
 package api

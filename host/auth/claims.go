@@ -12,16 +12,16 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Claims are what a verified token says.
+// Claims are the claims of a verified token.
 type Claims struct {
 	// JSON is the claims set of a JWT as an object with sorted keys, each once; or the
 	// data of a Phoenix.Token, which is any JSON value (see the package's doc). It has
 	// at most eight times the bytes of the token.
 	JSON []byte
 
-	// Subject is whom the token is about. For a JWT it is sub, "" without one. For a
-	// Phoenix.Token it is the data if that is text, an atom or an integer, the text
-	// under sub if the data is a map with one, "" for nil, and else all of JSON.
+	// Subject names the person or program of the token. For a JWT it is sub, "" without
+	// one. For a Phoenix.Token it is the data if that is text, an atom or an integer, the
+	// text under sub if the data is a map with one, "" for nil, and else all of JSON.
 	Subject string
 
 	// Issuer is the iss of a JWT, or "".
@@ -49,7 +49,7 @@ func (c *claimsSet) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &c.members)
 }
 
-// claims returns what the rest of rtd needs to know. The signature is checked.
+// claims returns the claims that the rest of rtd needs. The signature is checked.
 func (c *claimsSet) claims() (Claims, error) {
 	if c.members == nil {
 		return Claims{}, invalid("its claims are no object")

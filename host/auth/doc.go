@@ -1,4 +1,5 @@
-// Package auth decides whether a token is good, what it says, and when it stops being so.
+// Package auth decides whether a token is valid, reads its claims, and follows its
+// expiry.
 //
 // A [Verifier] checks tokens with the keys of its [Config]: JSON Web Tokens, with shared
 // secrets or public keys, and the tokens that an Elixir application makes with
@@ -13,8 +14,9 @@
 //	         └───────────────────────────────────────────────────────┘      ▼
 //	                             Expiring, Expired, Ended ◄── Tick ◄─── Session ◄── Refresh
 //
-// The host makes one Verifier for all connections, runs [Verifier.Run] beside its listener,
-// and asks [Verifier.Verify] when a client connects and when it sends a new token:
+// The host makes one Verifier for all connections, runs [Verifier.Run] as long as its
+// listener, and asks [Verifier.Verify] when a client connects and when it sends a new
+// token:
 //
 //	claims, err := verifier.Verify(ctx, token)
 //	session := auth.NewSession(claims, auth.Policy{}, time.Now())
@@ -39,15 +41,16 @@
 //
 // # Questions
 //
-// Why do keys never enter a guest? A guest is code that others wrote, its memory is written
-// to disk when it sleeps, and its crash reports are read by people. Who has a shared secret
-// can also sign, not only verify. The host checks once, and all guests can rely on it.
+// Why do keys never enter a guest? A guest is code that others wrote, and its crash
+// reports, which hold its memory, are files that people read. A shared secret is enough
+// to sign tokens, not only to verify them. The host checks once, and all guests can rely
+// on it.
 //
 // Why do keys that cannot be loaded again become unavailable? A key is taken out of a
-// JWKS because it leaked. Who has it and can also keep rtd from loading the set could use it
-// for ever. [Config].StaleAfter bounds that, and is long enough for an issuer to be down for an
-// evening. A set that was never loaded verifies nothing: rtd starts all the same, and
-// answers [ErrUnavailable], after which clients try again.
+// JWKS because it leaked. An attacker who has it and can also keep rtd from loading the
+// set could use it for ever. [Config].StaleAfter bounds that, and is long enough for an
+// issuer to be down for an evening. A set that was never loaded verifies nothing: rtd
+// starts all the same, and answers [ErrUnavailable], after which clients try again.
 //
 // Why does an unknown kid load the JWKS again? An issuer may sign with a new key at
 // once. Config.Cooldown keeps strangers who make up kids from turning rtd against the issuer: within
@@ -69,18 +72,19 @@
 // Why does PhoenixMaxAge replace the token's age, even by a longer one? That is what max_age does in
 // Phoenix.Token.verify. Applications sign with the default of one day and verify with two weeks.
 //
-// Why may a refresh not change the subject? Channels were joined, and presences tracked, as
-// somebody. To be somebody else a client connects again. Tokens of nobody cannot
-// be refreshed, as anybody's would do.
+// Why may a refresh not change the subject? Channels were joined, and presences tracked,
+// for the subject. For another subject a client connects again. Tokens without a subject
+// cannot be refreshed, as any other such token would do.
 //
 // Why has a session no timer? There are tens of thousands of them, and a second more or less does not
 // matter. One sweep costs a comparison for each.
 //
-// Why golang-jwt, and no package for JWKS? The order of checks, the comparison of times with leeway and the
-// encodings of signatures are where JWT libraries had their holes; this one is widely read, and
-// has no dependencies. What it leaves to its caller is here: which key, which size, which
-// header, and errors that do not quote the token. A JWKS of public RSA and EC keys is a hundred lines (jwk.go),
-// most of them refusals that a general package does not make.
+// Why golang-jwt, and no package for JWKS? The order of checks, the comparison of times
+// with leeway and the encodings of signatures are where JWT libraries had their holes;
+// this one is widely read, and has no dependencies. It leaves four things to its caller,
+// which are here: the choice of the key, the size, the header, and errors that do not
+// quote the token. A JWKS of public RSA and EC keys is a hundred lines (jwk.go), most of
+// them refusals that a general package does not make.
 //
 // Why is an encrypted Phoenix.Token refused? Its purpose is that the client cannot read it;
 // rtd would hand its content to plugins, of which the application that made it knows nothing.

@@ -29,9 +29,9 @@ type jwk struct {
 	Shared  json.RawMessage `json:"k"`
 }
 
-// parseJWKS returns the keys of a set that can verify one of the algorithms, and why others
-// are left out. The set may be hostile, but for its size. One bad key does not
-// spoil the others: issuers publish new kinds of keys beside the old.
+// parseJWKS returns the keys of a set that can verify one of the algorithms, and why
+// others are left out. The set may be hostile, but for its size. One bad key does not
+// spoil the others: issuers publish new kinds of keys besides the old.
 func parseJWKS(data []byte, algorithms []string) (keySet, []error, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

@@ -186,7 +186,7 @@ func TestFirstLoadIsWaitedFor(t *testing.T) {
 	})
 }
 
-// Who goes before the keys are there cannot be told that the token is bad.
+// A client that goes before the keys are there cannot be told that the token is bad.
 func TestWaitEndsWithItsContext(t *testing.T) {
 	key := newEC()
 	synctest.Test(t, func(t *testing.T) {

@@ -77,7 +77,7 @@ func (v *jwtVerifier) verify(ctx context.Context, token string) (Claims, error) 
 	return Claims{}, refusal(err)
 }
 
-// checkHeader refuses what a token says about itself and is not understood here.
+// checkHeader refuses a token with a header that is not understood here.
 func checkHeader(header map[string]any) error {
 	if _, ok := header["crit"]; ok {
 		return invalid("it has critical extensions, of which none is supported")
@@ -99,8 +99,8 @@ func checkHeader(header map[string]any) error {
 	return nil
 }
 
-// find returns the keys that a token may be signed with: those that it names, or those
-// without an id, or what turns up when the JWKS are loaded again.
+// find returns the keys that a token may be signed with: keys with its kid, or keys
+// without an id, or keys that appear when the JWKS are loaded again.
 func (v *jwtVerifier) find(ctx context.Context, alg, kid string) (jwt.VerificationKeySet, error) {
 	keys, fresh := v.look(alg, kid)
 	if len(keys.Keys) > 0 {
@@ -126,7 +126,7 @@ func (v *jwtVerifier) find(ctx context.Context, alg, kid string) (jwt.Verificati
 	return keys, invalid("there is no key of that algorithm and id")
 }
 
-// look searches what is loaded. It also says whether all of that is fresh.
+// look searches the loaded keys. It also says whether all of them are fresh.
 func (v *jwtVerifier) look(alg, kid string) (found jwt.VerificationKeySet, fresh bool) {
 	named, others := v.keys.find(alg, kid)
 	fresh = true
@@ -144,8 +144,8 @@ func (v *jwtVerifier) look(alg, kid string) (found jwt.VerificationKeySet, fresh
 	return found, fresh
 }
 
-// refusals are the parser's errors, whose text may quote the token, and ours for them. What
-// will never be valid comes before what has to do with time.
+// refusals are the parser's errors, whose text may quote the token, and ours in their
+// place. Errors that are final come before those that depend on time.
 var refusals = []struct{ is, becomes error }{
 	{jwt.ErrTokenMalformed, invalid("it is malformed")},
 	{jwt.ErrTokenUnverifiable, invalid("its algorithm is unknown")},

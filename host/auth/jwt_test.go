@@ -272,7 +272,7 @@ func TestClaimsAreAnObject(t *testing.T) {
 	}
 }
 
-// What a guest decodes is what was checked.
+// A guest decodes the claims that were checked.
 func TestClaimsAreWrittenAnew(t *testing.T) {
 	v := newVerifier(t, shared())
 	token := mint(object{"alg": "HS256"}, `{"sub":"a", "n":12345678901234567890.50, "html":"<&>", "sub":"b" , "o":{"z":1,"a":[ ]}}`, secret)

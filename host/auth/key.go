@@ -74,7 +74,7 @@ func parsePEM(text string) (any, error) {
 	return public, nil
 }
 
-// algorithmsOf returns what a key may be used for, and an error if it is nothing.
+// algorithmsOf returns the algorithms of a key, or an error if there are none.
 func algorithmsOf(material any) ([]string, error) {
 	switch k := material.(type) {
 	case []byte:
@@ -109,8 +109,8 @@ func algorithmsOf(material any) ([]string, error) {
 // keySet holds the keys of one origin. It does not change.
 type keySet []key
 
-// find returns those that can verify alg. With a kid, named are the ones of that id and
-// others those without an id; without one all are named.
+// find returns the keys that can verify alg. With a kid, named are the keys of that id
+// and others the keys without an id; without a kid all are named.
 func (s keySet) find(alg, kid string) (named, others keySet) {
 	for _, k := range s {
 		switch {

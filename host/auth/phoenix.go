@@ -16,7 +16,7 @@ import (
 // JWT is a JSON object, so that no token is both.
 const phoenixPrefix = "SFMyNTY."
 
-// phoenixVerifier checks what Phoenix.Token.sign made, which is Plug.Crypto.sign.
+// phoenixVerifier checks tokens of Phoenix.Token.sign, which is Plug.Crypto.sign.
 type phoenixVerifier struct {
 	key           []byte
 	maxAge        time.Duration // 0: the token's own

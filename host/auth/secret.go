@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,9 @@ import (
 	"strings"
 )
 
-// maxSecret bounds what is read as one secret.
+const byteOrderMark = "\ufeff"
+
+// maxSecret bounds the size of a secret, in bytes.
 const maxSecret = 64 << 10
 
 // Secret is a value that does not show itself: printed in whatever way, logged or
@@ -22,18 +25,20 @@ type Secret struct {
 
 // ParseSecret returns the secret that text stands for:
 //
-//	env:NAME     the environment variable NAME
-//	file:PATH    the content of a file, without white space around it
+//	env:NAME     the environment variable NAME, without line ends behind it
+//	file:PATH    the content of a file in UTF-8, without white space around it
 //	other text   itself
 //
-// The value is read now, once. It may not be empty. Errors name the variable or the file,
-// and never the value.
+// A byte order mark in front, as some editors write it, does not count. The value is read
+// now, once. It may not be empty. Errors name the variable or the file, and never the
+// value.
 func ParseSecret(text string) (Secret, error) {
 	if name, ok := strings.CutPrefix(text, "env:"); ok {
 		value, set := os.LookupEnv(name)
 		if !set {
 			return Secret{}, fmt.Errorf("environment variable %q is not set; export it before the start", name)
 		}
+		value = strings.TrimRight(strings.TrimPrefix(value, byteOrderMark), "\r\n")
 		if value == "" {
 			return Secret{}, fmt.Errorf("environment variable %q is empty; expected the secret", name)
 		}
@@ -56,7 +61,8 @@ func ParseSecret(text string) (Secret, error) {
 	return Secret{&text}, nil
 }
 
-// readFile reads a regular file of at most limit bytes.
+// readFile reads a regular file of at most limit bytes, without the byte order mark that
+// some editors write.
 func readFile(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -70,7 +76,10 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if int64(len(data)) > limit {
 		return nil, fmt.Errorf("%s has more than %d bytes", path, limit)
 	}
-	return data, nil
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, fmt.Errorf("%s is in UTF-16; save it as UTF-8", path)
+	}
+	return bytes.TrimPrefix(data, []byte(byteOrderMark)), nil
 }
 
 // Reveal returns the value, "" for none.

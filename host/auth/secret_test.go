@@ -23,7 +23,9 @@ func TestSecretSources(t *testing.T) {
 	t.Setenv("RTD_TEST_EMPTY", "")
 
 	// Each must verify what is signed with secret.
-	for _, text := range []string{secret, "env:RTD_TEST_SECRET", "file:" + file("good", "\n "+secret+"\r\n")} {
+	t.Setenv("RTD_TEST_FROM_A_FILE", "\ufeff"+secret+"\r\n")
+	for _, text := range []string{secret, "env:RTD_TEST_SECRET", "file:" + file("good", "\n "+secret+"\r\n"),
+		"env:RTD_TEST_FROM_A_FILE", "file:" + file("marked", "\ufeff"+secret+"\n"), "file:" + file("spaced", "\ufeff \n"+secret)} {
 		value, err := auth.ParseSecret(text)
 		if err != nil {
 			t.Fatal(err)
@@ -31,13 +33,15 @@ func TestSecretSources(t *testing.T) {
 		expect(t, newVerifier(t, auth.Config{Keys: []auth.Key{{Value: value}}}), hs(object{}), nil)
 	}
 	for text, says := range map[string]string{
-		"":                             "empty",
-		"env:RTD_TEST_UNSET":           `"RTD_TEST_UNSET" is not set`,
-		"env:RTD_TEST_EMPTY":           `"RTD_TEST_EMPTY" is empty`,
-		"env:":                         "not set",
-		"file:" + dir + "/absent":      "absent",
-		"file:" + dir:                  "directory",
-		"file:" + file("blank", " \n"): "is empty",
+		"":                                 "empty",
+		"env:RTD_TEST_UNSET":               `"RTD_TEST_UNSET" is not set`,
+		"env:RTD_TEST_EMPTY":               `"RTD_TEST_EMPTY" is empty`,
+		"env:":                             "not set",
+		"file:" + dir + "/absent":          "absent",
+		"file:" + dir:                      "directory",
+		"file:" + file("blank", " \n"):     "is empty",
+		"file:" + file("mark", "\ufeff\n"): "is empty",
+		"file:" + file("wide", "\xff\xfeh\x00i\x00"):           "is in UTF-16; save it as UTF-8",
 		"file:" + file("large", strings.Repeat("x", 64<<10+1)): "more than 65536",
 	} {
 		if _, err := auth.ParseSecret(text); err == nil || !strings.Contains(err.Error(), says) {

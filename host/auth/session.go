@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// Why Refresh refuses a token that Verify has found good.
+// Why Refresh refuses a token that is valid.
 var (
-	// ErrOtherSubject: the new token is about somebody else, or one of the two is
-	// about nobody, as tokens without a subject are.
+	// ErrOtherSubject: the new token has another subject, or one of the two has none.
 	ErrOtherSubject = errors.New("token is of another subject")
 
 	// ErrNotLater: the new token does not expire later than the one in force.
@@ -21,17 +20,22 @@ var (
 // Policy says what happens around the expiry of a token in use. Zero means the
 // default, negative off.
 type Policy struct {
-	// Notice is how long before the expiry the client is told, so that it can send a
-	// new token. Of tokens that are about to expire it is at most half of what is left,
-	// so that a client with short tokens does not refresh in a loop. Default 60 seconds.
+	// Notice is how long before the expiry the client is told, so that it can send a new
+	// token. For tokens that are about to expire it is at most half of the time left, so
+	// that a client with short tokens does not refresh in a loop. Default 60 seconds.
 	Notice time.Duration
 
 	// Grace is for how long after the expiry a new token is still taken. Default 30
 	// seconds; off: the session ends when the token expires.
 	Grace time.Duration
+
+	// Leeway is the one of [Config]: for so long after its expiry a token still lets a
+	// client connect. No session ends before that, so that no client is let in and sent
+	// away at once. Default: none.
+	Leeway time.Duration
 }
 
-// SessionEvent is what a session asks its connection to do.
+// SessionEvent is a session's request to its connection.
 type SessionEvent int
 
 const (
@@ -57,9 +61,9 @@ func (e SessionEvent) String() string {
 	return names[e]
 }
 
-// Session is a token in use by a connection. It has neither a goroutine nor a timer:
-// whoever owns the connections calls [Session.Tick] now and then, once a second for all of
-// them, and does as it says. It is a small value without the claims' JSON.
+// Session is a token in use by a connection. It has neither a goroutine nor a timer: the
+// owner of the connections calls [Session.Tick] for all of them, once a second, and does
+// as it says. It is a small value without the claims' JSON.
 //
 // Methods may not be called at the same time. The zero Session never expires and
 // cannot be refreshed.
@@ -86,7 +90,7 @@ func NewSession(claims Claims, policy Policy, now time.Time) Session {
 	return s
 }
 
-// use makes a token the one in force and plans what comes first.
+// use puts a token in force and plans the first event.
 func (s *Session) use(claims Claims, now time.Time) {
 	s.subject, s.issuer, s.expires = claims.Subject, claims.Issuer, claims.Expires
 	switch {
@@ -100,11 +104,14 @@ func (s *Session) use(claims Claims, now time.Time) {
 }
 
 func (s *Session) atExpiry() SessionEvent {
-	if s.policy.Grace > 0 {
+	if s.lasts() > 0 {
 		return Expired
 	}
 	return Ended
 }
+
+// lasts returns how long after the expiry the session goes on.
+func (s *Session) lasts() time.Duration { return max(s.policy.Grace, s.policy.Leeway, 0) }
 
 // Expires returns when the token in force expires; zero: never.
 func (s *Session) Expires() time.Time { return s.expires }
@@ -114,11 +121,11 @@ func (s *Session) Ends() time.Time {
 	if s.expires.IsZero() {
 		return time.Time{}
 	}
-	return s.expires.Add(max(s.policy.Grace, 0))
+	return s.expires.Add(s.lasts())
 }
 
-// NextDeadline returns when Tick has something to say next; zero: never, unless Refresh
-// is called.
+// NextDeadline returns when Tick has its next event; zero: never, unless Refresh is
+// called.
 func (s *Session) NextDeadline() time.Time { return s.due }
 
 // Tick returns what is to be done at now. It tells each event once, and of several that

@@ -51,6 +51,8 @@ func TestSessionWithoutRefresh(t *testing.T) {
 		"no notice":       {auth.Policy{Notice: -1}, 20 * time.Second, map[int]auth.SessionEvent{20: auth.Expired, 50: auth.Ended}},
 		"no grace":        {auth.Policy{Grace: -1}, 20 * time.Second, map[int]auth.SessionEvent{10: auth.Expiring, 20: auth.Ended}},
 		"neither":         {auth.Policy{Notice: -1, Grace: -1}, 20 * time.Second, map[int]auth.SessionEvent{20: auth.Ended}},
+		"grace < leeway":  {auth.Policy{Grace: 2 * time.Second, Leeway: 10 * time.Second}, -5 * time.Second, map[int]auth.SessionEvent{0: auth.Expired, 5: auth.Ended}},
+		"leeway alone":    {auth.Policy{Notice: -1, Grace: -1, Leeway: 10 * time.Second}, 20 * time.Second, map[int]auth.SessionEvent{20: auth.Expired, 30: auth.Ended}},
 		"already expired": {auth.Policy{}, -5 * time.Second, map[int]auth.SessionEvent{0: auth.Expired, 25: auth.Ended}},
 	} {
 		t.Run(name, func(t *testing.T) {

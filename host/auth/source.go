@@ -181,7 +181,7 @@ func (s *source) reload(ctx context.Context) error {
 		s.failures++
 		if s.failure != err.Error() && ctx.Err() == nil { // the same every ten seconds would hide other lines
 			s.log.Warn("JWKS could not be loaded; the keys of the last load stay until they are too old",
-				"jwks", s.name, "loaded", s.loaded, "stale_after", s.staleAfter, "err", err)
+				"jwks", s.name, "loaded", s.loaded, "stale_after", s.staleAfter, "cause", err)
 		}
 		s.failure = err.Error()
 		return err

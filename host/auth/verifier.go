@@ -42,7 +42,7 @@ var (
 // Config is what a [Verifier] is made of. At least one of Keys, JWKSFile, JWKSURL and
 // PhoenixSecretKeyBase is set. Of durations, zero means the default.
 type Config struct {
-	// Keys verify JWTs, beside those of the JWKS. Several may be in force at a time:
+	// Keys verify JWTs, besides those of the JWKS. Several may be in force at a time:
 	// to rotate, add the new key, let issuers sign with it, and remove the old one when
 	// its last token has expired.
 	Keys []Key

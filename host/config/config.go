@@ -17,8 +17,8 @@ import (
 // MaxFileSize is how many bytes a configuration file may have.
 const MaxFileSize = 256 << 10
 
-// Config is everything that the configuration file says. A value is plain data: it may be read by several
-// goroutines as long as nobody writes to it. A reload makes a new one.
+// Config has all values of the configuration file. A value is plain data: it may be read
+// by several goroutines as long as nobody writes to it. A reload makes a new one.
 //
 // The struct tags are the whole rule book: toml is the key, range the bounds (both included), oneof the
 // words allowed, check the name of a function in checks.
@@ -31,8 +31,9 @@ type Config struct {
 	Auth    Auth    `toml:"auth"`
 	Plugins Plugins `toml:"plugins"`
 
-	// Sockets holds the mounts by name: the [socket.NAME] tables of the file, completed with the defaults. A
-	// file without any has one, called "socket", of all plugins.
+	// Sockets holds the mounts by name: the [socket.NAME] tables of the file, completed
+	// with the defaults. A file without any has one mount, called "socket", for all
+	// plugins.
 	Sockets map[string]Socket `toml:"socket"`
 
 	// Tables holds the [plugin.NAME] tables of the file, completed with the defaults. Ask with [Config.Plugin],
@@ -40,8 +41,8 @@ type Config struct {
 	Tables map[string]Plugin `toml:"plugin"`
 }
 
-// Server says where rtd listens and what a connection may do. Limits hold per connection, but for those of
-// the number of connections.
+// Server has the addresses and the limits of connections. Limits hold for each
+// connection, except the two on their number.
 type Server struct {
 	// Listen is the address as host:port. Without host it is all interfaces; port 0 picks a free one.
 	Listen string `toml:"listen" check:"listen"`
@@ -70,11 +71,13 @@ type Server struct {
 	MaxOutboxMessages int `toml:"max_outbox_messages" range:"1..1000000"`
 	MaxOutboxBytes    int `toml:"max_outbox_bytes" range:"1024..1073741824"`
 
-	// SendBuffer is how many bytes the kernel takes for a slow connection before they wait in rtd; 0 leaves that
-	// to the kernel, which may take megabytes. What is not used takes no memory.
+	// SendBuffer is how many bytes the kernel takes for a slow connection before they
+	// wait in rtd; 0 leaves that to the kernel, which may take megabytes. Unused bytes
+	// take no memory.
 	SendBuffer int `toml:"send_buffer" range:"0..1073741824"`
 
-	// Poller says how bytes of clients are waited for: "auto" takes epoll where there is one, but not with TLS.
+	// Poller says how rtd waits for bytes of clients: "auto" takes epoll where there is
+	// one, but not with TLS.
 	Poller string `toml:"poller" oneof:"auto goroutines"`
 
 	// PresenceGrace is how long a key stays present whose last connection has ended.
@@ -86,9 +89,10 @@ type Server struct {
 	// MaxRate is how many messages a connection may send in a second before it is closed.
 	MaxRate int `toml:"max_rate" range:"1..100000000"`
 
-	// MaxConnections is how many connections there may be, MaxPerAddress how many of them from one address:
-	// behind trusted proxies the one that they forward, of IPv6 the network of 64 bits. Those that are about to
-	// connect count.
+	// MaxConnections is how many connections there may be, MaxPerAddress how many of them
+	// from one address: behind trusted proxies the address that they forward, for IPv6
+	// the network of 64 bits. Connections count from accept on, whatever they ask for. A
+	// few more are accepted, to be told that there is no room.
 	MaxConnections int `toml:"max_connections" range:"1..100000000"`
 	MaxPerAddress  int `toml:"max_per_address" range:"1..100000000"`
 
@@ -98,19 +102,27 @@ type Server struct {
 	DrainInterval time.Duration `toml:"drain_interval" range:"0s..10m"`
 }
 
+// Room is how many bytes a queue of frames may hold where bytes are configured: two frames of the largest size
+// fit all the same.
+func (s *Server) Room(bytes int) int { return max(bytes, 2*s.MaxFrame) }
+
 // Socket is a mount: a path where clients connect.
 type Socket struct {
-	// Path is where; clients add "/websocket". A part such as ":id" matches anything that has no slash,
-	// and is told to the plugin that is asked about the client. Default: "/" and the name of the table.
+	// Path is the URL's; clients add "/websocket". A part such as ":id" matches any text
+	// without a slash, and the plugin that is asked about the client gets that text.
+	// Default: "/" and the name of the table.
 	Path string `toml:"path" check:"path"`
 
-	// Plugins are those whose topics can be joined. None: all.
+	// Plugins names the plugins whose topics can be joined. None: all.
 	Plugins []string `toml:"plugins" check:"plugin"`
 
-	// Origins are as those of [Server]. None: the same as there.
+	// Origins are like the Server's. None: the same as there.
 	Origins []string `toml:"origins" check:"origin"`
 
-	// Connect names the plugin that is asked whether a client may connect. "": the one of Plugins that wants to be.
+	// Connect names the plugin that is asked whether a client may connect. "": the plugin
+	// that wants to be asked, if only its topics can be joined here. If the topics of
+	// several plugins can be joined, a plugin that wants to be asked is not deployed
+	// before Connect names one.
 	Connect string `toml:"connect" check:"plugin?"`
 
 	// ConnectTimeout is how long it may take to answer, and MaxConnecting how many clients may wait for that.
@@ -120,8 +132,13 @@ type Socket struct {
 	// Auth says whether clients must show a token that [Auth] verifies, as their auth token or param token.
 	Auth string `toml:"auth" oneof:"none optional required"`
 
-	// AuthToken takes a token out of the subprotocols that clients offer, which are ignored otherwise.
+	// AuthToken takes a token out of the subprotocols that clients offer. Otherwise these
+	// are ignored.
 	AuthToken bool `toml:"auth_token"`
+
+	// DeflateFrom is how many bytes a frame has at the least that is compressed, for clients that
+	// offer permessage-deflate. These may compress what they send. 0: nothing is compressed.
+	DeflateFrom int `toml:"deflate_from" range:"0..1073741824"`
 }
 
 // Log says what is logged and how.
@@ -130,21 +147,24 @@ type Log struct {
 	Format string `toml:"format" oneof:"text json"`
 }
 
-// Auth says which tokens are good: JSON Web Tokens and those of Phoenix.Token. Secrets may stand in the
-// environment, "env:NAME", or in a file, "file:PATH".
+// Auth says which tokens are valid: JSON Web Tokens and tokens of Phoenix.Token. Secrets
+// may stand in the environment, "env:NAME", or in a file, "file:PATH".
 type Auth struct {
-	// Keys verify JWTs: secrets, or public keys as PEM; "KID=env:NAME" is for tokens of that kid alone.
+	// Keys verify JWTs: secrets, or public keys as PEM; "KID=env:NAME" verifies only
+	// tokens with that kid.
 	Keys []string `toml:"keys" check:"filled"`
 
-	// Algorithms are those that a JWT may be signed with. None: HS256, RS256 and ES256.
+	// Algorithms are the allowed ones for a JWT's signature. None: HS256, RS256 and
+	// ES256.
 	Algorithms []string `toml:"algorithms" check:"filled"`
 
-	// JWKSFile and JWKSURL are where public keys are published, Refresh how often the latter is loaded again.
+	// JWKSFile and JWKSURL publish public keys. Refresh is how often the URL is loaded
+	// again.
 	JWKSFile string        `toml:"jwks_file"`
 	JWKSURL  string        `toml:"jwks_url"`
 	Refresh  time.Duration `toml:"refresh" range:"10s..24h"`
 
-	// Issuer and Audience are what a JWT must say. "": anything will do.
+	// Issuer and Audience are the claims that a JWT must have. "": any.
 	Issuer   string `toml:"issuer"`
 	Audience string `toml:"audience"`
 
@@ -152,45 +172,51 @@ type Auth struct {
 	Leeway        time.Duration `toml:"leeway" range:"0s..10m"`
 	RequireExpiry bool          `toml:"require_expiry"`
 
-	// PhoenixSecretKeyBase is the secret_key_base of an Elixir application whose tokens are good,
-	// PhoenixSalt the salt that they are signed with, PhoenixMaxAge how old they may be; 0s: what they say.
+	// PhoenixSecretKeyBase is the secret_key_base of an Elixir application whose tokens
+	// are valid, PhoenixSalt the salt of their signatures, PhoenixMaxAge how old they may
+	// be; 0s: as old as each token says.
 	PhoenixSecretKeyBase string        `toml:"phoenix_secret_key_base"`
 	PhoenixSalt          string        `toml:"phoenix_salt"`
 	PhoenixMaxAge        time.Duration `toml:"phoenix_max_age" range:"0s..8760h"`
 
-	// Notice is how long before the expiry a client is told, Grace for how long after it a new token is taken.
+	// Notice is how long before the expiry a client is told. Grace is how long after the
+	// expiry a new token is accepted, at least Leeway.
 	Notice time.Duration `toml:"notice" range:"1s..24h"`
 	Grace  time.Duration `toml:"grace" range:"1s..24h"`
 }
 
-// API says who may use the HTTP API for backends.
+// API configures the HTTP API for backends.
 type API struct {
-	// Keys are those accepted: a text of at least 16 bytes, "env:NAME" or "file:PATH". None: there is no API.
+	// Keys are accepted from backends: a text of at least 16 bytes, "env:NAME" or
+	// "file:PATH". None: there is no API.
 	Keys []string `toml:"keys" check:"filled"`
 }
 
-// Admin says where and how a running server is administered: what rtd deploy, ps, logs and so on ask.
+// Admin configures the interface by which rtd deploy, ps, logs and so on reach a running
+// server.
 type Admin struct {
 	// Socket is the path of a Unix socket. "auto": a place for each plugin folder, see package admin. "": there is none.
 	Socket string `toml:"socket"`
 
-	// Listen is a TCP address, beside the socket; "" is none. With [Server].TLSCert it speaks TLS.
+	// Listen is a TCP address, besides the socket; "" is none. With [Server].TLSCert it
+	// speaks TLS.
 	Listen string `toml:"listen" check:"listen?"`
 
-	// Keys are those accepted there, as in [API].
+	// Keys are accepted on Listen, as in [API].
 	Keys []string `toml:"keys" check:"filled"`
 }
 
-// Crashes says which crash reports are kept, and where.
+// Crashes configures crash reports.
 type Crashes struct {
 	// Dir is the folder. "auto": a place for each plugin folder, see package crashes. "": there are no reports.
 	Dir string `toml:"dir"`
 
-	// Payloads keeps what clients have sent, and the guest's memory, for post-mortems and replays.
+	// Payloads keeps the clients' payloads and the guest's memory, for post-mortems and
+	// replays.
 	Payloads bool `toml:"payloads"`
 
-	// MaxReports and MaxBytes bound what is kept; the oldest report makes room. MaxRate is how many new ones
-	// are written in a minute.
+	// MaxReports and MaxBytes bound the reports that are kept; the oldest one makes room.
+	// MaxRate is how many new ones are written in a minute.
 	MaxReports int   `toml:"max_reports" range:"1..100000"`
 	MaxBytes   int64 `toml:"max_bytes" range:"1048576..1099511627776"`
 	MaxRate    int   `toml:"max_rate" range:"1..100000"`
@@ -204,18 +230,24 @@ type Plugins struct {
 	// Cache is the folder for compiled code; "" is the folder rtd in the user's cache folder.
 	Cache string `toml:"cache"`
 
+	// CompileTime is the processor time in which a module must compile, CompileMemory the
+	// memory in bytes, in a process of its own. 0s: modules compile in the server's
+	// process, without limits.
+	CompileTime   time.Duration `toml:"compile_time" range:"0s..1h"`
+	CompileMemory int64         `toml:"compile_memory" range:"67108864..1099511627776"`
+
 	// Build tells to build the Go sources in Dir/NAME into Dir/NAME.wasm.
 	Build bool `toml:"build"`
 
-	// Versions is the folder for the versions that were deployed, to which one may go back. "auto": .rtd/versions in
-	// Dir. "": none are kept.
+	// Versions is the folder for deployed versions, for rollbacks, and for their
+	// snapshots. "auto": .rtd/versions in Dir. "": none are kept.
 	Versions string `toml:"versions"`
 }
 
 // Plugin is the table of one plugin.
 type Plugin struct {
-	// Topics are the patterns that the plugin serves: a topic, or its beginning followed by "*". None: what
-	// the module itself declares.
+	// Topics are the patterns that the plugin serves: a topic, or its beginning followed
+	// by "*". None: the patterns that the module declares.
 	Topics []string `toml:"topics" check:"topic"`
 
 	Restart  string `toml:"restart" oneof:"permanent transient temporary"`
@@ -229,7 +261,13 @@ type Plugin struct {
 	// Memory is the linear memory in bytes that one guest may have.
 	Memory int64 `toml:"memory" range:"65536..4294967296"`
 
-	// Deadline is how long a guest may work on one event.
+	// TotalMemory is the memory in bytes that all guests of the plugin may have together, at work and at
+	// rest, beyond the snapshot that they share.
+	TotalMemory int64 `toml:"total_memory" range:"1048576..1099511627776"`
+
+	// Deadline is the processor time that a guest may use for one event. By the clock the
+	// event may take ten times as long, at least 10 s; the guest's waits for a turn or
+	// for others do not count.
 	Deadline time.Duration `toml:"deadline" range:"1ms..10m"`
 
 	// Mailbox is how many messages may wait for one process.
@@ -238,10 +276,10 @@ type Plugin struct {
 	// MaxRate is how many messages of clients the plugin's handlers take in a second, all together.
 	MaxRate int `toml:"max_rate" range:"1..100000000"`
 
-	// Slots is in how many resident instances the plugin's guests take turns.
+	// Slots is the number of resident instances in which the plugin's guests take turns.
 	Slots int `toml:"slots" range:"1..10000"`
 
-	// Waiting is how many of them may wait for others at a time, in a call or sleeping.
+	// Waiting is how many guests may wait for others at a time, in a call or sleeping.
 	Waiting int `toml:"waiting" range:"1..100000"`
 
 	// Scope says whether a topic has one handler for each join or one for all.
@@ -253,31 +291,41 @@ type Plugin struct {
 	// Depends are plugins that must run first.
 	Depends []string `toml:"depends" check:"plugin"`
 
-	// Grants are patterns of topics, beside those that the plugin serves, that it may publish to and
-	// subscribe to.
+	// Grants are patterns of topics besides those that the plugin serves. It may publish
+	// and subscribe to them, and be present there, also while another plugin serves them.
 	Grants []string `toml:"grants" check:"topic"`
-	// Allows are what else a plugin may that asks for it in its manifest: to be asked about clients that
-	// connect, and to end connections.
+	// Allows are further rights: connect, to be asked about clients that connect, and
+	// disconnect, to end connections. If the plugin has a manifest, that has to ask for
+	// them, too.
 	Allows []string `toml:"allows" oneof:"connect disconnect"`
+
+	// Services are the host's services that the plugin may ask, such as "rtd/clock".
+	Services []string `toml:"services" check:"service"`
 
 	// Processes is how many processes the plugin may have when it spawns another.
 	Processes int `toml:"processes" range:"1..100000000"`
 
-	// References is how many timers, monitors, links, names and open requests its processes may have.
+	// References is how many timers, monitors, links, subscriptions, intercepts and open requests its processes
+	// may have, and how many names.
 	References int `toml:"references" range:"1..100000000"`
 
-	// Pending is how many bytes of messages between its processes may wait.
+	// Pending is how many bytes the host keeps for the guests, all together: messages
+	// that wait, timers, names, arguments, answers, broadcasts, presence and assigns.
+	// Each counts 64 to 256 bytes more than its content. The default is enough for some
+	// 300,000 clients that are present, for example.
 	Pending int `toml:"pending" range:"1024..1099511627776"`
 
 	// Migrate says what becomes of a process whose state a new version cannot take over: its join is replayed, or
 	// it stays in its version until it ends.
 	Migrate string `toml:"migrate" oneof:"replay stay"`
 
-	// Watch is for how long a new version is rolled back if it crashes more than MaxRestarts times within MaxSeconds
-	// seconds, all of its processes together. 0s: it is not.
+	// Watch is how long a new version is watched: if its processes crash more than
+	// MaxRestarts times within MaxSeconds seconds, all together, it is rolled back. 0s:
+	// it is not watched.
 	Watch time.Duration `toml:"watch" range:"0s..24h"`
 
-	// Canary is the share of new joins that go to a new version for CanaryPeriod, before all does; 0: none.
+	// Canary is the share of new joins that go to a new version for CanaryPeriod, before
+	// all do; 0: none.
 	Canary       float64       `toml:"canary" range:"0..1"`
 	CanaryPeriod time.Duration `toml:"canary_period" range:"1s..24h"`
 
@@ -286,7 +334,7 @@ type Plugin struct {
 	Config map[string]any `toml:"config"`
 }
 
-// Default returns what holds where the file says nothing: all of config.toml without its plugin tables.
+// Default returns the defaults: all of config.toml without its plugin tables.
 func Default() *Config {
 	return &Config{
 		Server: Server{
@@ -315,7 +363,7 @@ func Default() *Config {
 			Keys: []string{}, Algorithms: []string{}, Refresh: 15 * time.Minute, Leeway: 10 * time.Second,
 			RequireExpiry: true, Notice: time.Minute, Grace: 30 * time.Second,
 		},
-		Plugins: Plugins{Dir: "plugins", Build: true, Versions: "auto"},
+		Plugins: Plugins{Dir: "plugins", CompileTime: time.Minute, CompileMemory: 1 << 30, Build: true, Versions: "auto"},
 		Sockets: map[string]Socket{"socket": defaultSocket("socket")},
 		Tables:  map[string]Plugin{},
 	}
@@ -341,6 +389,7 @@ func defaultPlugin() Plugin {
 		MaxRestarts: 3,
 		MaxSeconds:  5,
 		Memory:      64 << 20,
+		TotalMemory: 4 << 30,
 		Deadline:    time.Second,
 		Mailbox:     1000,
 		MaxRate:     1_000_000,
@@ -350,6 +399,7 @@ func defaultPlugin() Plugin {
 		Depends:     []string{},
 		Grants:      []string{},
 		Allows:      []string{},
+		Services:    []string{},
 		Processes:   100_000,
 		References:  1_000_000,
 		Pending:     64 << 20,
@@ -361,8 +411,9 @@ func defaultPlugin() Plugin {
 	}
 }
 
-// Load reads and parses the file at path. If there is none, the error is fs.ErrNotExist and says how to get
-// one: the caller knows whether somebody asked for that file or whether [Default] will do.
+// Load reads and parses the file at path. If there is none, the error is fs.ErrNotExist
+// and says how to get one; a caller that chose the path itself may take [Default]
+// instead.
 func Load(path string) (*Config, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -389,8 +440,8 @@ func (c *Config) Plugin(name string) Plugin {
 }
 
 // NeedsRestart returns the dotted keys outside of the plugin tables whose values differ in next, in the order
-// of the file: a running rtd takes over the plugin tables of next and nothing else. Of sockets it
-// names the tables.
+// of the file: a running rtd takes over the plugin tables of next and connect of the sockets that there are,
+// and nothing else. Of sockets it names the tables.
 func (c *Config) NeedsRestart(next *Config) []string {
 	var keys []string
 	was, is := reflect.ValueOf(*c), reflect.ValueOf(*next)
@@ -411,15 +462,18 @@ func (c *Config) NeedsRestart(next *Config) []string {
 	names := maps.Clone(c.Sockets)
 	maps.Copy(names, next.Sockets)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if !reflect.DeepEqual(c.Sockets[name], next.Sockets[name]) {
+		before, after := c.Sockets[name], next.Sockets[name]
+		before.Connect = after.Connect
+		if !reflect.DeepEqual(before, after) {
 			keys = append(keys, "socket."+name)
 		}
 	}
 	return keys
 }
 
-// ConfigJSON returns Config as a JSON object with sorted keys: equal tables give equal bytes. It panics on a
-// Config made by hand of something that JSON cannot say; [Parse] never returns such a one.
+// ConfigJSON returns Config as a JSON object with sorted keys: equal tables give equal
+// bytes. It panics on a Config that was made by hand and does not fit into JSON; [Parse]
+// never returns one.
 func (p Plugin) ConfigJSON() []byte {
 	if len(p.Config) == 0 {
 		return []byte("{}")

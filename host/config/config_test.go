@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +137,7 @@ func TestProblems(t *testing.T) {
 		{"admin address", "[admin]\nlisten = 'x'\nkeys = ['k']", `f:2: admin.listen: is "x"; expected host:port such as "127.0.0.1:4000" or ":4000"`},
 		{"topic", "[plugin.a]\ntopics = ['a*b']", `f:2: plugin.a.topics: has "a*b"; expected a topic such as "room:lobby" or its beginning and a "*" such as "room:*", at most 255 bytes`},
 		{"empty topic", "[plugin.a]\ntopics = ['']", `f:2: plugin.a.topics: has ""; expected a topic such as "room:lobby" or its beginning and a "*" such as "room:*", at most 255 bytes`},
-		{"plugin name", "[plugin.Chat]", "f:1: plugin.Chat: bad plugin name; expected 1 to 64 of a-z, 0-9, _ and -, as in the name of its file"},
+		{"plugin name", "[plugin.Chat]", `f:1: plugin.Chat: the plugin's name is "Chat"; expected 1 to 64 of a-z, 0-9, _ and -, as in the name of its file`},
 		{"plugin key", "[plugin]\nchat = 1", "f:2: plugin.chat: is 1; expected a table such as [plugin.chat]"},
 		{"no plugin tables", "plugin = []", "f:1: plugin: is a list; expected tables named like the plugins, such as [plugin.chat]"},
 		{"free table", "[plugin.a]\nconfig = 'x'", `f:2: plugin.a.config: is "x"; expected a table`},
@@ -146,7 +147,7 @@ func TestProblems(t *testing.T) {
 			"f:5: log.level: is \"[server]\\nlisten = 1\"; expected one of debug, info, warn, error\nf:10: server.listen: is 1; expected a string"},
 		{"socket key", "[socket.a]\nplugin = ['a']", "f:2: socket.a.plugin: unknown key; did you mean plugins?"},
 		{"key of a socket", "[server]\nauth_token = true", "f:2: server.auth_token: unknown key; did you mean auth_token in [socket.NAME]?"},
-		{"socket name", "[socket.Admin]\npath = '/x'", "f:1: socket.Admin: bad name of a socket; expected 1 to 64 of a-z, 0-9, _ and -"},
+		{"socket name", "[socket.Admin]\npath = '/x'", `f:1: socket.Admin: the socket's name is "Admin"; expected 1 to 64 of a-z, 0-9, _ and -`},
 		{"no socket tables", "socket = '/x'", `f:1: socket: is "/x"; expected tables with a name, such as [socket.admin]`},
 		{"relative path", "[socket.a]\npath = 'x'", `f:2: socket.a.path: is "x"; expected a path such as "/socket" or "/tenant/:id/socket", at most 255 bytes`},
 		{"nameless param", "[socket.a]\npath = '/x/:/y'", `f:2: socket.a.path: is "/x/:/y"; expected a path such as "/socket" or "/tenant/:id/socket", at most 255 bytes`},
@@ -343,4 +344,33 @@ func parse(t *testing.T, text string) *config.Config {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// A name with other letters than ASCII is refused with what browsers send in its place.
+func TestOriginsInternational(t *testing.T) {
+	for entry, ascii := range map[string]string{
+		"https://bücher.example":     "https://xn--bcher-kva.example",
+		"//*.BÜCHER.example:8443":    "//*.xn--bcher-kva.example:8443",
+		"münchen.de":                 "xn--mnchen-3ya.de",
+		"https://пример.испытание":   "https://xn--e1afmkfd.xn--80akhbyknj4f",
+		"例え.テスト":                     "xn--r8jz45g.xn--zckzah",
+		"https://faß.de":             "https://xn--fa-hia.de",
+		"https://a.☃.net":            "https://a.xn--n3h.net",
+		"http://παράδειγμα.δοκιμή:1": "http://xn--hxajbheg2az3al.xn--jxalpdlp:1",
+	} {
+		_, err := config.ParseOrigin(entry)
+		if err == nil || !strings.Contains(err.Error(), strconv.Quote(ascii)) {
+			t.Errorf("%s: %v, want %q", entry, err, ascii)
+		}
+		if _, err := config.ParseOrigin(ascii); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Some editors put a byte order mark in front.
+func TestByteOrderMark(t *testing.T) {
+	if c := parse(t, "\ufeff[server]\nmax_joins = 7\n"); c.Server.MaxJoins != 7 {
+		t.Errorf("max_joins = %d", c.Server.MaxJoins)
+	}
 }

@@ -14,17 +14,16 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"rtd/host/names"
 )
 
 // maxDepth bounds the nesting of a plugin's free table.
 const maxDepth = 64
 
-// tableName is what a plugin or a mount may be called: the file of a plugin is NAME.wasm, its table [plugin.NAME].
-var tableName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
-
-// Parse reads data as a configuration file called file (used in messages only). What the file does not say has
-// its default. The error joins a [Problem] for each thing that is wrong, ordered by line; a file that is not
-// TOML has one.
+// Parse reads data as a configuration file called file (used in messages only). Missing
+// keys have their defaults. The error joins a [Problem] for each fault, ordered by line;
+// a file that is not TOML has one.
 func Parse(file string, data []byte) (*Config, error) {
 	p, err := newParser(file, data)
 	if err != nil {
@@ -39,8 +38,9 @@ func Parse(file string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// parser walks the decoded file beside the structs. The toml package could fill the structs itself, but it
-// stops at the first problem and knows no ranges.
+// parser walks through the decoded file and the structs at the same time. The toml
+// package could fill the structs itself, but it stops at the first problem and knows no
+// ranges.
 type parser struct {
 	file     string
 	data     []byte
@@ -203,8 +203,8 @@ func (p *parser) value(path toml.Key, value any, into reflect.Value, tags reflec
 
 func (p *parser) plugin(path toml.Key, name string, value any) Plugin {
 	plugin := defaultPlugin()
-	if !tableName.MatchString(name) {
-		p.problem(path, "bad plugin name; expected 1 to 64 of a-z, 0-9, _ and -, as in the name of its file")
+	if err := names.Check(name); err != nil {
+		p.problem(path, "the plugin's name %v, as in the name of its file", err)
 	}
 	p.value(path, value, reflect.ValueOf(&plugin).Elem(), "")
 	return plugin
@@ -212,8 +212,8 @@ func (p *parser) plugin(path toml.Key, name string, value any) Plugin {
 
 func (p *parser) socket(path toml.Key, name string, value any) Socket {
 	socket := defaultSocket(name)
-	if !tableName.MatchString(name) {
-		p.problem(path, "bad name of a socket; expected 1 to 64 of a-z, 0-9, _ and -")
+	if err := names.Check(name); err != nil {
+		p.problem(path, "the socket's name %v", err)
 	}
 	p.value(path, value, reflect.ValueOf(&socket).Elem(), "")
 	return socket
@@ -231,7 +231,7 @@ func (p *parser) text(path toml.Key, text string, tags reflect.StructTag) {
 	}
 }
 
-// together checks what concerns more than one value.
+// together checks the rules that concern more than one value.
 func (p *parser) together(c *Config) {
 	if c.Server.TLSCert != "" && c.Server.TLSKey == "" {
 		p.problem(toml.Key{"server", "tls_cert"}, "is set without tls_key; expected both or neither")
@@ -255,7 +255,7 @@ func (p *parser) together(c *Config) {
 	}
 }
 
-// anyParam finds what the paths of two mounts may differ in and still match the same.
+// anyParam finds the parts in which two paths may differ and still match the same URLs.
 var anyParam = regexp.MustCompile(`:[^/]+`)
 
 func (p *parser) origins(path toml.Key, list []string) {
@@ -264,7 +264,7 @@ func (p *parser) origins(path toml.Key, list []string) {
 	}
 }
 
-// free copies a value of a free table, turned into what JSON can say.
+// free copies a value of a free table into values that JSON has.
 func (p *parser) free(path toml.Key, value any, depth int) any {
 	if depth > maxDepth {
 		p.problem(path, "is nested too deeply; expected at most %d levels", maxDepth)
@@ -315,7 +315,7 @@ func dateText(t time.Time) string {
 	}
 }
 
-// problem notes that something is wrong with the value at path; nil is the file as a whole.
+// problem notes a fault of the value at path; nil is the file as a whole.
 func (p *parser) problem(path toml.Key, format string, args ...any) {
 	if len(p.problems) > maxProblems {
 		return // enough to know that there are more; finding a line is not free

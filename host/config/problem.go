@@ -10,8 +10,8 @@ import (
 // maxProblems bounds the list that one file gets back.
 const maxProblems = 30
 
-// Problem is one thing that is wrong with a file. The error of [Parse] joins one or more of them; errors.As
-// finds the first.
+// Problem is one fault of a file. The error of [Parse] joins one or more of them;
+// errors.As finds the first.
 type Problem struct {
 	File string // as it was given to Parse
 	Line int    // from 1

@@ -9,23 +9,26 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// ProjectFile is the name of the file that says what a plugin's sources make.
+// ProjectFile is the name of the file that describes a plugin, in the folder of its
+// sources.
 const ProjectFile = "rtd.toml"
 
-// Project is what rtd.toml says: the name of the plugin that the folder's sources make, and what it asks for.
-// Like [Config] it is plain data, and the struct tags are the rule book.
+// Project has the values of rtd.toml: the name of the plugin that the folder's sources
+// make, and the capabilities that it asks for. Like [Config] it is plain data, and the
+// struct tags are the rule book.
 type Project struct {
-	// Name is the plugin's, and that of its file. It is the only key that must be there.
+	// Name is the name of the plugin and of its file. It is the only required key.
 	Name string `toml:"name" check:"name"`
 	// Version is for people: servers tell versions apart by their content.
 	Version string `toml:"version"`
-	// Topics are the patterns that the plugin is to declare. None: whatever it declares.
+	// Topics are the patterns that the plugin must declare. None: any.
 	Topics       []string     `toml:"topics" check:"topic"`
 	Capabilities Capabilities `toml:"capabilities"`
 }
 
-// Capabilities are what a plugin asks for beyond its own topics and processes. A server grants them in the
-// [plugin.NAME] table of its config: topics in grants, depends in depends, the others in allows.
+// Capabilities are the rights that a plugin asks for beyond its own topics and processes.
+// A server grants them in the [plugin.NAME] table of its config: topics in grants,
+// depends in depends, the others in allows.
 type Capabilities struct {
 	Topics     []string `toml:"topics" check:"topic"`
 	Depends    []string `toml:"depends" check:"plugin"`
@@ -62,12 +65,4 @@ func ParseProject(file string, data []byte) (*Project, error) {
 		return nil, join(p.problems)
 	}
 	return project, nil
-}
-
-// CheckName says whether a plugin may be called so.
-func CheckName(name string) error {
-	if !tableName.MatchString(name) {
-		return fmt.Errorf("is %.80q; expected 1 to 64 of a-z, 0-9, _ and -", name)
-	}
-	return nil
 }

@@ -8,9 +8,12 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"rtd/host/names"
 )
 
 // maxTopic is the length in bytes of the longest topic pattern.
@@ -19,7 +22,8 @@ const maxTopic = 255
 // maxPath is the length in bytes of the longest path of a mount.
 const maxPath = 255
 
-// checks are the rules that a check tag names. The error says what is wrong and what was expected.
+// checks are the rules that a check tag names. The error names the fault and the expected
+// value.
 var checks = map[string]func(string) error{
 	"filled": func(s string) error {
 		if s == "" {
@@ -42,13 +46,19 @@ var checks = map[string]func(string) error{
 		_, err := ParseOrigin(s)
 		return err
 	},
-	"name":   CheckName,
+	"name":   names.Check,
 	"plugin": checkPlugin,
 	"plugin?": func(name string) error {
 		if name == "" {
 			return nil
 		}
 		return checkPlugin(name)
+	},
+	"service": func(name string) error {
+		if rest, ok := strings.CutPrefix(name, "rtd/"); !ok || rest == "" {
+			return fmt.Errorf(`has %.80q; expected the name of a service of the host such as "rtd/clock"`, name)
+		}
+		return nil
 	},
 	"path":  checkPath,
 	"proxy": func(s string) error { _, err := ParseProxy(s); return err },
@@ -90,15 +100,30 @@ func checkTopic(pattern string) error {
 
 // Origin is an entry of [Server].Origins in parts. An empty part matches anything.
 type Origin struct {
+	// Whole, if set, is an origin without a host, as it is. Browsers send "null" for
+	// pages that they do not trust, such as files and sandboxed frames; the web views of
+	// some apps send "file://".
+	Whole  string
 	Scheme string // lower case, such as https
 	Host   string // lower case, without brackets; "*.example.com" also matches example.com
 	Port   string
 }
 
-// ParseOrigin takes "https://example.com", "//*.example.com" or "example.com:8443" apart. It refuses "*".
+// schemeAlone is an origin without a host.
+var schemeAlone = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://$`)
+
+// ParseOrigin takes "https://example.com", "//*.example.com" or "example.com:8443" apart, and "null" and "file://" as they
+// are. It refuses "*", and a host with letters that are not ASCII: browsers send another form of it.
 func ParseOrigin(entry string) (Origin, error) {
+	web := slices.Contains([]string{"http://", "https://", "ws://", "wss://"}, strings.ToLower(entry)) // whose host was forgotten
+	if entry == "null" || schemeAlone.MatchString(entry) && !web {
+		return Origin{Whole: strings.ToLower(entry)}, nil
+	}
+	if ascii := asciiHost(entry); ascii != entry {
+		return Origin{}, fmt.Errorf(`has %.80q; expected the host as browsers send it: %.300q`, entry, ascii)
+	}
 	bad := fmt.Errorf(`has %.80q; expected an origin such as "https://example.com", "//*.example.com" or "example.com:8443", `+
-		`or the only entry "*"`, entry)
+		`"null", "file://", or the only entry "*"`, entry)
 	scheme, rest, found := strings.Cut(entry, "//")
 	if !found {
 		scheme, rest = "", entry
@@ -155,7 +180,7 @@ func bounds[N any](tags reflect.StructTag, parse func(string) (N, error)) (lowes
 
 func keyOf(field reflect.StructField) string { return field.Tag.Get("toml") }
 
-// describe says what a value of a file is, in the words of a person.
+// describe names the type of a value of a file in plain words.
 func describe(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -171,8 +196,8 @@ func describe(value any) string {
 	}
 }
 
-// suggest names the key that was probably meant: one of the same table that is spelled alike, or one of the
-// same name in another table.
+// suggest names the key that was probably meant: a key of the same table with a similar
+// spelling, or a key of the same name in another table.
 func suggest(path []string, key string, fields []reflect.StructField) string {
 	best, fewest := "", min(len(key)/3, 3)+1
 	for _, field := range fields {

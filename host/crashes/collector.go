@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"rtd/host/disk"
 	"rtd/sandbox"
 )
 
@@ -18,7 +19,7 @@ type Options struct {
 	// Max is how many reports are kept; the one whose last crash was longest ago
 	// makes room. Default 100.
 	Max int
-	// MaxBytes is what they may take together, memory included. Default 256 MiB.
+	// MaxBytes bounds the size of all reports together, memory included. Default 256 MiB.
 	MaxBytes int64
 	// Rate is how many new reports are written in a minute; crashes of other kinds
 	// that come in that time leave none. Default 20.
@@ -29,7 +30,7 @@ type Options struct {
 	Log      *slog.Logger // default: none
 }
 
-// Crash is what the collector is told of one.
+// Crash describes a crash to the collector.
 type Crash struct {
 	Plugin, Version string
 	Topic, Event    string // of a channel
@@ -46,10 +47,14 @@ const (
 	anyName    = "*"         // of all further ones
 	expectedIn = time.Minute // from a trap to the crash that it ends in
 	maxText    = 4 << 10
+	maxKinds   = 256     // of crashes whose ids are kept
+	maxKind    = 8 << 10 // bytes of the names in one: clients choose them
+	breath     = time.Millisecond
 )
 
 // Collector writes crash reports, one file for each kind of crash. Its methods may be
-// called from any goroutine. Wants and Add do not block: one goroutine writes.
+// called from any goroutine. Wants and Add do not block: one goroutine waits for the remains of
+// guests and for the disk, and never has the processor for long.
 type Collector struct {
 	options Options
 	queue   chan written
@@ -57,9 +62,10 @@ type Collector struct {
 	done    chan struct{}
 
 	mu      sync.Mutex
-	entries map[string]*entry // by id
-	budget  float64           // new reports that may come now
-	filled  time.Time         // when budget was right
+	entries map[string]*entry      // by id
+	ids     map[kindOfCrash]string // some of them
+	budget  float64                // new reports that may come now
+	filled  time.Time              // when budget was right
 	stats   Stats
 	closed  bool
 }
@@ -76,13 +82,13 @@ type entry struct {
 	bytes    int64
 }
 
-// written is a report that is to be.
+// written is a report that is to be written, with what is left of the guest if trap is not nil.
 type written struct {
 	report *Report
-	memory []byte
+	trap   *sandbox.Trap
 }
 
-// Stats count what became of crashes.
+// Stats count crashes by what became of them.
 type Stats struct {
 	Crashes uint64 // all
 	Reports uint64 // new ones
@@ -91,34 +97,39 @@ type Stats struct {
 	Unreported uint64
 }
 
-// Open returns a collector for a folder, whose reports it goes on with. Close it in the
-// end.
-func Open(o Options) (*Collector, error) {
+// Open returns a collector for a folder, and goes on with the reports that are there.
+// Files that are no reports are set aside. Any other fault of the folder is a warning:
+// then there are no reports, but the server starts. Close it in the end.
+func Open(o Options) *Collector {
 	o.Max, o.Rate, o.MaxBytes = cmp.Or(o.Max, 100), cmp.Or(o.Rate, 20), cmp.Or(o.MaxBytes, 256<<20)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	c := &Collector{
 		options: o, queue: make(chan written, queueSize), quit: make(chan struct{}), done: make(chan struct{}),
-		entries: map[string]*entry{}, budget: float64(o.Rate), filled: time.Now(),
+		entries: map[string]*entry{}, ids: map[kindOfCrash]string{}, budget: float64(o.Rate), filled: time.Now(),
 	}
-	sweep(o.Dir)
-	all, err := List(o.Dir)
-	if err != nil && all == nil {
-		return nil, err
-	}
+	disk.Sweep(o.Dir, time.Hour)
+	all, err := list(o.Dir, func(file string, err error) {
+		to, failed := disk.SetAside(file)
+		if failed != nil {
+			o.Log.Warn("a crash report cannot be read; delete it", "file", file, "cause", err, "not_set_aside", failed)
+			return
+		}
+		o.Log.Warn("a crash report cannot be read and was set aside", "file", to, "cause", err)
+	})
 	if err != nil {
-		o.Log.Warn("some crash reports cannot be read; delete them", "cause", err)
+		o.Log.Warn("no crash reports can be kept here; see dir in [crashes] of config.toml", "dir", o.Dir, "cause", err)
 	}
 	for _, r := range all {
 		c.entries[r.ID] = &entry{like: r.Like, saved: true, count: r.Count, last: r.Last, then: r.Then, bytes: sizeOf(o.Dir, r.ID)}
 	}
 	go c.run()
-	return c, nil
+	return c
 }
 
-// Wants says whether a trap is the first of its kind, so that what is left of the
-// guest is worth keeping. It is for [sandbox.Options].Examine.
+// Wants says whether a trap is the first of its kind, so that the dead guest is worth
+// examining. It is for [sandbox.Options].Examine.
 func (c *Collector) Wants(t *sandbox.Trap) bool {
 	now := time.Now()
 	c.mu.Lock()
@@ -135,10 +146,10 @@ func (c *Collector) Wants(t *sandbox.Trap) bool {
 func (c *Collector) Add(crash Crash) {
 	now := time.Now()
 	var trap *sandbox.Trap
-	var left *sandbox.PostMortem
+	examined := false
 	kind := kindOfCrash{plugin: crash.Plugin, version: crash.Version, event: crash.Event, name: crash.Process}
 	if errors.As(crash.Reason, &trap) {
-		kind, left = kindOfTrap(trap), trap.PostMortem()
+		kind, examined = kindOfTrap(trap), trap.Examined()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,16 +170,16 @@ func (c *Collector) Add(crash Crash) {
 	known := e.count > 0 && e.expected.IsZero()
 	e.count++
 	e.last, e.then = now, crash.Then
-	if known || !e.expected.IsZero() && left == nil { // the one that was wanted is on its way
+	if known || !e.expected.IsZero() && !examined { // the one that was wanted is on its way
 		e.changed = true
 		return
 	}
 	e.expected = time.Time{}
-	r := c.newReport(id, &crash, trap, left)
+	r := c.newReport(id, &crash, trap)
 	r.Like, r.Count, r.First, r.Last = e.like, e.count, now, now
 	w := written{report: r}
-	if left != nil && !c.options.Withhold {
-		w.memory = left.Memory
+	if examined {
+		w.trap = trap
 	}
 	select {
 	case c.queue <- w:
@@ -179,17 +190,17 @@ func (c *Collector) Add(crash Crash) {
 	}
 }
 
-// identify returns the id of the report for a kind of crash. Names come from clients:
-// who makes up many should not fill the folder, so that the first few get reports
-// of their own, and all others share one. c.mu is held.
+// identify returns the id of the report for a kind of crash. Names come from clients, and
+// a client that makes up many must not fill the folder: the first few get reports of
+// their own, and all others share one. c.mu is held.
 func (c *Collector) identify(k kindOfCrash) (id, like string) {
-	id = k.id()
+	id = c.idOf(k)
 	if k.name == "" || c.entries[id] != nil {
 		return id, ""
 	}
 	nameless := k
 	nameless.name = ""
-	like = nameless.id()
+	like = c.idOf(nameless)
 	names := 0
 	for _, e := range c.entries {
 		if e.like == like {
@@ -198,9 +209,25 @@ func (c *Collector) identify(k kindOfCrash) (id, like string) {
 	}
 	if names >= maxNames {
 		k.name = anyName
-		id = k.id()
+		id = c.idOf(k)
 	}
 	return id, like
+}
+
+// idOf is k.id, which takes longer than to find it again. c.mu is held.
+func (c *Collector) idOf(k kindOfCrash) string {
+	if len(k.event)+len(k.name)+len(k.stack) > maxKind {
+		return k.id()
+	}
+	id, ok := c.ids[k]
+	if !ok {
+		if len(c.ids) >= maxKinds {
+			clear(c.ids)
+		}
+		id = k.id()
+		c.ids[k] = id
+	}
+	return id
 }
 
 // admit takes one new report out of the budget, if there is one. c.mu is held.
@@ -215,8 +242,8 @@ func (c *Collector) admit(now time.Time) bool {
 	return true
 }
 
-// newReport writes down what is known of a crash. trap and left may be nil.
-func (c *Collector) newReport(id string, crash *Crash, trap *sandbox.Trap, left *sandbox.PostMortem) *Report {
+// newReport makes the report of a crash, without what is left of the guest. trap may be nil.
+func (c *Collector) newReport(id string, crash *Crash, trap *sandbox.Trap) *Report {
 	r := &Report{
 		ID: id, Plugin: crash.Plugin, Version: crash.Version, Topic: crash.Topic, Process: crash.Process, Event: crash.Event,
 		Cause: crash.Reason.Error(), Then: crash.Then, Restarts: crash.Restarts, Withheld: c.options.Withhold,
@@ -231,9 +258,11 @@ func (c *Collector) newReport(id string, crash *Crash, trap *sandbox.Trap, left 
 			r.Event = trap.Event.String()
 		}
 	}
-	if left == nil {
-		return r
-	}
+	return r
+}
+
+// complete adds what is left of the guest, and returns its memory if that belongs to the report.
+func (c *Collector) complete(r *Report, left *sandbox.PostMortem) (memory []byte) {
 	r.Log, r.Whole = left.Lines, left.Whole
 	for i := range left.Events {
 		r.Events = append(r.Events, newEvent(&left.Events[i], c.options.Withhold))
@@ -242,10 +271,11 @@ func (c *Collector) newReport(id string, crash *Crash, trap *sandbox.Trap, left 
 		opening := newEvent(left.Opening, c.options.Withhold)
 		r.Opening = &opening
 	}
-	if !c.options.Withhold {
-		r.Memory = &Memory{File: id + memorySuffix, Bytes: len(left.Memory), Size: left.MemorySize}
+	if c.options.Withhold {
+		return nil
 	}
-	return r
+	r.Memory = &Memory{File: r.ID + memorySuffix, Bytes: len(left.Memory), Size: left.MemorySize}
+	return left.Memory
 }
 
 // Stats returns the counts since Open.
@@ -255,7 +285,7 @@ func (c *Collector) Stats() Stats {
 	return c.stats
 }
 
-// Close writes what waits, and the last counts. Crashes that come later are not
+// Close writes the reports that wait, and the last counts. Later crashes are not
 // reported.
 func (c *Collector) Close() {
 	c.mu.Lock()
@@ -291,8 +321,14 @@ func (c *Collector) run() {
 
 func (c *Collector) write(w written) {
 	r := w.report
-	size, err := save(c.options.Dir, r, w.memory)
-	if err == nil && size > c.options.MaxBytes && w.memory != nil {
+	var memory []byte
+	if w.trap != nil {
+		if left := w.trap.PostMortem(); left != nil {
+			memory = c.complete(r, left)
+		}
+	}
+	size, err := save(c.options.Dir, r, memory, c.breathe)
+	if err == nil && size > c.options.MaxBytes && memory != nil {
 		r.Memory = nil
 		size, err = c.withoutMemory(r)
 	}
@@ -317,15 +353,24 @@ func (c *Collector) write(w written) {
 	}
 }
 
-// withoutMemory writes a report again whose memory is larger than all may be.
+// withoutMemory writes a report again whose memory is larger than MaxBytes.
 func (c *Collector) withoutMemory(r *Report) (size int64, err error) {
 	if err := remove(c.options.Dir, r.ID); err != nil {
 		return 0, err
 	}
-	return save(c.options.Dir, r, nil)
+	return save(c.options.Dir, r, nil, nil)
 }
 
-// makeRoom forgets the reports that are too many beside a new one. c.mu is held.
+// breathe lets others run, and clients be served, for longer than packing the last piece of a memory
+// took. When the collector is closed nobody is to be served.
+func (c *Collector) breathe() {
+	select {
+	case <-c.quit:
+	case <-time.After(breath):
+	}
+}
+
+// makeRoom forgets the reports that are too many besides a new one. c.mu is held.
 func (c *Collector) makeRoom(fresh string) (gone []string) {
 	count, bytes := 0, int64(0)
 	for _, e := range c.entries {
@@ -348,9 +393,9 @@ func (c *Collector) makeRoom(fresh string) (gone []string) {
 	return gone
 }
 
-// update rewrites the reports whose counts have changed, and forgets those that
-// somebody has deleted: what crashes like that again is news. So are traps that
-// did not end in a crash.
+// update rewrites the reports whose counts have changed, and forgets deleted reports: the
+// next crash of that kind gets a new one. It also forgets traps that did not end in a
+// crash.
 func (c *Collector) update() {
 	c.mu.Lock()
 	changed := map[string]entry{}
@@ -368,7 +413,7 @@ func (c *Collector) update() {
 		r, err := Read(c.options.Dir, id)
 		if err == nil {
 			r.Count, r.Last, r.Then = e.count, e.last, e.then
-			_, err = save(c.options.Dir, r, nil)
+			_, err = save(c.options.Dir, r, nil, nil)
 		}
 		if err != nil {
 			c.options.Log.Warn("crash report not updated, the next crash of its kind gets a new one", "id", id, "cause", err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +29,7 @@ const (
 	loop        = "5"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func fixture(t testing.TB, name string) []byte {
 	t.Helper()
@@ -46,15 +47,14 @@ func must(t testing.TB, err error) {
 
 func open(t testing.TB, o crashes.Options) *crashes.Collector {
 	t.Helper()
-	c, err := crashes.Open(o)
-	must(t, err)
+	c := crashes.Open(o)
 	t.Cleanup(c.Close)
 	return c
 }
 
 // victim is a plugin whose guests are killed, and whose crashes go to a collector.
 type victim struct {
-	plugin    *sandbox.Plugin
+	plugin    *sandbox.Module
 	collector *crashes.Collector
 }
 
@@ -332,16 +332,64 @@ func TestWithheldPayloads(t *testing.T) {
 func TestUnwritableFolder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
-	if _, err := crashes.Open(crashes.Options{Dir: file}); err == nil {
-		t.Error("a file is taken for a folder")
+	c := open(t, crashes.Options{Dir: file})
+	newVictim(t, c, "v0").die(t, message("die", divide))
+	c.Close()
+	if stats := c.Stats(); stats.Unreported != 1 {
+		t.Errorf("a file is taken for a folder: %+v", stats)
 	}
 	dir := filepath.Join(t.TempDir(), "crashes")
-	c := open(t, crashes.Options{Dir: dir})
+	c = open(t, crashes.Options{Dir: dir})
 	must(t, os.WriteFile(dir, nil, 0o600))
 	newVictim(t, c, "v1").die(t, message("die", divide))
 	c.Close()
 	if stats := c.Stats(); stats.Unreported != 1 {
 		t.Errorf("stats %+v", stats)
+	}
+}
+
+// Files that are no reports are set aside, whatever they are, with a warning each; the
+// good ones are gone on with.
+func TestBadReportsAreSetAside(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, crashes.Options{Dir: dir})
+	newVictim(t, c, "v1").die(t, message("die", divide))
+	c.Close()
+	good := wantReports(t, dir, 1, func(*crashes.Report) bool { return true })[0]
+	text, err := os.ReadFile(filepath.Join(dir, good.ID+".json"))
+	must(t, err)
+	for id, content := range map[string]string{
+		"0000000001": "", "0000000002": string(text[:len(text)/2]), "0000000003": "[]", "0000000004": `{"plugin":""}`,
+		"0000000005": `{"plugin":7}`, "0000000006": strings.Repeat(" ", 5<<20), "0000000007": "null",
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, id+".json"), []byte(content), 0o600))
+	}
+	must(t, os.Mkdir(filepath.Join(dir, "0000000008.json"), 0o700))
+	must(t, os.Symlink("nowhere", filepath.Join(dir, "0000000009.json")))
+	must(t, os.WriteFile(filepath.Join(dir, ".new-123"), []byte("half"), 0o600))
+	old := time.Now().Add(-2 * time.Hour)
+	must(t, os.Chtimes(filepath.Join(dir, ".new-123"), old, old))
+
+	var log bytes.Buffer
+	c = open(t, crashes.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if n := strings.Count(log.String(), "was set aside"); n != 8 {
+		t.Errorf("%d warnings, want 8:\n%s", n, &log)
+	}
+	newVictim(t, c, "v1").die(t, message("die", divide))
+	c.Close()
+	wantReports(t, dir, 1, func(r *crashes.Report) bool { return r.ID == good.ID && r.Count == 2 })
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range entries {
+		switch filepath.Ext(e.Name()) {
+		case ".bad", ".gz":
+		case ".json":
+			if e.Name() != good.ID+".json" && e.Name() != "0000000009.json" {
+				t.Errorf("%s is left", e.Name())
+			}
+		default:
+			t.Errorf("%s is left", e.Name())
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package crashes
 
 import (
+	"bufio"
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
@@ -12,18 +13,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
+
+	"rtd/host/disk"
 )
 
 const (
 	suffix       = ".json"
 	memorySuffix = ".memory.gz"
-	unfinished   = ".new-" // how files begin that are being written
 	maxFile      = 4 << 20 // bytes of a report that are read
 )
 
-// Dir returns the folder of crash reports for a server whose config says dir, and
-// whose plugins are in a folder of their own. It is "" if there are to be none.
+// Dir returns the folder of crash reports for a server with these folders in its config;
+// "" if reports are off.
 func Dir(dir, plugins string) string {
 	if dir == "auto" {
 		return filepath.Join(plugins, ".rtd", "crashes")
@@ -31,10 +32,16 @@ func Dir(dir, plugins string) string {
 	return dir
 }
 
-// List returns the reports in a folder, the last crash first, without their events.
-// There may be no such folder. Files that cannot be read are left out, and joined
-// into the error.
+// List returns the reports in a folder, the last crash first, without their events. The
+// folder may be missing. Files that cannot be read are left out, and their errors joined.
 func List(dir string) ([]*Report, error) {
+	var errs []error
+	all, err := list(dir, func(_ string, err error) { errs = append(errs, err) })
+	return all, errors.Join(append(errs, err)...)
+}
+
+// list is List, and calls bad for each file that cannot be read.
+func list(dir string, bad func(file string, err error)) ([]*Report, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -43,28 +50,28 @@ func List(dir string) ([]*Report, error) {
 		return nil, fmt.Errorf("list crash reports: %w", err)
 	}
 	var all []*Report
-	var errs []error
 	for _, entry := range entries {
 		if !isID(strings.TrimSuffix(entry.Name(), suffix)) || filepath.Ext(entry.Name()) != suffix {
 			continue
 		}
-		r, err := ReadFile(filepath.Join(dir, entry.Name()))
+		file := filepath.Join(dir, entry.Name())
+		r, err := ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it has just made room
 		}
 		if err != nil {
-			errs = append(errs, err)
+			bad(file, err)
 			continue
 		}
 		r.ID, r.Opening, r.Events = strings.TrimSuffix(entry.Name(), suffix), nil, nil
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b *Report) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.ID, b.ID)) })
-	return all, errors.Join(errs...)
+	return all, nil
 }
 
-// Read returns the report with an id, of which the first digits will do if no other
-// begins with them.
+// Read returns the report with an id. The first digits are enough if no other id begins
+// with them.
 func Read(dir, id string) (*Report, error) {
 	var found []string
 	if isID(id) {
@@ -98,12 +105,7 @@ func isID(id string) bool {
 
 // ReadFile returns the report in a file.
 func ReadFile(file string) (*Report, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("read crash report: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	text, err := disk.Read(file, maxFile)
 	r := &Report{}
 	if err == nil {
 		err = json.Unmarshal(text, r)
@@ -117,50 +119,40 @@ func ReadFile(file string) (*Report, error) {
 	return r, nil
 }
 
+// packedPiece is how many bytes of a memory are packed at once, in some 100 µs.
+const packedPiece = 32 << 10
+
 // save writes a report, and the memory that belongs to it unless it is nil. It returns
-// the bytes that they take. Whoever reads finds the old report or the new one.
-func save(dir string, r *Report, memory []byte) (size int64, err error) {
+// their size in bytes. A reader finds the old report or the new one. Between two pieces of the memory
+// breathe is called.
+func save(dir string, r *Report, memory []byte, breathe func()) (size int64, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return 0, err
 	}
 	if memory != nil {
-		n, err := replace(filepath.Join(dir, r.Memory.File), func(w io.Writer) error {
-			packer, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is right
-			_, err := packer.Write(memory)
-			return errors.Join(err, packer.Close())
+		n, err := disk.ReplaceLater(filepath.Join(dir, r.Memory.File), 0o600, func(w io.Writer) error {
+			out := bufio.NewWriterSize(w, packedPiece)            // the packer writes some hundred bytes at a time
+			packer, _ := gzip.NewWriterLevel(out, gzip.BestSpeed) // the level is right
+			for piece := range slices.Chunk(memory, packedPiece) {
+				if _, err := packer.Write(piece); err != nil {
+					return err
+				}
+				breathe()
+			}
+			return errors.Join(packer.Close(), out.Flush())
 		})
 		if err != nil {
 			return 0, err
 		}
 		size += n
 	}
-	n, err := replace(filepath.Join(dir, r.ID+suffix), func(w io.Writer) error {
+	n, err := disk.ReplaceLater(filepath.Join(dir, r.ID+suffix), 0o600, func(w io.Writer) error {
 		out := json.NewEncoder(w)
 		out.SetEscapeHTML(false)
 		out.SetIndent("", "  ")
 		return out.Encode(r)
 	})
 	return size + n, err
-}
-
-// replace writes a file in one step. Only its owner can read it.
-func replace(file string, write func(io.Writer) error) (size int64, err error) {
-	f, err := os.CreateTemp(filepath.Dir(file), unfinished) // of mode 0600
-	if err != nil {
-		return 0, err
-	}
-	err = write(f)
-	if info, failed := f.Stat(); failed == nil {
-		size = info.Size()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return 0, errors.Join(err, os.Remove(f.Name()))
-	}
-	return size, nil
 }
 
 // remove deletes a report. Somebody may have done so before.
@@ -174,7 +166,7 @@ func remove(dir, id string) error {
 	return errors.Join(errs...)
 }
 
-// sizeOf is how many bytes a report takes.
+// sizeOf returns the size of a report in bytes.
 func sizeOf(dir, id string) (size int64) {
 	for _, name := range []string{id + suffix, id + memorySuffix} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
@@ -182,15 +174,4 @@ func sizeOf(dir, id string) (size int64) {
 		}
 	}
 	return size
-}
-
-// sweep deletes what a server left unfinished that was killed. What is younger may
-// belong to another one.
-func sweep(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, unfinished+"*")) // the pattern is right, unless dir has its own
-	for _, file := range left {
-		if info, err := os.Stat(file); err == nil && time.Since(info.ModTime()) > time.Hour {
-			_ = os.Remove(file) // the next start tries again
-		}
-	}
 }

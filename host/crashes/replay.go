@@ -7,24 +7,26 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"rtd/sandbox"
 	"rtd/sandbox/abi"
 )
 
-// Setting is where a report is replayed.
+// Setting configures a replay.
 type Setting struct {
-	WASM   []byte // the plugin, in the version that crashed or in another one
-	Config []byte // its config as JSON, without which many plugins let nobody in
-	Cache  string // folder for compiled code, or ""
-	// What it may use, as on the server. The default is the sandbox's.
+	WASM   []byte          // the plugin, in the version that crashed or in another one
+	Config []byte          // its config as JSON, without which many plugins let nobody in
+	Engine sandbox.Options // how it is compiled
+	// Limits of the guest, as on the server. The default is the sandbox's.
 	Memory   int64
 	Deadline time.Duration
+	// Fault says whether the effects of an event are a fault of the guest, as the
+	// server would; nil: none is.
+	Fault func(topic string, effects []abi.Effect) (sandbox.TrapKind, error)
 }
 
-// Outcome is what came of a replay.
+// Outcome is the result of a replay.
 type Outcome struct {
 	Version string // of the plugin that it ran with
 	Steps   []Step
@@ -44,7 +46,7 @@ type Step struct {
 	Trap    *sandbox.Trap // in the last step, if it died
 }
 
-// VersionOf returns what rtd calls the version of a plugin that this module is.
+// VersionOf returns rtd's name for the version of a plugin that has this module.
 func VersionOf(wasm []byte) string {
 	hash := sha256.Sum256(wasm)
 	return hex.EncodeToString(hash[:6])
@@ -59,7 +61,7 @@ func (r *Report) Replay(ctx context.Context, s Setting) (o *Outcome, err error) 
 		return nil, err
 	}
 	o = &Outcome{Version: VersionOf(s.WASM), Doubts: r.doubts()}
-	engine, err := sandbox.NewEngine(sandbox.Options{CacheDir: s.Cache})
+	engine, err := sandbox.NewEngine(s.Engine)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +74,7 @@ func (r *Report) Replay(ctx context.Context, s Setting) (o *Outcome, err error) 
 		return nil, err
 	}
 	defer plugin.Close()
-	guest, err := plugin.Start(r.Topic, &stage{})
+	guest, err := plugin.Start(r.Topic, &sandbox.Alone{})
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +97,9 @@ func (r *Report) Replay(ctx context.Context, s Setting) (o *Outcome, err error) 
 			e.Payload = slices.Clone(e.Payload)
 			step.Effects = append(step.Effects, e)
 		}
+		if fault := s.fault(r, &step, o.Version); fault != nil {
+			step.Trap, o.Trap, o.Same = fault, fault, i == len(events)-1 && r.diedLike(fault)
+		}
 		guest.Release()
 		o.Steps = append(o.Steps, step)
 		if o.Trap != nil {
@@ -104,7 +109,20 @@ func (r *Report) Replay(ctx context.Context, s Setting) (o *Outcome, err error) 
 	return o, nil
 }
 
-// script is the events to replay.
+// fault returns the trap of a guest that lives after a step, but would not on a server.
+func (s *Setting) fault(r *Report, step *Step, version string) *sandbox.Trap {
+	if s.Fault == nil || step.Trap != nil {
+		return nil
+	}
+	kind, reason := s.Fault(r.Topic, step.Effects)
+	if reason == nil {
+		return nil
+	}
+	e := &step.Event
+	return &sandbox.Trap{Kind: kind, Plugin: r.Plugin, Version: version, Event: e.Kind, Name: e.Name, Cause: reason.Error()}
+}
+
+// script returns the events to replay.
 func (r *Report) script() (events []abi.Event, err error) {
 	switch {
 	case r.Withheld:
@@ -143,49 +161,4 @@ func (r *Report) doubts() (doubts []string) {
 // diedLike says whether a trap is the one of the report.
 func (r *Report) diedLike(t *sandbox.Trap) bool {
 	return string(t.Kind) == r.Trap && (!hasStack(t.Kind) || slices.Equal(t.Stack, r.Stack))
-}
-
-// stage is the process of a guest that is alone. Whoever it sends to does not
-// exist; what it asks for about itself it gets.
-type stage struct{ numbers int }
-
-// Name implements [sandbox.Process].
-func (*stage) Name() string { return "" }
-
-// Permit implements [sandbox.Process].
-func (*stage) Permit(*abi.Effect) abi.Code { return 0 }
-
-// Block implements [sandbox.Process].
-func (*stage) Block(f func()) { f() }
-
-// Operate implements [sandbox.Process].
-func (s *stage) Operate(o *abi.Effect) (answer []byte, err error) {
-	switch o.Kind {
-	case abi.OpSelf:
-		return []byte("#1"), nil
-	case abi.OpSendAfter, abi.OpMonitor, abi.OpTrack, abi.OpUpdate:
-		return s.number(), nil
-	case abi.OpCancel:
-		return []byte("0"), nil
-	case abi.OpPresences:
-		return []byte("{}"), nil
-	case abi.OpPresenceCount:
-		return abi.AppendField(abi.AppendField(nil, "0"), "0"), nil
-	case abi.OpSleep, abi.OpDemonitor, abi.OpTrapExit, abi.OpRegister, abi.OpUnregister, abi.OpUntrack, abi.OpCast, abi.OpSend,
-		abi.OpLink, abi.OpUnlink, abi.OpExit, abi.OpChildren:
-		return nil, nil
-	case abi.OpSpawn:
-		answer = abi.AppendField(nil, "#"+string(s.number()))
-		if o.Flags&abi.Request != 0 {
-			answer = abi.AppendField(answer, s.number())
-		}
-		return answer, nil
-	}
-	return nil, abi.CodeNoProcess
-}
-
-// number makes up a pid, timer or the like. The guest itself is 1.
-func (s *stage) number() []byte {
-	s.numbers++
-	return strconv.AppendInt(nil, int64(s.numbers)+1, 10)
 }

@@ -14,8 +14,8 @@ import (
 	"rtd/sandbox/abi"
 )
 
-// Report is what is known of a crash, as in its file. It is about the first one; of
-// those like it only Count and Last tell.
+// Report describes a crash, as in its file: the first of its kind. Only Count and Last
+// tell of the others.
 type Report struct {
 	ID      string `json:"id"`             // also the name of its file
 	Like    string `json:"like,omitempty"` // the same for all that differ in the name of an event only
@@ -51,7 +51,7 @@ type Report struct {
 
 // Memory says where the guest's memory is, as it was when it died.
 type Memory struct {
-	File  string `json:"file"`  // beside the report, packed by gzip
+	File  string `json:"file"`  // next to the report, packed by gzip
 	Bytes int    `json:"bytes"` // in it: the first ones
 	Size  int    `json:"size"`  // that the guest had
 }
@@ -68,8 +68,8 @@ type Event struct {
 	Cut     bool      `json:"cut,omitempty"` // there was more than is kept
 }
 
-// newEvent keeps an event, without what a client may have meant to be secret if
-// withhold is set.
+// newEvent keeps an event; with withhold, without the fields in which a client may have
+// sent a secret.
 func newEvent(e *sandbox.PastEvent, withhold bool) Event {
 	kept := Event{Kind: e.Kind.String(), Name: e.Name, Flags: e.Flags, Size: e.Size(), Cut: e.Cut}
 	if !withhold {
@@ -122,7 +122,7 @@ func (b *Bytes) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// kindOfCrash is what crashes have in common that share a report.
+// kindOfCrash has the properties that crashes with one report share.
 type kindOfCrash struct {
 	plugin, version string
 	trap            string
@@ -130,8 +130,8 @@ type kindOfCrash struct {
 	stack           string
 }
 
-// kindOfTrap leaves out what differs by chance: where a loop was when its time was up,
-// which topic was joined, and the cause, which may quote a client.
+// kindOfTrap leaves out the properties that differ by chance: the place of a loop when
+// its time was up, the topic, and the cause, which may quote a client.
 func kindOfTrap(t *sandbox.Trap) kindOfCrash {
 	k := kindOfCrash{plugin: t.Plugin, version: t.Version, trap: string(t.Kind), event: t.Event.String()}
 	switch t.Event {
@@ -146,7 +146,9 @@ func kindOfTrap(t *sandbox.Trap) kindOfCrash {
 
 // hasStack says whether a trap of this kind has the same stack each time: not if the
 // clock decided where the guest was, nor after a recursion, of which there may be none.
-func hasStack(k sandbox.TrapKind) bool { return k != sandbox.KindDeadline && k != sandbox.KindStack }
+func hasStack(k sandbox.TrapKind) bool {
+	return k != sandbox.KindDeadline && k != sandbox.KindTimeout && k != sandbox.KindStack
+}
 
 func (k kindOfCrash) id() string {
 	hash := sha256.New()

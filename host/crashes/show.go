@@ -117,10 +117,10 @@ func (e *Event) String() string {
 	return s
 }
 
-// emptyRecord is the size of an event that says nothing.
+// emptyRecord is the size of an event with empty fields.
 var emptyRecord = (&abi.Event{}).Size()
 
-// Write prints what came of a replay, step by step.
+// Write prints the steps of a replay and their results.
 func (o *Outcome) Write(w io.Writer) error {
 	var b bytes.Buffer
 	for _, doubt := range o.Doubts {
@@ -151,7 +151,7 @@ func newEventShown(e *abi.Event) Event {
 	return Event{Kind: e.Kind.String(), Name: e.Name, Flags: e.Flags, Payload: e.Payload}
 }
 
-// visible is the beginning of a text as one line that is safe to print.
+// visible returns the beginning of a text as one line that is safe to print.
 func visible(text []byte) string {
 	more := ""
 	if len(text) > maxShown {

@@ -11,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"rtd/host/disk"
 )
 
-// build brings one NAME.wasm up to date with its Go source, if need be. It runs beside the goroutine that owns
-// the folder and shares nothing with it.
+// build brings one NAME.wasm up to date with its Go source, if need be. It runs on a
+// goroutine of its own and shares nothing with the one that owns the folder.
 type build struct {
 	name string
 	dir  string // the source
@@ -23,7 +25,7 @@ type build struct {
 	log  *slog.Logger
 }
 
-// outcome is what the owner must know about a build that ended.
+// outcome tells the owner about a build that ended.
 type outcome struct {
 	name      string
 	paths     []string // what to watch from now on; nil: as before
@@ -51,7 +53,7 @@ func (b build) run(ctx context.Context) outcome {
 	}
 	if err != nil {
 		if there != nil {
-			b.log.Warn("no Go toolchain: the source is not compared with the .wasm, which is used as it is", "err", err)
+			b.log.Warn("no Go toolchain: the source is not compared with the .wasm, which is used as it is", "cause", err)
 			return out
 		}
 		out.err = fmt.Errorf("no Go toolchain to build it: %w; install Go (https://go.dev/dl) or put a built %s into the plugin folder",
@@ -114,7 +116,11 @@ func (b build) make(ctx context.Context, tool *goTool, there os.FileInfo) (publi
 		b.log.Info("using the .wasm that was dropped in during the build, until the source changes")
 		return false, nil
 	}
-	if err := os.Rename(result, b.wasm); err != nil {
+	err = disk.Sync(result)
+	if err == nil {
+		err = disk.Place(result, b.wasm)
+	}
+	if err != nil {
 		return false, fmt.Errorf("build plugin: %w", err)
 	}
 	b.log.Info("built plugin", "took", time.Since(began).Round(time.Millisecond), "bytes", info.Size())
@@ -123,9 +129,12 @@ func (b build) make(ctx context.Context, tool *goTool, there os.FileInfo) (publi
 
 func (b build) stampFile() string { return filepath.Join(b.keep, b.name+".json") }
 
+// maxStamp bounds a stamp, in bytes: it is two hashes.
+const maxStamp = 4 << 10
+
 // readStamp returns the stamp; a broken one counts as none.
 func (b build) readStamp() (s stamp, ok bool) {
-	data, err := os.ReadFile(b.stampFile())
+	data, err := disk.Read(b.stampFile(), maxStamp)
 	if err != nil || json.Unmarshal(data, &s) != nil || s.Source == "" {
 		return stamp{}, false
 	}
@@ -141,10 +150,10 @@ func (b build) stamp(source string) {
 	}
 	if err == nil {
 		data, _ := json.MarshalIndent(stamp{Source: source, WASM: wasm}, "", "\t") // two strings: cannot go wrong
-		err = os.WriteFile(b.stampFile(), append(data, '\n'), 0o644)
+		_, err = disk.Replace(b.stampFile(), 0o644, disk.Bytes(append(data, '\n')))
 	}
 	if err != nil {
-		b.log.Warn("cannot note which source the .wasm was built from; it will be built again at the next start", "err", err)
+		b.log.Warn("cannot note which source the .wasm was built from; it will be built again at the next start", "cause", err)
 	}
 }
 

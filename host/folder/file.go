@@ -3,27 +3,22 @@ package folder
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
+
+	"rtd/sandbox/sections"
 )
-
-// pluginName is what a plugin may be called; config uses the same rule for its tables.
-var pluginName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
-
-var errName = errors.New("bad plugin name; rename it to 1 to 64 of a-z, 0-9, _ and -")
 
 // errMoved says that a file changed while it was read.
 var errMoved = errors.New("the file is being written")
 
-// file is what the folder knows about one NAME.wasm.
+// file is the state of one NAME.wasm.
 type file struct {
 	initial bool
 
@@ -49,7 +44,7 @@ func (f *Folder) lookAtFile(name string, file *file) time.Duration {
 	}
 	now := time.Now()
 	if !same(file.seen, info) {
-		// What was there before rtd and is older than Quiet need not wait.
+		// A file that was there before rtd and is older than Quiet need not wait.
 		if file.since = now; file.seen == nil && file.initial && f.initial && info.ModTime().Before(now) {
 			file.since = info.ModTime()
 		}
@@ -87,7 +82,7 @@ func (f *Folder) lookAtFile(name string, file *file) time.Duration {
 	return f.take(name, path, file)
 }
 
-// take reads a file that is quiet and passes it on if it is news.
+// take reads a file that is quiet and passes it on if its content is new.
 func (f *Folder) take(name, path string, file *file) time.Duration {
 	file.taken, file.ours = true, false // before deliver, during which a notification may undo it
 	data, err := readSettled(path, file.seen)
@@ -122,25 +117,19 @@ const coarse = 2 * time.Second
 // unfinished tells whether data is the beginning of a WebAssembly module whose last section goes on: its writer
 // has paused.
 func unfinished(data []byte) bool {
-	const header = "\x00asm\x01\x00\x00\x00"
-	if len(data) <= len(header) {
-		return strings.HasPrefix(header, string(data))
+	if len(data) <= len(sections.Header) { // no section has begun
+		return strings.HasPrefix(sections.Header, string(data))
 	}
-	rest, isModule := bytes.CutPrefix(data, []byte(header))
-	for isModule && len(rest) > 0 {
-		size, n := binary.Uvarint(rest[1:])
-		if n < 0 || size > MaxFileSize {
-			return false // never will be one
-		}
-		if n == 0 || size > uint64(len(rest)-1-n) {
+	for _, err := range sections.Of(data) {
+		if errors.Is(err, sections.ErrTruncated) {
 			return true
 		}
-		rest = rest[1+n+int(size):]
 	}
 	return false
 }
 
-// readSettled returns the content of the file at path if it is what a look has seen, before and after.
+// readSettled returns the content of the file at path if the file is the one that a look
+// has seen, before and after reading.
 func readSettled(path string, seen fs.FileInfo) ([]byte, error) {
 	if !seen.Mode().IsRegular() {
 		return nil, errors.New("is not a regular file; a plugin is one .wasm file, or a symlink to one")
@@ -171,8 +160,8 @@ func readSettled(path string, seen fs.FileInfo) ([]byte, error) {
 	return data.Bytes(), nil
 }
 
-// same tells whether two looks saw the same file, unchanged. The mode is in it because a file that may be read
-// at last is news too.
+// same tells whether two looks saw the same file, unchanged. The mode counts because a
+// file that has become readable is a change, too.
 func same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
@@ -180,7 +169,7 @@ func same(a, b fs.FileInfo) bool {
 	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode() && os.SameFile(a, b)
 }
 
-// tell reports an error unless it is the one that was reported last.
+// tell reports an error unless it is the last one that was reported.
 func (f *Folder) tell(name, path string, told *string, err error) {
 	if text := err.Error(); *told != text {
 		*told = text

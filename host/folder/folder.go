@@ -16,10 +16,14 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"rtd/host/disk"
+	"rtd/host/names"
+	"rtd/sandbox/sections"
 )
 
 // MaxFileSize is how many bytes a plugin file may have.
-const MaxFileSize = 64 << 20
+const MaxFileSize = sections.MaxModule
 
 // Options say which folder to watch and how.
 type Options struct {
@@ -36,16 +40,17 @@ type Options struct {
 	// for three times as long. Default: 100 ms.
 	Quiet time.Duration
 
-	// Poll is how often to look where the system tells nothing: at network file systems and behind symlinks.
-	// Default: 2 s.
+	// Poll is how often to look at places without notifications: network file systems,
+	// and files behind symlinks. Default: 2 s.
 	Poll time.Duration
 }
 
-// Change is news about one plugin file.
+// Change is a change of one plugin file.
 //
-// One of WASM, Removed and Err is set. WASM is the whole new content, which differs from what was last passed on
-// under this name; it belongs to the receiver, and may be no WebAssembly at all. Err says why a file or a source is of
-// no use and what to do about it; it takes nothing back, what was passed on before still holds.
+// One of WASM, Removed and Err is set. WASM is the whole new content, which differs from
+// the last one of this name. It belongs to the receiver, and may be no WebAssembly at
+// all. Err says why a file or a source cannot be used and what to do about it; the last
+// content of this name still holds.
 type Change struct {
 	Name    string // of the plugin; with Err it may be a file name that is no plugin's
 	File    string // the path of the .wasm file; with Err it may be that of a source folder
@@ -55,8 +60,9 @@ type Change struct {
 	Initial bool // was there (or built from what was there) when the folder was opened
 }
 
-// Folder is a watched plugin folder. Its methods may be called by any goroutine at any time. Somebody must
-// receive from [Folder.Changes]: while a change waits, nothing else is looked at, and nothing is lost.
+// Folder is a watched plugin folder. Its methods may be called by any goroutine at any
+// time. The caller must receive from [Folder.Changes]: while a change waits, nothing else
+// is looked at, and nothing is lost.
 type Folder struct {
 	dir     string
 	build   bool
@@ -90,8 +96,9 @@ type Folder struct {
 	built    chan outcome
 }
 
-// Open begins to watch a folder and returns at once. What is in the folder comes as changes marked Initial, after
-// builds where needed; then [Folder.Ready] is closed. The folder is watched until ctx or [Folder.Close] ends it.
+// Open begins to watch a folder and returns at once. The plugins that are in the folder
+// come as changes marked Initial, after builds where needed; then [Folder.Ready] is
+// closed. The folder is watched until ctx or [Folder.Close] ends it.
 func Open(ctx context.Context, o Options) (*Folder, error) {
 	info, err := os.Stat(o.Dir)
 	if err == nil && !info.IsDir() {
@@ -126,10 +133,11 @@ func Open(ctx context.Context, o Options) (*Folder, error) {
 	}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	if f.watcher, err = fsnotify.NewWatcher(); err != nil {
-		f.log.Warn("no notifications from the system; polling the plugin folder", "every", f.poll, "err", err)
+		f.log.Warn("no notifications from the system; polling the plugin folder", "every", f.poll, "cause", err)
 	} else {
 		f.events, f.errors = f.watcher.Events, f.watcher.Errors
 	}
+	disk.Sweep(f.dir, time.Hour)
 	f.watch() // before the first look, so that no change falls in between
 	f.ended.Go(f.run)
 	return f, nil
@@ -150,7 +158,7 @@ func (f *Folder) Close() error {
 	return nil
 }
 
-// run owns the folder's state. Notifications only tell when to look; what is seen then decides.
+// run owns the folder's state. Notifications only tell it when to look.
 func (f *Folder) run() {
 	defer close(f.changes)
 	defer f.cancel()
@@ -179,7 +187,8 @@ func (f *Folder) run() {
 	}
 }
 
-// look reads the folder, passes on what has settled, starts a build if one is due, and returns when to look again.
+// look reads the folder, passes on files that have settled, starts a build if one is due,
+// and returns when to look again.
 func (f *Folder) look() time.Duration {
 	next := f.poll
 	if f.readEntries() {
@@ -205,7 +214,7 @@ func (f *Folder) readEntries() bool {
 	if err != nil {
 		// Perhaps a disk that is away for a moment: unloading every plugin would not help anybody.
 		if !f.lost {
-			f.log.Error("cannot read the plugin folder; plugins stay as they are until it is back", "err", err)
+			f.log.Error("cannot read the plugin folder; plugins stay as they are until it is back", "cause", err)
 		}
 		f.lost = true
 		return false
@@ -217,13 +226,14 @@ func (f *Folder) readEntries() bool {
 			continue
 		}
 		name, isFile := strings.CutSuffix(entry.Name(), ".wasm")
+		bad := names.Check(name)
 		isSource := !isFile && f.build && holdsMain(filepath.Join(f.dir, name))
 		switch {
 		case !isFile && !isSource:
-		case !pluginName.MatchString(name):
+		case bad != nil:
 			objected[entry.Name()] = true
 			if !f.advised[entry.Name()] {
-				f.deliver(Change{Name: name, File: filepath.Join(f.dir, entry.Name()), Err: errName})
+				f.deliver(Change{Name: name, File: filepath.Join(f.dir, entry.Name()), Err: fmt.Errorf("the name %w; rename it", bad)})
 			}
 		case isSource:
 			if sources[name] = f.sources[name]; sources[name] == nil {
@@ -237,7 +247,7 @@ func (f *Folder) readEntries() bool {
 	return true
 }
 
-// settled tells whether all that was there in the beginning has been dealt with.
+// settled tells whether all files and sources of the beginning have been dealt with.
 func (f *Folder) settled() bool {
 	for _, s := range f.sources {
 		if s.initial && !s.compared {
@@ -255,7 +265,8 @@ func (f *Folder) settled() bool {
 	return true
 }
 
-// deliver waits until somebody takes the change. Notifications are taken meanwhile: the system's queue is bounded.
+// deliver waits until the receiver takes the change. Notifications are taken meanwhile:
+// the system's queue is bounded.
 func (f *Folder) deliver(c Change) {
 	c.Initial = f.initial
 	for f.ctx.Err() == nil {
@@ -285,7 +296,7 @@ func (f *Folder) note(event fsnotify.Event) {
 
 // noteLoss handles an error of the watcher, such as more notifications than fit into its queue.
 func (f *Folder) noteLoss(err error) {
-	f.log.Warn("notifications about the plugin folder were lost; looking at all of it", "err", err)
+	f.log.Warn("notifications about the plugin folder were lost; looking at all of it", "cause", err)
 	f.lookWithin(f.quiet / 4)
 }
 
@@ -308,7 +319,7 @@ func (f *Folder) watch() {
 	}
 	for _, dir := range dirs {
 		if err := f.watcher.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) && !f.warned {
-			f.log.Warn("no notifications about a directory of the plugin folder; polling it", "dir", dir, "every", f.poll, "err", err)
+			f.log.Warn("no notifications about a directory of the plugin folder; polling it", "dir", dir, "every", f.poll, "cause", err)
 			f.warned = true
 		}
 	}

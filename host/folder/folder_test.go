@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -17,7 +18,16 @@ import (
 	"rtd/host/folder"
 )
 
-const quiet = 100 * time.Millisecond
+// quiet is long enough for a busy machine to write twice within it.
+const quiet = 150 * time.Millisecond
+
+// TestMain lets more tests run side by side than there are processors: they sleep most of the time.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 func TestInitialThenLater(t *testing.T) {
 	t.Parallel()
@@ -35,7 +45,7 @@ func TestInitialThenLater(t *testing.T) {
 	}
 	w := open(t, folder.Options{Dir: dir})
 	want := strings.Join([]string{
-		"Bad Name: bad plugin name; rename it to 1 to 64 of a-z, 0-9, _ and -",
+		`Bad Name: the name is "Bad Name"; expected 1 to 64 of a-z, 0-9, _ and -; rename it`,
 		"a-1_x = aa",
 		"b = bb",
 		"folder: is not a regular file; a plugin is one .wasm file, or a symlink to one",

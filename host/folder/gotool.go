@@ -23,7 +23,8 @@ import (
 // -buildvcs=false because the state of a git checkout must neither change the bytes nor fail the build.
 var buildArgs = []string{"build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false"}
 
-// maxOutput bounds what is kept of the compiler's messages. The first ones matter most.
+// maxOutput bounds the part of the compiler's messages that is kept: the first ones
+// matter most.
 const maxOutput = 8 << 10
 
 // goTool is the go command, run in the directory of one source for the platform of guests.
@@ -31,7 +32,7 @@ type goTool struct {
 	path    string
 	dir     string
 	version string
-	files   []string // go.mod, go.sum and the like
+	files   []string // go.mod and go.sum
 }
 
 // findGo returns an error if there is no go command or if it cannot run at all.
@@ -41,11 +42,11 @@ func findGo(ctx context.Context, dir string) (*goTool, error) {
 		return nil, err
 	}
 	t := &goTool{path: path, dir: dir}
-	output, err := t.run(ctx, nil, "env", "-json", "GOVERSION", "GOMOD", "GOWORK")
+	output, err := t.run(ctx, nil, "env", "-json", "GOVERSION", "GOMOD")
 	if err != nil {
 		return nil, err
 	}
-	var env struct{ GOVERSION, GOMOD, GOWORK string }
+	var env struct{ GOVERSION, GOMOD string }
 	if err := json.Unmarshal(output, &env); err != nil {
 		return nil, fmt.Errorf("read the output of go env: %w", err)
 	}
@@ -53,20 +54,17 @@ func findGo(ctx context.Context, dir string) (*goTool, error) {
 	if env.GOMOD != "" && env.GOMOD != os.DevNull {
 		t.files = append(t.files, env.GOMOD, strings.TrimSuffix(env.GOMOD, ".mod")+".sum")
 	}
-	if env.GOWORK != "" && env.GOWORK != "off" {
-		t.files = append(t.files, env.GOWORK, env.GOWORK+".sum")
-	}
 	return t, nil
 }
 
-// program is all of a source but the standard library.
+// program has all packages of a source except the standard library's.
 type program struct {
 	tool     *goTool
 	packages []goPackage // in the order of import paths
 	paths    []string    // the local ones: what an author may edit
 }
 
-// goPackage is what go list tells about a package.
+// goPackage is a package in the output of go list.
 type goPackage struct {
 	ImportPath, Dir                                string
 	Standard                                       bool
@@ -122,8 +120,8 @@ func (t *goTool) list(ctx context.Context) (*program, error) {
 	return p, nil
 }
 
-// hash returns a hash of all that decides about the result: contents, toolchain and how it is called, but not
-// where the files are. newest is the latest time of any file.
+// hash returns a hash of everything that determines the result: contents, toolchain and
+// its arguments, but not the places of the files. newest is the latest time of any file.
 func (p *program) hash() (sum string, newest time.Time, err error) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s %q\n", p.tool.version, buildArgs)
@@ -159,7 +157,8 @@ func (p *program) hash() (sum string, newest time.Time, err error) {
 	return fmt.Sprintf("%x", hash.Sum(nil)), newest, nil
 }
 
-// build writes the module to the file result; work is a folder for what the go command needs in between.
+// build writes the module to the file result; work is a folder for the go command's
+// temporary files.
 func (t *goTool) build(ctx context.Context, work, result string) error {
 	_, err := t.run(ctx, []string{"GOTMPDIR=" + work}, append(slices.Clip(buildArgs), "-o", result, ".")...)
 	return err
@@ -172,7 +171,7 @@ func (t *goTool) run(ctx context.Context, env []string, args ...string) ([]byte,
 	var messages head
 	cmd := exec.CommandContext(ctx, t.path, args...)
 	cmd.Dir = t.dir
-	cmd.Env = append(append(cmd.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"), env...)
+	cmd.Env = slices.Concat(cmd.Environ(), GoEnv(), env)
 	cmd.Stdout, cmd.Stderr = &output, &messages
 	cmd.WaitDelay = time.Second // for a child that survives and keeps the pipes open
 	killWithChildren(cmd)

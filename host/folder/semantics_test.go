@@ -238,7 +238,7 @@ func TestWrite(t *testing.T) {
 	write(t, dir, "brief.wasm", "b")
 	w.expect("brief = b")
 
-	if err := w.Write("../p", nil); err == nil || !strings.Contains(err.Error(), "bad plugin name") {
+	if err := w.Write("../p", nil); err == nil || !strings.Contains(err.Error(), `the name is "../p"`) {
 		t.Errorf("a bad name: %v", err)
 	}
 }

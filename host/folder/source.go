@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// source is what the folder knows about one NAME/ that holds a Go program.
+// source is the state of one NAME/ that holds a Go program.
 type source struct {
 	initial bool
 	paths   []string // directories and files that the program is made of, as far as they are local
@@ -23,8 +23,8 @@ type source struct {
 	told     string    // the error last reported, so that it is reported once
 }
 
-// lookAtSource starts a build, or what finds out that none is needed, when a source has changed and is quiet. It
-// returns when to look again.
+// lookAtSource starts a build, which may find out that none is needed, when a source has
+// changed and is quiet. It returns when to look again.
 func (f *Folder) lookAtSource(name string, s *source) time.Duration {
 	now := time.Now()
 	if current := printOf(s.paths); current != s.seen {

@@ -2,36 +2,34 @@ package folder
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"rtd/host/disk"
+	"rtd/host/names"
 )
 
-// writes are those of one file by [Folder.Write] that no look has seen yet.
+// writes are the contents of one file by [Folder.Write] that no look has seen yet.
 type writes struct {
 	sums [][32]byte // in order
 	last time.Time
 }
 
-// Write puts a file into the folder, in one step, for a receiver that has its content already: no change tells
-// of it. Otherwise the news could come when the receiver has other plans. name must be fit for a plugin.
+// Write puts a file into the folder, in one step, for a receiver that has its content
+// already: no change reports it. Otherwise the change could come after the receiver has
+// deployed something else. name must be the name of a plugin.
 func (f *Folder) Write(name string, wasm []byte) error {
-	if !pluginName.MatchString(name) {
-		return fmt.Errorf("write plugin file %.80q: %w", name, errName)
+	if err := names.Check(name); err != nil {
+		return fmt.Errorf("write plugin file: the name %w", err)
 	}
-	next, err := os.CreateTemp(f.dir, ".write-*") // names with a dot are no plugins
+	next, _, err := disk.Prepare(f.dir, 0o644, disk.Bytes(wasm)) // its name begins with a dot: no plugin
 	if err != nil {
 		return fmt.Errorf("write plugin file: %w; the plugin folder must be writable", err)
 	}
-	_, err = next.Write(wasm)
-	if err = errors.Join(err, next.Chmod(0o644), next.Sync(), next.Close()); err == nil {
-		err = f.place(next.Name(), name, sha256.Sum256(wasm))
-	}
-	if err != nil {
-		return fmt.Errorf("write plugin file: %w", errors.Join(err, os.Remove(next.Name())))
+	if err := f.place(next, name, sha256.Sum256(wasm)); err != nil {
+		return fmt.Errorf("write plugin file: %w", err)
 	}
 	return nil
 }
@@ -40,7 +38,7 @@ func (f *Folder) Write(name string, wasm []byte) error {
 func (f *Folder) place(from, name string, sum [32]byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := os.Rename(from, filepath.Join(f.dir, name+".wasm")); err != nil {
+	if err := disk.Place(from, filepath.Join(f.dir, name+".wasm")); err != nil {
 		return err
 	}
 	w := f.written[name]
@@ -52,8 +50,8 @@ func (f *Folder) place(from, name string, sum [32]byte) error {
 	return nil
 }
 
-// wasWritten reports whether the content of a file is one that was written. Those written before it have been
-// replaced unseen; if it is somebody else's, so have all.
+// wasWritten reports whether the content of a file was written by Write. All contents
+// written before it have been replaced unseen; all of them, if it was not.
 func (f *Folder) wasWritten(name string, sum [32]byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,7 +67,8 @@ func (f *Folder) wasWritten(name string, sum [32]byte) bool {
 	return i >= 0
 }
 
-// forgetWritten is for a file that is gone. It reports whether it was written and never seen.
+// forgetWritten is called for a file that is gone. It reports whether the file was
+// written by Write and never seen.
 func (f *Folder) forgetWritten(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -78,8 +77,8 @@ func (f *Folder) forgetWritten(name string) bool {
 	return w != nil
 }
 
-// addWritten makes a file that was written one that is looked at, even if it is gone already: the receiver
-// has it.
+// addWritten has files looked at that were written by Write, even if they are gone
+// already: the receiver has them.
 func (f *Folder) addWritten() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

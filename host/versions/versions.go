@@ -1,14 +1,15 @@
 package versions
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"rtd/host/disk"
+	"rtd/host/names"
 )
 
 // Version is one version of a plugin.
@@ -27,14 +31,17 @@ type Version struct {
 	Withdrawn string    `json:"withdrawn,omitempty"` // why it was rolled back, if it was
 }
 
-// ID is the short name of the version, by which logs and metrics call it: the first 12
-// digits of its hash.
+// ID returns the short name of the version in logs and metrics: the first 12 digits of
+// its hash.
 func (v Version) ID() string { return v.Hash[:min(len(v.Hash), 12)] }
 
 // Options say how much to keep. Zero means the default.
 type Options struct {
 	Keep    int   // versions of each plugin; default 10
 	MaxSize int64 // of a module, in bytes; default 64 MiB
+	// ReadOnly changes nothing in the folder, for programs that do not own it.
+	ReadOnly bool
+	Log      *slog.Logger // of what was damaged; default: none
 }
 
 // Store is a folder with versions. Its methods may be called from any goroutine.
@@ -54,13 +61,16 @@ var (
 // maxIndex bounds a versions.json, in bytes: each entry takes some hundreds.
 const maxIndex = 256 << 10
 
-// maxBy bounds texts that others give, in bytes.
+// maxBy bounds the texts of callers, in bytes.
 const maxBy = 200
 
-// Open returns the store in a folder, which is made when something is put there.
+// Open returns the store in a folder, which the first Put makes.
 func Open(dir string, o Options) *Store {
 	o.Keep = cmp.Or(max(o.Keep, 0), 10)
 	o.MaxSize = cmp.Or(max(o.MaxSize, 0), 64<<20)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	return &Store{dir: dir, o: o}
 }
 
@@ -87,18 +97,72 @@ func (s *Store) Put(name string, wasm []byte, by string, when time.Time) (Versio
 }
 
 // Withdraw notes that a version was rolled back and why, so that Previous passes over
-// it. A version that is not kept is ignored.
+// it. One whose module is not kept is noted too.
 func (s *Store) Withdraw(name, hash, why string) error {
+	mark := func(all []Version) ([]Version, error) {
+		if !hashForm.MatchString(hash) {
+			return nil, ErrUnknown
+		}
+		i := slices.IndexFunc(all, func(v Version) bool { return v.Hash == hash })
+		if i < 0 {
+			all, i = slices.Insert(all, 0, Version{Hash: hash, When: time.Now().UTC()}), 0
+		}
+		all[i].Withdrawn = cmp.Or(text(why), "rolled back")
+		return all, nil
+	}
+	err := s.change(name, mark)
+	if err != nil && hashForm.MatchString(hash) {
+		for _, module := range s.spare(name, hash) { // the disk may be full: that it is bad matters more
+			if os.Remove(module) != nil {
+				continue
+			}
+			if err = s.change(name, mark); err == nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("withdraw version of %s: %w", name, err)
+	}
+	return nil
+}
+
+// spare returns the files of modules that are not needed, the least needed first: of the
+// bad version, of others that are withdrawn, and of the oldest, except for the latest
+// two.
+func (s *Store) spare(name, hash string) (files []string) {
+	all, err := s.List(name)
+	if err != nil {
+		return nil
+	}
+	files = append(files, s.moduleFile(name, hash))
+	var good []string
+	for _, v := range all {
+		switch {
+		case v.Hash == hash:
+		case v.Withdrawn != "":
+			files = append(files, s.moduleFile(name, v.Hash))
+		default:
+			good = append(good, s.moduleFile(name, v.Hash))
+		}
+	}
+	good = good[min(len(good), 2):]
+	slices.Reverse(good)
+	return append(files, good...)
+}
+
+// Restore takes back a Withdraw. A version that is not kept is ignored.
+func (s *Store) Restore(name, hash string) error {
 	err := s.change(name, func(all []Version) ([]Version, error) {
 		for i := range all {
 			if all[i].Hash == hash {
-				all[i].Withdrawn = cmp.Or(text(why), "rolled back")
+				all[i].Withdrawn = ""
 			}
 		}
 		return all, nil
 	})
 	if err != nil {
-		return fmt.Errorf("withdraw version of %s: %w", name, err)
+		return fmt.Errorf("restore version of %s: %w", name, err)
 	}
 	return nil
 }
@@ -135,23 +199,30 @@ func (s *Store) Find(name, prefix string) (Version, error) {
 	return Version{}, fmt.Errorf("find version %.80q of %s: it may be one of %s, say more digits", prefix, name, ids(found))
 }
 
-// Previous returns the latest version that is neither the one with this hash nor
-// withdrawn. The error is [ErrNoPrevious] if there is none.
-func (s *Store) Previous(name, hash string) (Version, error) {
+// Previous returns the latest version, with its module, that is neither the one with this
+// hash nor withdrawn. One whose module is gone or damaged is passed over. The error is
+// [ErrNoPrevious] if there is none.
+func (s *Store) Previous(name, hash string) (v Version, wasm []byte, err error) {
 	all, err := s.List(name)
 	if err != nil {
-		return Version{}, err
+		return v, nil, err
 	}
+	var damaged error
 	for _, v := range all {
-		if v.Hash != hash && v.Withdrawn == "" {
-			return v, nil
+		if v.Hash == hash || v.Withdrawn != "" {
+			continue
 		}
+		wasm, err := s.Get(name, v.Hash)
+		if err == nil {
+			return v, wasm, nil
+		}
+		damaged = errors.Join(damaged, err)
 	}
-	return Version{}, fmt.Errorf("go back from version %.12s of %s: %w", hash, name, ErrNoPrevious)
+	return v, nil, errors.Join(fmt.Errorf("go back from version %.12s of %s: %w", hash, name, ErrNoPrevious), damaged)
 }
 
-// Get returns a module. It fails with [ErrUnknown] if it is not kept, and with
-// [ErrDamaged] if it is not what was put there.
+// Get returns a module. It fails with [ErrUnknown] if the module is not kept, and with
+// [ErrDamaged] if its content has changed.
 func (s *Store) Get(name, hash string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +240,7 @@ func (s *Store) load(name, hash string) ([]byte, error) {
 	if !hashForm.MatchString(hash) {
 		return nil, ErrUnknown
 	}
-	wasm, err := readFile(s.moduleFile(name, hash), s.o.MaxSize)
+	wasm, err := disk.Read(s.moduleFile(name, hash), s.o.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrUnknown
 	}
@@ -182,8 +253,8 @@ func (s *Store) load(name, hash string) ([]byte, error) {
 	return wasm, nil
 }
 
-// change reads the list, lets f make another, and writes that, without what is too
-// much.
+// change reads the list, lets f make another, and writes that, without the entries that
+// are too many.
 func (s *Store) change(name string, f func([]Version) ([]Version, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,41 +268,141 @@ func (s *Store) change(name string, f func([]Version) ([]Version, error)) error 
 	if all == nil {
 		return nil
 	}
-	list, err := json.MarshalIndent(all[:min(len(all), s.o.Keep)], "", "\t")
+	all = all[:min(len(all), s.o.Keep)]
+	list, err := json.MarshalIndent(all, "", "\t")
 	if err != nil {
 		return err
 	}
-	if err := write(s.indexFile(name), list); err != nil {
+	if err := os.MkdirAll(filepath.Join(s.dir, name), 0o755); err != nil {
 		return err
 	}
-	for _, v := range all[min(len(all), s.o.Keep):] {
-		_ = os.Remove(s.moduleFile(name, v.Hash)) // or it takes room, and nobody finds it
+	if _, err := disk.Replace(s.indexFile(name), 0o644, disk.Bytes(list)); err != nil {
+		return err
 	}
+	s.prune(name, all)
 	return nil
 }
 
-// read returns the list. Entries that nobody can have written are left out.
+// prune removes the modules that are not in the list: those that it has become too long
+// for, and those whose Put ended before the list was written.
+func (s *Store) prune(name string, all []Version) {
+	disk.Sweep(filepath.Join(s.dir, name), time.Hour)
+	for _, hash := range s.modules(name) {
+		if !slices.ContainsFunc(all, func(v Version) bool { return v.Hash == hash }) {
+			_ = os.Remove(s.moduleFile(name, hash)) // or it takes room, and nobody finds it
+			s.removeSnapshots(name, hash)
+		}
+	}
+	s.pruneSnapshots(name, all)
+}
+
+// modules returns the hashes of the modules that are there, the latest written first.
+func (s *Store) modules(name string) (hashes []string) {
+	entries, _ := os.ReadDir(filepath.Join(s.dir, name)) // there may be none
+	when := map[string]time.Time{}
+	for _, entry := range entries {
+		hash, isModule := strings.CutSuffix(entry.Name(), ".wasm")
+		if info, err := entry.Info(); isModule && hashForm.MatchString(hash) && err == nil && info.Mode().IsRegular() {
+			hashes = append(hashes, hash)
+			when[hash] = info.ModTime()
+		}
+	}
+	slices.SortFunc(hashes, func(a, b string) int { return cmp.Or(when[b].Compare(when[a]), cmp.Compare(a, b)) })
+	return hashes
+}
+
+// read returns the list. Invalid entries are left out. A damaged list is set aside: the
+// new one has its readable entries, and the modules that it does not name any more.
 func (s *Store) read(name string) ([]Version, error) {
 	if err := check(name); err != nil {
 		return nil, err
 	}
-	data, err := readFile(s.indexFile(name), maxIndex)
-	if errors.Is(err, fs.ErrNotExist) {
+	data, err := disk.Read(s.indexFile(name), maxIndex)
+	if errors.Is(err, fs.ErrNotExist) && !isElse(filepath.Join(s.dir, name)) {
 		return nil, nil
 	}
-	var all []Version
+	all, damaged := parse(data)
+	if err == nil && damaged == nil {
+		return all, nil
+	}
+	for _, hash := range s.modules(name) {
+		if !slices.ContainsFunc(all, func(v Version) bool { return v.Hash == hash }) {
+			info, err := os.Stat(s.moduleFile(name, hash))
+			if err == nil {
+				all = append(all, Version{Hash: hash, Size: info.Size(), When: info.ModTime().UTC(), By: "found"})
+			}
+		}
+	}
+	return all, s.setAside(name, all, cmp.Or(err, damaged))
+}
+
+// isElse reports whether something is at a path that is no folder.
+func isElse(dir string) bool {
+	info, err := os.Lstat(dir)
+	return err == nil && !info.IsDir()
+}
+
+// parse reads a list, as far as it goes.
+func parse(data []byte) (all []Version, err error) {
+	known := map[string]bool{}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if open, err := d.Token(); err != nil || open != json.Delim('[') {
+		return nil, errors.New("it is no list")
+	}
+	for d.More() {
+		var v Version
+		if err := d.Decode(&v); err != nil {
+			return all, fmt.Errorf("after %d versions: %w", len(all), err)
+		}
+		if hashForm.MatchString(v.Hash) && !known[v.Hash] {
+			all = append(all, v)
+		}
+		known[v.Hash] = true
+	}
+	_, err = d.Token()
+	return all, err
+}
+
+// setAside moves a damaged list out of the way, and writes the readable entries anew.
+func (s *Store) setAside(name string, left []Version, cause error) error {
+	if s.o.ReadOnly {
+		return nil
+	}
+	file := s.indexFile(name)
+	if dir := filepath.Dir(file); isElse(dir) {
+		file = dir
+	}
+	to, err := disk.SetAside(file)
+	if err != nil {
+		return fmt.Errorf("read versions: %w; it cannot be set aside either: %w; remove %s to begin anew", cause, err, inTheWay(file))
+	}
+	list, err := json.MarshalIndent(append([]Version{}, left...), "", "\t")
 	if err == nil {
-		err = json.Unmarshal(data, &all)
+		err = os.MkdirAll(filepath.Join(s.dir, name), 0o755)
+	}
+	if err == nil {
+		_, err = disk.Replace(s.indexFile(name), 0o644, disk.Bytes(list))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read versions: %w; remove %s to begin anew", err, filepath.Dir(s.indexFile(name)))
+		return fmt.Errorf("write versions anew: %w", err)
 	}
-	known := map[string]bool{}
-	return slices.DeleteFunc(all, func(v Version) bool {
-		bad := !hashForm.MatchString(v.Hash) || known[v.Hash]
-		known[v.Hash] = true
-		return bad
-	}), nil
+	s.o.Log.Warn("the list of versions is damaged and was set aside; whether others were rolled back is not known",
+		"plugin", name, "cause", cause, "file", to, "left", len(left))
+	return nil
+}
+
+// inTheWay returns the file, or the file that stands where one of the folders above it
+// should be.
+func inTheWay(file string) string {
+	for path := filepath.Dir(file); path != filepath.Dir(path); path = filepath.Dir(path) {
+		if info, err := os.Stat(path); err == nil {
+			if !info.IsDir() {
+				return path
+			}
+			break
+		}
+	}
+	return file
 }
 
 // keep writes a module, unless it is there.
@@ -242,7 +413,14 @@ func (s *Store) keep(name string, v Version, wasm []byte) error {
 	if _, err := s.load(name, v.Hash); err == nil {
 		return nil
 	}
-	return write(s.moduleFile(name, v.Hash), wasm)
+	file := s.moduleFile(name, v.Hash)
+	if info, err := os.Lstat(file); err == nil && !info.Mode().IsRegular() {
+		if _, err := disk.SetAside(file); err != nil {
+			return err
+		}
+	}
+	_, err := disk.Replace(file, 0o644, disk.Bytes(wasm))
+	return err
 }
 
 func (s *Store) indexFile(name string) string { return filepath.Join(s.dir, name, "versions.json") }
@@ -251,23 +429,17 @@ func (s *Store) moduleFile(name, hash string) string {
 	return filepath.Join(s.dir, name, hash+".wasm")
 }
 
-var (
-	hashForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	nameForm = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`) // as package folder has it
-)
-
-// ValidName reports whether a plugin can be called that.
-func ValidName(name string) bool { return nameForm.MatchString(name) }
+var hashForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // check keeps names from leading out of the folder.
 func check(name string) error {
-	if !ValidName(name) {
-		return fmt.Errorf("%.80q is no name of a plugin", name)
+	if err := names.Check(name); err != nil {
+		return fmt.Errorf("the plugin's name %w", err)
 	}
 	return nil
 }
 
-// text bounds what others say, on one line.
+// text makes one line of a caller's text, and bounds it.
 func text(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
 	if len(s) > maxBy {
@@ -285,45 +457,4 @@ func ids(all []Version) string {
 		list[i] = v.ID()
 	}
 	return strings.Join(list, ", ")
-}
-
-// readFile reads a regular file of at most limit bytes.
-func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", path, limit)
-	}
-	return data, err
-}
-
-// write replaces a file in one step, so that no reader sees half of it, and no crash
-// leaves half of it.
-func write(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // it is of no use
-		}
-	}()
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

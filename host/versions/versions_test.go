@@ -1,8 +1,10 @@
 package versions_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,13 +71,13 @@ func TestHistory(t *testing.T) {
 	// Each rollback goes further back; who deploys again what was bad means it.
 	for _, step := range []struct{ from, want versions.Version }{{three, two}, {two, one}} {
 		must(t, s.Withdraw("chat", step.from.Hash, "crashes"))
-		got, err := s.Previous("chat", step.from.Hash)
+		got, _, err := s.Previous("chat", step.from.Hash)
 		must(t, err)
 		if got.Hash != step.want.Hash {
 			t.Errorf("before %s is %s, want %s", step.from.ID(), got.ID(), step.want.ID())
 		}
 	}
-	if _, err := s.Previous("chat", one.Hash); !errors.Is(err, versions.ErrNoPrevious) {
+	if _, _, err := s.Previous("chat", one.Hash); !errors.Is(err, versions.ErrNoPrevious) {
 		t.Errorf("before the first: %v", err)
 	}
 	put(t, s, "one", "rollback")
@@ -138,17 +140,116 @@ func TestDamage(t *testing.T) {
 		t.Error("a module that is too large is kept")
 	}
 	index := filepath.Join(dir, "chat", "versions.json")
-	for _, bad := range []string{"{", `{"hash":1}`, strings.Repeat(" ", 1<<20)} {
-		must(t, os.WriteFile(index, []byte(bad), 0o644))
-		if _, err := s.List("chat"); err == nil || !strings.Contains(err.Error(), "remove") {
-			t.Errorf("of %.20q: %v", bad, err)
-		}
-	}
 	must(t, os.WriteFile(index, []byte(`[{"hash":"../../../etc/passwd"},{"hash":"`+v.Hash+`"},{"hash":"`+v.Hash+`"}]`), 0o644))
 	all, err := s.List("chat")
 	must(t, err)
 	if len(all) != 1 || all[0].Hash != v.Hash {
 		t.Errorf("of entries that lead elsewhere: %v", all)
+	}
+}
+
+// A list that is damaged, or is no list, is set aside with a warning: what can be read of
+// it goes on, with the modules that are there. Everything works afterwards.
+func TestDamagedList(t *testing.T) {
+	for name, damage := range map[string]struct {
+		do   func(t *testing.T, index string)
+		want string
+	}{
+		"empty":    {func(t *testing.T, index string) { must(t, os.Truncate(index, 0)) }, "two by found; one by found; "},
+		"cut":      {cutAfter("two by ada"), "two by ada, crashes; one by found; "},
+		"altered":  {func(t *testing.T, index string) { must(t, os.WriteFile(index, []byte(`{"hash":1}`), 0o644)) }, "two by found; one by found; "},
+		"large":    {func(t *testing.T, index string) { must(t, os.Truncate(index, 1<<20)) }, "two by ada, crashes; one by folder; "},
+		"a folder": {inPlace(func(path string) error { return os.Mkdir(path, 0o755) }), "two by found; one by found; "},
+		"a link to nothing": {inPlace(func(path string) error { return os.Symlink("/dev/null", path) }),
+			"two by found; one by found; "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			var log bytes.Buffer
+			s := versions.Open(dir, versions.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			one := put(t, s, "one", "folder")
+			two := put(t, s, "two", "ada")
+			must(t, os.Chtimes(filepath.Join(dir, "chat", one.Hash+".wasm"), day, day))
+			must(t, s.Withdraw("chat", two.Hash, "crashes"))
+			index := filepath.Join(dir, "chat", "versions.json")
+			damage.do(t, index)
+
+			reader := versions.Open(dir, versions.Options{ReadOnly: true})
+			wantList(t, reader, damage.want)
+			if _, err := os.Lstat(index + ".bad"); err == nil {
+				t.Error("a reader has set it aside")
+			}
+			wantList(t, s, damage.want)
+			if _, err := os.Lstat(index + ".bad"); err != nil || strings.Count(log.String(), "level=WARN") != 1 {
+				t.Errorf("set aside: %v; the log says %s", err, &log)
+			}
+			must(t, s.Withdraw("chat", two.Hash, "crashes"))
+			if v, wasm, err := s.Previous("chat", two.Hash); err != nil || string(wasm) != "one" {
+				t.Errorf("back to %+v, %v", v, err)
+			}
+		})
+	}
+}
+
+func cutAfter(what string) func(*testing.T, string) {
+	return func(t *testing.T, index string) {
+		text, err := os.ReadFile(index)
+		must(t, err)
+		end := strings.Index(string(text), "},")
+		if end < 0 {
+			t.Fatalf("no entry ends in\n%s", text)
+		}
+		must(t, os.Truncate(index, int64(end+20)))
+	}
+}
+
+func inPlace(make func(path string) error) func(*testing.T, string) {
+	return func(t *testing.T, index string) { must(t, os.Remove(index)); must(t, make(index)) }
+}
+
+// A file in the place of the folder, or of a module, does not prevent that versions are kept.
+func TestSomethingElseInPlace(t *testing.T) {
+	dir := t.TempDir()
+	s := versions.Open(dir, versions.Options{})
+	must(t, os.WriteFile(filepath.Join(dir, "chat"), []byte("x"), 0o644))
+	wantList(t, s, "")
+	v := put(t, s, "one", "folder")
+	module := filepath.Join(dir, "chat", v.Hash+".wasm")
+	must(t, os.Remove(module))
+	must(t, os.Mkdir(module, 0o755))
+	if _, err := s.Get("chat", v.Hash); err == nil {
+		t.Error("a folder is a module")
+	}
+	put(t, s, "one", "ada")
+	wantList(t, s, "one by ada; ")
+}
+
+// What is not kept can be marked, and a mark can be taken back.
+func TestMarks(t *testing.T) {
+	dir := t.TempDir()
+	s := versions.Open(dir, versions.Options{})
+	one, two := put(t, s, "one", "folder"), put(t, s, "two", "folder")
+	other := strings.Repeat("ab", 32)
+	must(t, s.Withdraw("chat", other, "crashes"))
+	must(t, s.Withdraw("chat", two.Hash, "crashes"))
+	all, err := s.List("chat")
+	must(t, err)
+	if len(all) != 3 || all[0].Hash != other || all[0].Withdrawn != "crashes" {
+		t.Errorf("versions %+v", all)
+	}
+	if v, _, err := s.Previous("chat", other); err != nil || v.Hash != one.Hash {
+		t.Errorf("back to %+v, %v", v, err)
+	}
+	must(t, s.Restore("chat", two.Hash))
+	if v, _, err := s.Previous("chat", other); err != nil || v.Hash != two.Hash {
+		t.Errorf("back to %+v, %v", v, err)
+	}
+	must(t, os.Remove(filepath.Join(dir, "chat", two.Hash+".wasm")))
+	if v, wasm, err := s.Previous("chat", other); err != nil || string(wasm) != "one" {
+		t.Errorf("past a module that is gone to %+v, %v", v, err)
+	}
+	if err := s.Withdraw("chat", "../x", "crashes"); err == nil {
+		t.Error("a mark for no hash")
 	}
 }
 
@@ -170,7 +271,7 @@ func TestNamesStayInside(t *testing.T) {
 	}
 }
 
-// Who reads while somebody writes sees the old list or the new one.
+// A reader, while somebody writes, sees the old list or the new one.
 func TestReadersAndWriters(t *testing.T) {
 	dir := t.TempDir()
 	s, other := versions.Open(dir, versions.Options{Keep: 2}), versions.Open(dir, versions.Options{Keep: 2})

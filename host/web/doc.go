@@ -4,12 +4,15 @@
 //	index.html ── chat.css
 //	    │
 //	 chat.js ──► timeline.js   the log: who said what and when
-//	    │  └───► outbox.js     what was written and is not confirmed yet
+//	    │  ├───► outbox.js     what was written and is not confirmed yet
+//	    │  └───► presence.js   who is here
 //	    ▼
 //	phoenix.js ◄── WebSocket ──► /socket/websocket?vsn=2.0.0
+//	    └── longpoll.js ◄──────► /socket/longpoll, where there is no WebSocket
 //
-// The files are embedded, so that the binary is all there is to deploy, and they are written for this project: no
-// framework, no build step, nothing fetched from elsewhere. What is in static/ is what the browser runs.
+// The files are embedded, so that the binary is all there is to deploy, and they are
+// written for this project: no framework, no build step, nothing fetched from elsewhere.
+// The browser runs the files in static/ as they are.
 //
 // # Rationale
 //
@@ -17,12 +20,14 @@
 // client that is read in ten minutes is the best description of the protocol from its other side. That the real package
 // works too is checked in .ci/e2e.
 //
-// Why are messages shown only when their broadcast comes back? The broadcast carries no id of the client's, so a copy
-// shown at once could not be matched with it. What is on its way stands below the log instead, with its state, and
-// leaves when the server has confirmed it. The log is then what everybody else sees, in the same order.
+// Why are messages shown only when their broadcast comes back? The broadcast carries no
+// id of the client's, so a copy shown at once could not be matched with it. A message on
+// its way stands below the log instead, with its state, and leaves when the server has
+// confirmed it. So the log shows what everybody else sees, in the same order.
 //
-// Why is a message with a lost answer not repeated by itself? It may have arrived. The page says so and offers "Retry";
-// what was never sent, because the connection was down when it was written, goes out by itself after the join.
+// Why is a message with a lost answer not repeated by itself? It may have arrived. The
+// page says so and offers "Retry". A message that was never sent, because the connection
+// was down when it was written, goes out by itself after the join.
 //
 // Why sessionStorage for the name? It is per tab, so two tabs are two people.
 //

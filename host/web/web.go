@@ -14,7 +14,8 @@ import (
 //go:embed static
 var static embed.FS
 
-// contentTypes is what the page is made of. The types stand here because those of package mime depend on the machine.
+// contentTypes has the kinds of files of the page. The types stand here because those of
+// package mime depend on the machine.
 var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -32,8 +33,9 @@ type file struct {
 	etag        string
 }
 
-// Handler serves the page at "/" and its files beside it, to GET and HEAD; every other path is 404, and every other
-// method on a path that exists is 405. It expects to be mounted at the root, and a socket at /socket.
+// Handler serves the page at "/" and its files next to it, to GET and HEAD; every other
+// path is 404, and every other method on a path that exists is 405. It expects to be
+// mounted at the root, and a socket at /socket.
 //
 // Answers carry an ETag and must be revalidated, and their Content-Security-Policy allows this origin's files only.
 // The handler has no state; it is safe for concurrent use.

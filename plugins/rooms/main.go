@@ -1,4 +1,4 @@
-// Rooms is a chat that is an application: beside the channel handlers it consists of
+// Rooms is a chat that is an application: besides the channel handlers it consists of
 // processes that serve them, each with its own memory, under one tree.
 //
 //	rooms                   rest_for_one, set in config.toml

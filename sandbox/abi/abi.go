@@ -51,7 +51,7 @@ const (
 
 // Effects, guest to host, applied when the call succeeds.
 const (
-	EffectReply         Kind = 0x101 // answer the join or message at hand
+	EffectReply         Kind = 0x101 // answer the event at hand (join, message, connect, import), or an earlier message
 	EffectPush          Kind = 0x102 // to one client
 	EffectBroadcast     Kind = 0x103 // to all members of the topic
 	EffectBroadcastFrom Kind = 0x104 // to all members but the one at hand
@@ -63,7 +63,7 @@ const (
 	EffectChild         Kind = 0x10A // in start only: a child of the plugin's tree
 	EffectDepends       Kind = 0x10B // in start only: a plugin that must run first
 	EffectWants         Kind = 0x10C // an event that is sent on request only
-	EffectIntercept     Kind = 0x10D // in join: get broadcasts of an event as out, instead of the client
+	EffectIntercept     Kind = 0x10D // in join and members: get broadcasts of an event as out, instead of the client
 	EffectPublish       Kind = 0x10E // broadcast to another topic
 	EffectSubscribe     Kind = 0x10F // get the broadcasts of another topic as events
 	EffectUnsubscribe   Kind = 0x110 // no longer
@@ -205,8 +205,9 @@ const (
 	// WantsReply marks a message whose sender waits for a reply. Without it a
 	// reply is allowed, and reaches the client without a ref, as in Phoenix.
 	WantsReply Flags = 1 << 1
-	// Replay marks a join that the client does not know of: the handler was
-	// restarted after a crash or moved to a new version.
+	// Replay marks what begins again: a join that the client does not know of, because the handler
+	// was restarted after a crash or moved to a new version; an empty state, for which nothing has
+	// to be taken over; and the init that follows that in the next version.
 	Replay Flags = 1 << 2
 	// Failed marks a reply that is no answer: its payload says why there is none.
 	Failed Flags = 1 << 3
@@ -226,11 +227,13 @@ const (
 	CodeUnknown Code = -1
 	// CodeMalformed: the bytes are no record, or lie outside of memory.
 	CodeMalformed Code = -2
-	// CodeTooMuch: the call's bound on effects or their bytes is reached.
+	// CodeTooMuch: the event's bound on effects or their bytes is reached, or the payload of
+	// an operation has more than 4 MiB.
 	CodeTooMuch Code = -3
 	// CodeNotNow: the kind is not allowed in this event, or not a second time.
 	CodeNotNow Code = -4
-	// CodeNoProcess: there is no such process, name, request, timer or monitor.
+	// CodeNoProcess: there is no such process, name, request, timer, monitor or member, or the
+	// key to update is not tracked.
 	CodeNoProcess Code = -5
 	// CodeTimeout: no answer came in time.
 	CodeTimeout Code = -6
@@ -240,18 +243,21 @@ const (
 	CodeEnded Code = -8
 	// CodeSelf: a process cannot wait for its own answer.
 	CodeSelf Code = -9
-	// CodeFull: the process's mailbox is full.
+	// CodeFull: the process's mailbox is full, or the plugin's bound on the bytes that wait
+	// is reached, by messages or by whatever else its guests make the host keep.
 	CodeFull Code = -10
-	// CodeLimit: the plugin's bound on processes, timers or names is reached.
+	// CodeLimit: the plugin's bound on processes, on timers, names and the like, or on the bytes
+	// that its guests make the host keep is reached. Of a request: there is no room for the answer.
 	CodeLimit Code = -11
-	// CodeTaken: another process has the name.
+	// CodeTaken: another process has the name, or the key is tracked already.
 	CodeTaken Code = -12
-	// CodeDenied: the process belongs to a plugin that this one does not depend on, or
-	// the topic was not granted to it.
+	// CodeDenied: it is not granted. The process belongs to a plugin that this one does not
+	// depend on, the topic is neither its own nor granted to it, it may not disconnect, or the
+	// service of the host is not granted to it, or cannot be asked this.
 	CodeDenied Code = -13
 	// CodeDeadlock: the process waits for this one, itself or by way of others.
 	CodeDeadlock Code = -14
-	// CodeTooLarge: the process has no room for the message.
+	// CodeTooLarge: the process has no room for the message, or the meta or key is too large.
 	CodeTooLarge Code = -15
 )
 
@@ -265,10 +271,10 @@ var codeTexts = map[Code]string{
 	CodeBusy:      "too many processes of the plugin wait already",
 	CodeEnded:     "the process ended before it answered",
 	CodeSelf:      "a process cannot wait for its own answer",
-	CodeFull:      "its mailbox is full",
-	CodeLimit:     "the plugin has as many processes, timers or names as it may",
-	CodeTaken:     "the name is taken",
-	CodeDenied:    "not a plugin that this one depends on, or a topic that it was not granted",
+	CodeFull:      "its mailbox is full, or too much waits already; see pending in the server's config",
+	CodeLimit:     "the plugin has as much as it may; see processes, references and pending in the server's config",
+	CodeTaken:     "the name is taken, or the key is tracked already",
+	CodeDenied:    "not granted: a plugin that this one does not depend on, a topic that is not its own, to disconnect, or a service",
 	CodeDeadlock:  "it waits for this process",
 	CodeTooLarge:  "it has no room for the message",
 }

@@ -4,8 +4,7 @@
 //
 // It is all that an author of a guest in another language has to know. It
 // imports nothing outside the standard library, and no WebAssembly engine.
-// example/room.c is a complete guest without an SDK, in 75 lines, with the line that
-// builds it.
+// example/room.c is a complete guest without an SDK, with the line that builds it.
 //
 //	host                                             guest
 //	────                                             ─────
@@ -61,7 +60,7 @@
 //	0x002   join            topic           join payload    member (6)      Binary, Replay
 //	0x003   message         event           payload         member (7)      Binary, WantsReply
 //	0x004   idle
-//	0x005   init            module          arguments       own pid (1)     Binary, Request
+//	0x005   init            module          arguments       own pid (1)     Binary, Request, Replay (15)
 //	0x006   call            token           question                        Binary
 //	0x007   cast                            message                         Binary
 //	0x008   info                            message                         Binary
@@ -97,7 +96,7 @@
 //	0x110   unsubscribe     topic
 //	0x111   disconnect      socket id
 //	0x112   present         topic (10)                      member
-//	0x113   state           schema          state                           Binary
+//	0x113   state           schema          state                           Binary, Replay (15)
 //
 //	kind    operation       field 0         field 1         detail          flags       answer
 //	0x201   log             level           text
@@ -125,9 +124,9 @@
 //	0x217   process_info    process, self                                               JSON
 //	0x218   children        supervisor                                                  pids (2)
 //	0x219   stop_child      pid
-//	0x21A   track           key             meta (JSON)     topic (10)                  phx_ref
-//	0x21B   update          key             meta (JSON)     topic (10)                  phx_ref
-//	0x21C   untrack         key                             topic (10)
+//	0x21A   track           key             meta (JSON)     topic (10)                  phx_ref (14)
+//	0x21B   update          key             meta (JSON)     topic (10)                  phx_ref (14)
+//	0x21C   untrack         key                             topic (10)                  (14)
 //	0x21D   presences       topic (10)                                                  JSON
 //	0x21E   presence_count  topic (10)                                                  keys, metas (2)
 //
@@ -141,17 +140,18 @@
 // reply to connect the socket id. (10) Empty for the handler's own. (11) Extra is a
 // list of fields: the assigns of each member. (12) What the state effect had as its
 // name. (13) Extra is a list of fields: of each member its id, join payload and
-// assigns; of a process its pid and arguments.
+// assigns; of a process its pid and arguments. (14) Extra is the member who is present; empty
+// for the process itself. (15) See The next version.
 //
 // start is the first event of a guest; there it says with handles which topics it
-// serves, and with child which processes it consists of. What its memory and
-// globals are afterwards is what every instance begins with: start is not
+// serves, and with child which processes it consists of. Every instance begins
+// with the memory and globals that it has afterwards: start is not
 // repeated. A join is answered by a reply: status "ok" accepts, any other refuses; no
 // reply accepts with an empty response. A message is answered by at most one
 // reply. Payloads are the client's own bytes, never re-encoded: JSON text, or
 // anything at all where Binary is set. An empty payload of a reply, push or
-// broadcast stands for the JSON object {}. What processes say to each other
-// is never looked at.
+// broadcast stands for the JSON object {}. Messages of processes to each other
+// are never looked at.
 //
 // # Processes
 //
@@ -160,9 +160,17 @@
 // begins with init and the name of its module, by which the guest knows what to be. Both
 // can do all that follows.
 //
-// A process is named in three ways: by its pid, such as "#12"; by a name that it was
+// A process is named in three ways: by its pid, such as "#1c.k3v9q2m"; by a name that it was
 // registered under, such as "registry"; by plugin and name, "accounts/registry",
-// if the plugin depends on that other one.
+// if the plugin depends on that other one. The host's own services are named like those of
+// a plugin rtd, such as "rtd/clock". Only those that are granted in config.toml can be asked;
+// they are called, cast to and monitored like any process, but not linked with or ended.
+//
+// Pids, tokens of calls, requests, timers, monitors and members are opaque texts of 32 bytes at
+// most, and each means one thing for ever. A guest may keep one for as long as it likes, also for
+// longer than the process, the server or the node that it is of: then it fails with
+// [CodeNoProcess], or is answered to nobody, but never hits another. So does a message's
+// token, which is as much longer as the client's ref.
 //
 // call waits for the answer, which the process gives with the effect answer
 // and the token of the call, during that event or a later one. request does
@@ -176,6 +184,12 @@
 //
 // A call that says no time waits 5,000 ms. An await that timed out may be repeated. To
 // ask, link to or monitor a process that is not there fails with [CodeNoProcess].
+//
+// All that a process has the host keep is bounded for its plugin, by count and in bytes: the
+// payload of a timer until it has come, a name, what was spawned with, a message until it
+// is taken, an answer until it is fetched. Without room for it the operation fails with
+// [CodeFull] if it sends something, else with [CodeLimit], and so does the effect subscribe or
+// intercept, at once. A request whose answer finds no room fails with [CodeLimit].
 //
 // spawn under a supervisor waits for the new process's init, and fails with
 // [CodeEnded] and the reason if that does. Without one it does not wait, and the
@@ -191,7 +205,8 @@
 // # Connecting
 //
 // A plugin that wants connect is asked about every client of its socket mount,
-// before anything else. Its payload is a JSON object:
+// before anything else, if the server's config allows it, and names it where it
+// shares the mount with others. Its payload is a JSON object:
 //
 //	params          the query, and what its path has, as Phoenix decodes it: nested
 //	peer            {"address": "203.0.113.7", "port": 50123}
@@ -218,11 +233,20 @@
 // restarted in place stays present if it tracks itself again when its join is
 // replayed.
 //
+// A process that serves all who join a topic tracks each member for itself, named
+// in extra. Members with the same key give it several metas, as if each had a process of
+// its own. The host untracks a member who leaves, or whose join is not accepted. Until
+// then the member stays present, with its phx_ref, also when the process crashes or
+// goes on in another version: it need not be tracked again, and if it is, with the same
+// meta, it keeps its phx_ref. For somebody who is no member, track and update fail with
+// [CodeNoProcess], and untrack does nothing.
+//
 // # Broadcasts
 //
-// broadcast goes to the handler's own topic. publish goes to any topic that the
-// plugin serves or that its config grants; so does subscribe, after which the
-// process gets that topic's broadcasts, until it ends. A handler that in join
+// broadcast goes to the handler's own topic. publish goes to any topic that a join would bring to
+// the plugin now, or that its config grants; so does subscribe, after which the
+// process gets that topic's broadcasts, until it ends. While another plugin serves the topic
+// it gets none, and its presence there is not seen. A handler that in join, or members,
 // intercepts an event gets its own topic's broadcasts of it as out: its client does
 // not, unless the handler pushes it. In out, detail is the member that a
 // broadcast_from leaves out, if the handler serves several.
@@ -259,12 +283,20 @@
 // it is deployed, each process gets export between two messages and answers with the
 // effect state: any bytes, and in its name how they are to be read, such as "2". The
 // process goes on in an instance of the new version, whose first event is import, in
-// place of join, members or init. What it replies with other than "ok", or a crash,
+// place of join, members or init. A reply other than "ok", or a crash,
 // says that it cannot read the state. All that is outside of the memory stays as it is:
 // pid, names, timers, monitors, subscriptions, intercepts and wants, presence. Without
 // export in both versions, the join is replayed; so it is without an effect state and after
 // a failed import, unless the server's config wants the process to stay as it is. Nothing
 // but state can be asked for in export, so that it may be asked again.
+//
+// A process without a state of its own says so with an empty state and the flag Replay. It is
+// no import then, and nothing is lost: the instance of the new version gets init, with
+// the arguments of the process and the flag Replay. Timers, monitors, links and subscriptions end
+// with the old instance, as its init asks for them again; pid, names and who is linked with the
+// process stay. So it is under every config, and for processes that would else stay in their
+// version. A guest without that module best stops, with the reason shutdown. A channel's join
+// is replayed, under every config, too.
 //
 // # Standing still
 //
@@ -277,6 +309,34 @@
 // idle says that the instance has grown and will stand still: a guest with a
 // garbage collector runs it. Other guests ignore idle, as every guest
 // ignores a kind that it does not know, and returns 0.
+//
+// # A new effect
+//
+// First see whether a call to a service of the host does (host/ask/doc.go): that needs nothing of what follows. Each step
+// names its files.
+//
+//	 1  sandbox/abi/abi.go                 the next free number, and its name
+//	 2  sandbox/abi/doc.go                 its row in the table; what it means, in the section where it belongs
+//	 3  sandbox/abi/testdata/vectors.json  it as fields and as bytes: the tests of this package and all SDKs read that
+//	 4  sandbox/effects.go                 in allowed, during which events; in check, what else must hold
+//	 5  host/process/pubsub.go             if it can be denied: in Permit, by what grant; then check asks Permit
+//	 6  channels/effects.go                what it does, if it is about the clients of a topic; the bounds of names
+//	    host/process/body.go               or in Apply, if it is about anything else
+//	 7  sdk/go/abi.go, sdk/rust/src/abi.rs, sdk/as/assembly/abi.ts, sdk/c/src/abi.h   the number
+//	 8  sdk/go, sdk/rust/src, sdk/as/assembly, sdk/c/src   the function, in the file of its subject, which has one name
+//	                                       in all four (presence.go, .rs, .ts, .c; those in C are declared in sdk/c/rtd.h)
+//	 9  sdk/suite/README.md                the message that makes the plugin suite use it
+//	10  sdk/suite/testdata/go, sdk/rust/suite, sdk/as/suite, sdk/c/suite   the plugin suite, which does
+//	11  sdk/suite/suite_test.go            a scenario, in the list of the latest generation without guests that are kept
+//	12  sdk/suite/testdata/build           builds the guests, which are committed
+//
+// # A new operation
+//
+// As an effect, but in place of steps 4 to 6:
+//
+//	4  host/process/operate.go            its function, in the table operations. What it has the host keep is counted by
+//	                                      Keep or hold of host/process/budget.go, and fails with a code if there is no room
+//	5  sandbox/copy.go                    in Alone.Operate, what it answers where a guest is tried without others
 //
 // # Questions
 //

@@ -76,7 +76,18 @@ func ParseEffect(b []byte) (Effect, error) {
 	if err != nil {
 		return Effect{}, err
 	}
-	return Effect{kind, flags, string(f[0]), f[1], string(f[2]), string(f[3])}, nil
+	return Effect{kind, flags, word(f[0]), f[1], string(f[2]), string(f[3])}, nil
+}
+
+// word is string, without memory for the status of most replies.
+func word(b []byte) string {
+	switch string(b) {
+	case "ok":
+		return "ok"
+	case "error":
+		return "error"
+	}
+	return string(b)
 }
 
 // AppendField appends a length and the bytes. A list of fields is what the answer

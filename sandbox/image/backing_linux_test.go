@@ -20,6 +20,7 @@ func TestEveryWayToFindPages(t *testing.T) {
 			const pages, limit = 20, 40 * wasmPage
 			s := snapshot(t, pages*wasmPage, 11)
 			takeTurns(t, memory(t, s, limit), memory(t, s, limit))
+			diffs(t, rand.New(rand.NewPCG(24, 25)), s, memory(t, s, limit), 50)
 		})
 	}
 }
@@ -29,6 +30,7 @@ func TestPlainBacking(t *testing.T) {
 	const pages, limit = 5, 12 * wasmPage
 	s := snapshot(t, pages*wasmPage, 12)
 	takeTurns(t, s.NewPlainMemory(limit), memory(t, s, limit))
+	diffs(t, rand.New(rand.NewPCG(26, 27)), s, s.NewPlainMemory(limit), 50)
 	if b := s.NewPlainMemory(limit); b.Grow(limit+wasmPage) != nil || len(b.Grow(limit)) != limit {
 		t.Error("the limit does not hold")
 	}
@@ -106,7 +108,15 @@ func TestScratchMayBeAnyRange(t *testing.T) {
 					want[i]++
 				}
 			}
+			before := bytes.Clone(m.Bytes())
+			diff := m.Diff(nil)
+			if !bytes.Equal(m.Bytes(), before) {
+				t.Fatal("Diff has changed the memory")
+			}
 			delta := m.Save(nil)
+			if !bytes.Equal(delta, diff) {
+				t.Fatal("Save says something else than Diff")
+			}
 			if !bytes.Equal(m.Bytes(), base) {
 				t.Fatal("after Save something is left")
 			}

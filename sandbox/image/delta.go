@@ -25,12 +25,13 @@ const (
 	minFill   = 16 // bytes of one pattern that are worth a filled run
 )
 
-var errDelta = errors.New("delta does not fit the memory")
+// ErrDelta says that a delta does not fit the memory, or is none.
+var ErrDelta = errors.New("delta does not fit the memory")
 
-// revertRuns makes mem equal to base, which is as long, and appends the runs in
-// which it was not. at is where mem begins in the whole memory and last where the
-// latest run ended; it returns the new end.
-func revertRuns(dst, mem, base []byte, at, last int) ([]byte, int) {
+// appendRuns appends the runs in which mem differs from base, which is as long, and, if
+// revert is set, makes mem equal to it. at is where mem begins in the whole memory and last
+// where the latest run ended; it returns the new end.
+func appendRuns(dst, mem, base []byte, at, last int, revert bool) ([]byte, int) {
 	from, to := 0, 0 // the run at hand, none if to is 0
 	for i := 0; i < len(mem); {
 		if rest := mem[i:]; len(rest) >= blockSize && bytes.Equal(rest[:blockSize], base[i:i+blockSize]) {
@@ -48,7 +49,10 @@ func revertRuns(dst, mem, base []byte, at, last int) ([]byte, int) {
 				}
 				first := i + n*wordSize + bits.TrailingZeros64(word)/8
 				if to > 0 && first-to > joinGap {
-					dst = revertRun(dst, mem[from:to], base[from:to], at+from-last)
+					dst = appendRun(dst, mem[from:to], at+from-last)
+					if revert {
+						copy(mem[from:to], base[from:])
+					}
 					last, to = at+to, 0
 				}
 				if to == 0 {
@@ -59,7 +63,10 @@ func revertRuns(dst, mem, base []byte, at, last int) ([]byte, int) {
 		}
 	}
 	if to > 0 {
-		dst = revertRun(dst, mem[from:to], base[from:to], at+from-last)
+		dst = appendRun(dst, mem[from:to], at+from-last)
+		if revert {
+			copy(mem[from:to], base[from:])
+		}
 		last = at + to
 	}
 	return dst, last
@@ -85,12 +92,6 @@ func difference(differ *[lineSize / wordSize]uint64, mem, base []byte) bool {
 		differ[n] = binary.LittleEndian.Uint64(m[n*wordSize:]) ^ binary.LittleEndian.Uint64(b[n*wordSize:])
 	}
 	return true
-}
-
-func revertRun(dst, run, base []byte, gap int) []byte {
-	dst = appendRun(dst, run, gap)
-	copy(run, base)
-	return dst
 }
 
 // appendRun appends one run, cut into filled and plain ones. Freed memory of a
@@ -133,11 +134,18 @@ func nextFill(run []byte) (plain, fill int) {
 	return len(run), 0
 }
 
-// deltaSize is the size of the memory that a delta makes.
+// DeltaSize is the size of the memory that a delta makes, as the delta says, up to 4 GiB.
+// Whoever has a delta from elsewhere compares it with what the guest may have, before a
+// memory is made as large.
+func DeltaSize(delta []byte) (int, error) {
+	size, _, err := deltaSize(delta)
+	return size, err
+}
+
 func deltaSize(delta []byte) (size int, runs []byte, err error) {
 	n, k := binary.Uvarint(delta)
 	if k <= 0 || n > 1<<32 {
-		return 0, nil, errDelta
+		return 0, nil, ErrDelta
 	}
 	return int(n), delta[k:], nil
 }
@@ -149,17 +157,17 @@ func applyRuns(mem, runs []byte, spans []span) (inside bool, err error) {
 	for at := uint64(0); len(runs) > 0; {
 		gap, k := binary.Uvarint(runs)
 		if k <= 0 {
-			return false, errDelta
+			return false, ErrDelta
 		}
 		runs = runs[k:]
 		head, k := binary.Uvarint(runs)
 		if k <= 0 {
-			return false, errDelta
+			return false, ErrDelta
 		}
 		runs = runs[k:]
 		length := head >> 1
 		if left := uint64(len(mem)) - at; gap > left || length > left-gap {
-			return false, errDelta
+			return false, ErrDelta
 		}
 		at += gap
 		dst := mem[at : at+length]
@@ -170,14 +178,14 @@ func applyRuns(mem, runs []byte, spans []span) (inside bool, err error) {
 		inside = inside && len(spans) > 0 && uint64(spans[0].from) <= at-length && at <= uint64(spans[0].to)
 		if head&1 == 0 {
 			if uint64(len(runs)) < length {
-				return false, errDelta
+				return false, ErrDelta
 			}
 			copy(dst, runs)
 			runs = runs[length:]
 			continue
 		}
 		if len(runs) < 4 {
-			return false, errDelta
+			return false, ErrDelta
 		}
 		for n := copy(dst, runs[:4]); n < len(dst); n *= 2 {
 			copy(dst[n:], dst[:n])

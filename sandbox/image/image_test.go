@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"rtd/sandbox/image"
 )
@@ -125,6 +127,110 @@ func TestStatesShareAMemory(t *testing.T) {
 	}
 }
 
+// Diff is Save without an end: it says the same, and the memory goes on, through other
+// Diffs, growth, Save and Load.
+func TestDiffLeavesTheMemory(t *testing.T) {
+	for _, pages := range []int{0, 1, 2, 3, 53} {
+		t.Run(fmt.Sprintf("%d pages", pages), func(t *testing.T) {
+			s, err := image.ReadSnapshot(snapshot(t, pages*wasmPage, 21).Append(nil), pages*wasmPage)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close)
+			diffs(t, rand.New(rand.NewPCG(uint64(pages), 22)), s, memory(t, s, (pages+6)*wasmPage), 150)
+		})
+	}
+}
+
+// diffs writes to a memory and takes its difference, again and again, and looks whether
+// another one that loads it has the same.
+func diffs(t *testing.T, r *rand.Rand, s *image.Snapshot, m *image.Memory, rounds int) {
+	t.Helper()
+	limit := m.Size() + 6*wasmPage
+	m.Grow(max(m.Size(), wasmPage))
+	var delta []byte
+	for range rounds {
+		if r.IntN(20) == 0 {
+			m.Grow(min(limit, m.Size()+r.IntN(3)*wasmPage)) // refused beyond its own limit, that is all
+		}
+		write(r, m)
+		want := bytes.Clone(m.Bytes())
+		for range 1 + r.IntN(3) { // the second time it knows what was written
+			delta = m.Diff(delta[:0])
+			if !bytes.Equal(m.Bytes(), want) {
+				t.Fatal("Diff has changed the memory")
+			}
+		}
+		fresh, err := s.NewMemory(limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh.Grow(m.Size())
+		if err := fresh.Load(delta); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(fresh.Bytes(), want) {
+			t.Fatal("the difference is not the state")
+		}
+		fresh.Close()
+		switch r.IntN(6) {
+		case 0: // it rests, and comes back
+			saved := m.Save(nil)
+			if !bytes.Equal(saved, delta) {
+				t.Fatal("Save says something else than Diff")
+			}
+			if err := m.Load(saved); err != nil {
+				t.Fatal(err)
+			}
+		case 1: // another one has the memory meanwhile
+			saved := m.Save(nil)
+			scribble(r, m.Bytes())
+			m.Reset()
+			if err := m.Load(saved); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(m.Bytes(), want) {
+			t.Fatal("the state came back changed")
+		}
+	}
+}
+
+// What a Snapshot has appended it is again, elsewhere.
+func TestSnapshotAsBytes(t *testing.T) {
+	for _, pages := range []int{0, 1, 53} {
+		s := snapshot(t, pages*wasmPage, 23)
+		content := s.Append([]byte("before"))[len("before"):]
+		same, err := image.ReadSnapshot(content, pages*wasmPage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(same.Bytes(), s.Bytes()) {
+			t.Fatal("another content")
+		}
+		same.Close()
+		if pages == 0 {
+			continue
+		}
+		if _, err := image.ReadSnapshot(content, pages*wasmPage-1); err == nil {
+			t.Error("larger than the limit")
+		}
+		for cut := range 40 {
+			if _, err := image.ReadSnapshot(content[:len(content)-1-cut], 1<<30); err == nil && cut > 20 {
+				t.Errorf("%d bytes less are not missed", cut)
+			}
+		}
+	}
+	empty, err := image.NewSnapshot(make([]byte, 50*wasmPage))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer empty.Close()
+	if n := len(empty.Append(nil)); n > 10 {
+		t.Errorf("%d bytes for nothing but zeros", n)
+	}
+}
+
 func TestGrow(t *testing.T) {
 	s := snapshot(t, 2*wasmPage, 3)
 	m := memory(t, s, 5*wasmPage)
@@ -138,9 +244,6 @@ func TestGrow(t *testing.T) {
 		t.Fatal("grown beyond the limit")
 	}
 	delta := m.Save(nil)
-	if size, err := image.SizeOf(delta); err != nil || size != 4*wasmPage {
-		t.Fatalf("SizeOf = %d, %v", size, err)
-	}
 	if err := memory(t, s, 5*wasmPage).Load(delta); err == nil {
 		t.Fatal("loaded into a memory of another size")
 	}
@@ -191,10 +294,46 @@ func FuzzLoad(f *testing.F) {
 	f.Add(m.Save(nil))
 	base := bytes.Clone(m.Bytes())
 	f.Fuzz(func(t *testing.T, delta []byte) {
-		_ = m.Load(delta) // may be refused, must stay within the memory
+		if size, err := image.DeltaSize(delta); m.Load(delta) == nil { // else refused; it must stay within the memory
+			if err != nil || size != m.Size() {
+				t.Fatalf("loaded, but of %d bytes: %v", size, err)
+			}
+			want := bytes.Clone(m.Bytes())
+			again := m.Diff(nil)
+			m.Reset()
+			if err := m.Load(again); err != nil || !bytes.Equal(m.Bytes(), want) {
+				t.Fatalf("another state by its difference: %v", err)
+			}
+		}
 		m.Reset()
 		if !bytes.Equal(m.Bytes(), base) {
 			t.Fatal("after Reset something is left")
+		}
+	})
+}
+
+// A file with a snapshot may have become anything.
+func FuzzReadSnapshot(f *testing.F) {
+	const limit = 4 * wasmPage
+	f.Add(snapshot(f, wasmPage, 6).Append(nil)[:3000])
+	f.Add([]byte{0x80, 0x80, 4, 3, 9, 1, 2, 3, 4})
+	f.Add([]byte{0x80, 0x80, 0x80, 0x80, 0x10})
+	f.Fuzz(func(t *testing.T, content []byte) {
+		s, err := image.ReadSnapshot(content, limit)
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		if s.Size() > limit || s.Size()%wasmPage != 0 {
+			t.Fatalf("a snapshot of %d bytes", s.Size())
+		}
+		again, err := image.ReadSnapshot(s.Append(nil), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+		if !bytes.Equal(again.Bytes(), s.Bytes()) {
+			t.Fatal("not what was written")
 		}
 	})
 }
@@ -275,5 +414,74 @@ func BenchmarkCycle(b *testing.B) {
 			}
 			b.ReportMetric(float64(len(delta)), "B/delta")
 		})
+	}
+}
+
+// What Diff costs beside Save: both in one run, by turns, each after the same writes, so that
+// machine and caches are the same for both. The medians are in nanoseconds.
+func BenchmarkDiff(b *testing.B) {
+	patterns := []struct {
+		name  string
+		pages int
+		write func(mem []byte, round int)
+	}{
+		{"3 words", 2, func(mem []byte, round int) { spread(mem, round, 3, 8) }},
+		{"20 strings", 53, func(mem []byte, round int) { spread(mem, round, 20, 40) }},
+		{"60 strings", 53, func(mem []byte, round int) { spread(mem, round, 60, 200) }},
+		{"300 words", 53, func(mem []byte, round int) { spread(mem, round, 300, 8) }},
+		{"64 KiB", 4, func(mem []byte, round int) { spread(mem, round, 1, 64<<10) }},
+		{"1 MiB", 53, func(mem []byte, round int) { spread(mem, round, 1, 1<<20) }},
+		{"every 64th byte", 4, func(mem []byte, round int) { spread(mem, round, len(mem)/64, 1) }},
+	}
+	for _, p := range patterns {
+		for _, told := range []bool{false, true} {
+			name := p.name
+			if told {
+				name += ", told"
+			}
+			b.Run(name, func(b *testing.B) {
+				s := snapshot(b, p.pages*wasmPage, 8)
+				m := memory(b, s, p.pages*wasmPage)
+				var delta []byte
+				var times [2][]float64
+				for round := 0; b.Loop(); round++ {
+					for which := range times {
+						m.Reset()
+						if told {
+							m.Begin()
+						}
+						p.write(m.Bytes(), round)
+						if told {
+							m.End()
+						}
+						begin := time.Now()
+						if which == 0 {
+							delta = m.Save(delta[:0])
+						} else {
+							delta = m.Diff(delta[:0])
+						}
+						times[which] = append(times[which], float64(time.Since(begin)))
+					}
+				}
+				slices.Sort(times[0])
+				slices.Sort(times[1])
+				save, diff := times[0][len(times[0])/2], times[1][len(times[1])/2]
+				b.ReportMetric(0, "ns/op") // of both, and of the writes
+				b.ReportMetric(save, "ns/Save")
+				b.ReportMetric(diff, "ns/Diff")
+				b.ReportMetric(diff/save, "Diff/Save")
+				b.ReportMetric(float64(len(delta)), "B/delta")
+			})
+		}
+	}
+}
+
+// spread writes to n places, size bytes each.
+func spread(mem []byte, round, n, size int) {
+	for i := range n {
+		at := i * (len(mem) - size) / n
+		for j := range size {
+			mem[at+j] += byte(1 + round + j*7)
+		}
 	}
 }

@@ -24,6 +24,9 @@ type Memory struct {
 	known    bool
 	watching bool
 	turns    int // of the guest since Save or Reset
+	kept     int // bytes of pages that stayed its own then
+
+	counting []span // reused by Own
 }
 
 // span is a range of addresses, relative to the memory's begin.
@@ -42,8 +45,8 @@ type backing interface {
 	// goroutine. unwatch says whether written would say the same as before.
 	watch()
 	unwatch() bool
-	// tidy is called when the memory is the snapshot again, with the bytes that
-	// written told. It may call renew, and says so.
+	// tidy is called when the memory is the snapshot again, or may become it, with the
+	// bytes that written told. It may call renew, and says so.
 	tidy(written int) bool
 	renew()
 	close()
@@ -117,28 +120,49 @@ func (m *Memory) Save(dst []byte) []byte {
 	return m.revert(binary.AppendUvarint(dst, uint64(m.size)), true)
 }
 
+// Diff appends what Save would, and leaves the memory as it is: the guest may go on in
+// it at once. What Forget names is not in there, and stays in the memory.
+func (m *Memory) Diff(dst []byte) []byte {
+	m.find()
+	dst = m.each(binary.AppendUvarint(dst, uint64(m.size)), true, false)
+	m.known, m.turns = true, 0
+	return dst
+}
+
 // Reset makes the content the snapshot's again, zeros beyond it.
 func (m *Memory) Reset() { m.revert(nil, false) }
 
 // Renew makes the content the snapshot's at once, without a look at what was written:
 // for a memory that was written to in many places.
 func (m *Memory) Renew() {
+	m.Bytes() // the backing must know of all of it
 	m.backing.renew()
-	m.known, m.turns = false, 0
+	m.known, m.turns, m.kept = false, 0, 0
 }
 
-// SizeOf is the size of the memory that a delta of Save makes.
-func SizeOf(delta []byte) (int, error) {
-	size, _, err := deltaSize(delta)
-	return size, err
+// Own is how many bytes of the snapshot the memory has pages of its own for, since
+// they were written. It asks the system.
+func (m *Memory) Own() (n int) {
+	m.counting = m.backing.written(m.counting[:0], min(m.size, len(m.snapshot.bytes)))
+	for _, s := range m.counting {
+		n += s.to - s.from
+	}
+	return n
 }
 
-// Load applies a delta of Save to a memory that is the snapshot and has the
-// delta's size.
+// Kept is how many bytes of pages of its own the memory has, right after Save, Reset
+// or Renew.
+func (m *Memory) Kept() int { return m.kept }
+
+// Load applies a delta of Save or Diff to a memory that is the snapshot and has the
+// delta's size. It writes nothing outside of the memory, whatever the delta says. But a
+// delta does not say which snapshot it is of, nor whether it was damaged: whoever has it
+// from elsewhere compares both before. The error is [ErrDelta], after which the memory is
+// neither the snapshot nor the state: Reset makes it the snapshot.
 func (m *Memory) Load(delta []byte) error {
 	size, runs, err := deltaSize(delta)
 	if err != nil || size != m.size {
-		return errDelta
+		return ErrDelta
 	}
 	inside, err := applyRuns(m.Bytes(), runs, m.spans)
 	m.known = m.known && inside
@@ -151,14 +175,37 @@ func (m *Memory) Close() { m.backing.close() }
 // revert makes the content the snapshot's again. If save is set it first
 // appends what differs.
 func (m *Memory) revert(dst []byte, save bool) []byte {
-	mem, snapshot := m.Bytes(), m.snapshot.bytes
-	if !m.known || m.turns != 1 {
-		m.spans = m.backing.written(m.spans[:0], m.size)
-	}
-	last := 0    // end of the latest run
+	m.find()
 	written := 0 // bytes of spans
 	for _, s := range m.spans {
 		written += s.to - s.from
+	}
+	if !save && m.backing.tidy(written) { // nobody wants what is there
+		m.known, m.turns, m.kept = false, 0, 0
+		return dst
+	}
+	dst = m.each(dst, save, true)
+	m.known, m.turns, m.kept = true, 0, written
+	if m.backing.tidy(written) {
+		m.known, m.kept = false, 0
+	}
+	return dst
+}
+
+// find makes spans say what may differ from the snapshot.
+func (m *Memory) find() {
+	m.Bytes() // the backing must know of all of it
+	if !m.known || m.turns != 1 {
+		m.spans = m.backing.written(m.spans[:0], m.size)
+	}
+}
+
+// each goes through spans, and appends what differs from the snapshot if save is set, and
+// puts the snapshot's bytes back if revert is.
+func (m *Memory) each(dst []byte, save, revert bool) []byte {
+	mem, snapshot := m.Bytes(), m.snapshot.bytes
+	last := 0 // end of the latest run
+	for _, s := range m.spans {
 		for from := s.from; from < s.to; {
 			base := zeros[:]
 			if from < len(snapshot) {
@@ -168,14 +215,13 @@ func (m *Memory) revert(dst []byte, save bool) []byte {
 			part := mem[from:end]
 			base = base[:len(part)]
 			if save && !forget {
-				dst, last = revertRuns(dst, part, base, from, last)
-			} else if !bytes.Equal(part, base) {
+				dst, last = appendRuns(dst, part, base, from, last, revert)
+			} else if revert && !bytes.Equal(part, base) {
 				copy(part, base)
 			}
 			from += len(part)
 		}
 	}
-	m.known, m.turns = !m.backing.tidy(written), 0
 	return dst
 }
 

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime"
@@ -37,12 +38,22 @@ func NewSnapshot(memory []byte) (*Snapshot, error) {
 }
 
 func (s *Snapshot) fill(memory []byte) error {
+	if err := unix.Ftruncate(s.file, int64(len(memory))); err != nil {
+		return err
+	}
 	for at := 0; at < len(memory); {
-		n, err := unix.Pwrite(s.file, memory[at:], int64(at))
-		if err != nil {
-			return err
+		n := 0 // bytes of pages in a row that are not zeros; those take no memory
+		for at+n < len(memory) && !bytes.Equal(memory[at+n:min(at+n+stretchSize, len(memory))], zeros[:]) {
+			n += stretchSize
 		}
-		at += n
+		for end := at + n; at < end; {
+			n, err := unix.Pwrite(s.file, memory[at:end], int64(at))
+			if err != nil {
+				return err
+			}
+			at += n
+		}
+		at += stretchSize // zeros, or the end
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 	_, err := unix.FcntlInt(uintptr(s.file), unix.F_ADD_SEALS, seals)
@@ -76,6 +87,7 @@ type mapped struct {
 	snapshot *Snapshot
 	base     unsafe.Pointer
 	limit    int
+	top      int   // no page behind it was reached since renew
 	faults   int64 // of the thread when watch was called
 }
 
@@ -110,6 +122,7 @@ func (m *mapped) bytes(size int) []byte {
 	if size > m.limit {
 		return nil
 	}
+	m.top = max(m.top, size)
 	return unsafe.Slice((*byte)(m.base), size)
 }
 
@@ -139,14 +152,23 @@ func (m *mapped) tidy(written int) bool {
 	return written > maxDirty
 }
 
-// renew puts fresh mappings in place of the old ones.
+// renewPiece is how much is given back at once: some 500 µs.
+const renewPiece = 4 << 20
+
+// renew gives all pages back. What is read next is the snapshot's, and zeros behind it.
 func (m *mapped) renew() {
-	rest := len(m.snapshot.bytes)
-	if err := m.mapSnapshot(); err != nil { // no memory for a mapping: the old one does
-		copy(unsafe.Slice((*byte)(m.base), rest), m.snapshot.bytes)
-	}
-	if m.limit > rest {
-		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(m.base, rest)), m.limit-rest), unix.MADV_DONTNEED)
+	snapshot := len(m.snapshot.bytes)
+	top := max(m.top, snapshot)
+	m.top = 0
+	for at := 0; at < top; at += renewPiece {
+		piece := unsafe.Slice((*byte)(unsafe.Add(m.base, at)), min(renewPiece, top-at))
+		if unix.Madvise(piece, unix.MADV_DONTNEED) != nil { // no system refuses
+			n := 0
+			if at < snapshot {
+				n = copy(piece, m.snapshot.bytes[at:])
+			}
+			clear(piece[n:])
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 type Store struct {
 	classes [classes]class
 
-	// By number; nil is free. Whoever has a Ref finds its chunk there without a
+	// By number; nil is free. The owner of a Ref finds its chunk there without a
 	// lock, which all processors would fight for: the entry was written before the
 	// Ref was made, and stays as it is until the last one is freed.
 	chunks atomic.Pointer[[]*chunk]

@@ -9,6 +9,7 @@ import (
 
 	"rtd/sandbox/manifest"
 	"rtd/sandbox/sandboxtest"
+	"rtd/sandbox/sections"
 
 	"rtd/sandbox"
 )
@@ -60,9 +61,9 @@ func TestStrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for s, err := range manifest.Sections(got) {
-		if err != nil || s.ID == 0 && s.Custom != "name" {
-			t.Errorf("section %d %s, %v", s.ID, s.Custom, err)
+	for s, err := range sections.Of(got) {
+		if err != nil || s.ID == sections.Custom && s.Name != "name" {
+			t.Errorf("section %d %s, %v", s.ID, s.Name, err)
 		}
 	}
 	if want := append(stripped(t, echo(t)), section("name", "")...); !bytes.HasSuffix(got, section("name", "")) || len(got) < len(want) {
@@ -94,10 +95,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no module":           {[]byte("#!/bin/sh\n"), "does not begin with"},
 		"nothing":             {nil, "does not begin with"},
-		"a component":         {[]byte("\x00asm\x0d\x00\x01\x00"), "does not begin with"},
+		"a component":         {[]byte("\x00asm\x0d\x00\x01\x00"), "a component, not a core module"},
 		"truncated":           {good[:len(good)-1], "truncated"},
-		"endless length":      {append(bytes.Clone(wasm), 0, 0xff, 0xff, 0xff, 0xff, 0xff), "truncated"},
-		"length beyond":       {append(bytes.Clone(wasm), 0, 0xff, 0xff, 0xff, 0xff, 0x0f), "truncated"},
+		"endless length":      {append(bytes.Clone(wasm), 0, 0xff, 0xff, 0xff, 0xff, 0xff), "too long"},
+		"length beyond":       {append(bytes.Clone(wasm), 0, 0xff, 0xff, 0xff, 0xff, 0x0f), "section 0 has 4294967295 bytes"},
 		"two manifests":       {append(bytes.Clone(good), section("rtd", "{}")...), "two sections"},
 		"no JSON":             {append(bytes.Clone(wasm), section("rtd", "{")...), "JSON"},
 		"unknown capability":  {append(bytes.Clone(wasm), section("rtd", `{"capabilities":{"files":["/"]}}`)...), `unknown field "files"`},

@@ -2,34 +2,42 @@ package rewrite
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+
+	"rtd/sandbox/sections"
 )
 
 // assemble writes the new module, section by section.
-func (rw *rewriter) assemble() *Error {
+func (rw *rewriter) assemble() *sections.Error {
 	out := make(buffer, 0, len(rw.wasm)+len(rw.wasm)/4+1024)
-	out.raw(rw.wasm[:8])
+	out.raw([]byte(sections.Header))
 	add := rw.added()
+	// The code comes first, as it decides which helpers are added.
+	var code buffer
+	if err := rw.writeCode(add, &code); err != nil {
+		return err
+	}
 	for _, section := range []struct {
 		id    byte
-		write func(added, *buffer) *Error
+		write func(added, *buffer) *sections.Error
 	}{
-		{typeSection, rw.writeTypes},
-		{importSection, rw.writeImports},
-		{functionSection, rw.writeFunctions},
-		{tableSection, rw.writeTables},
-		{memorySection, rw.writeMemory},
-		{globalSection, rw.writeGlobals},
-		{exportSection, rw.writeExports},
-		{elementSection, rw.writeElements},
-		{dataCountSection, rw.writeDataCount},
-		{codeSection, rw.writeCode},
-		{dataSection, rw.writeData},
+		{sections.Type, rw.writeTypes},
+		{sections.Import, rw.writeImports},
+		{sections.Function, rw.writeFunctions},
+		{sections.Table, rw.writeTables},
+		{sections.Memory, rw.writeMemory},
+		{sections.Global, rw.writeGlobals},
+		{sections.Export, rw.writeExports},
+		{sections.Element, rw.writeElements},
+		{sections.DataCount, rw.writeDataCount},
+		{sections.Code, func(_ added, out *buffer) *sections.Error { out.raw(code); return nil }},
+		{sections.Data, rw.writeData},
 	} {
-		old := rw.sections[section.id]
-		content := make(buffer, 0, (old.end-old.start)*5/4+64)
+		old := rw.section(section.id)
+		content := make(buffer, 0, old.Left()*5/4+64)
 		if err := section.write(add, &content); err != nil {
 			return err
 		}
@@ -37,80 +45,82 @@ func (rw *rewriter) assemble() *Error {
 			out.section(section.id, content)
 		}
 	}
-	rw.writeCustoms(&out)
+	if err := rw.writeCustoms(&out); err != nil {
+		return err
+	}
 	rw.result.WASM = out
 	rw.result.Reductions = reductionsName
 	return nil
 }
 
 // extend copies a vector section that is not read again, with more elements behind it.
-func (rw *rewriter) extend(id int, more uint32, out *buffer) {
-	r := rw.section(id)
-	out.u32(r.optional() + more)
-	out.raw(r.wasm[r.pos:r.end])
+func (rw *rewriter) extend(id byte, more uint32, out *buffer) {
+	r, n := rw.vector(id, "", math.MaxInt) // which was within its limit
+	out.u32(n + more)
+	out.raw(r.Rest())
 }
 
-func (rw *rewriter) writeTypes(_ added, out *buffer) *Error {
-	rw.extend(typeSection, 2, out)
-	out.byte(0x60, 0, 0)                       // func()
-	out.byte(0x60, 1, byte(I32), 1, byte(I32)) // func(i32) i32
+func (rw *rewriter) writeTypes(_ added, out *buffer) *sections.Error {
+	rw.extend(sections.Type, 3, out)
+	out.byte(0x60, 0, 0)                                  // func()
+	out.byte(0x60, 1, byte(I32), 1, byte(I32))            // func(i32) i32
+	out.byte(0x60, 3, byte(I32), byte(I32), byte(I32), 0) // func(i32, i32, i32)
 	return nil
 }
 
 // writeImports puts yield first: a shift by one for every function is easier to get right than one from an index on.
-func (rw *rewriter) writeImports(add added, out *buffer) *Error {
-	r := rw.section(importSection)
-	out.u32(r.optional() + 1)
+func (rw *rewriter) writeImports(add added, out *buffer) *sections.Error {
+	r, n := rw.vector(sections.Import, "", math.MaxInt) // as in extend
+	out.u32(n + 1)
 	out.name(rw.opts.YieldModule)
 	out.name(rw.opts.YieldName)
 	out.byte(byte(FunctionKind))
 	out.u32(add.plain)
-	out.raw(r.wasm[r.pos:r.end])
+	out.raw(r.Rest())
 	return nil
 }
 
-func (rw *rewriter) writeFunctions(add added, out *buffer) *Error {
-	rw.extend(functionSection, uint32(len(injected)), out)
-	for range injected {
-		out.u32(add.helper)
+func (rw *rewriter) writeFunctions(add added, out *buffer) *sections.Error {
+	rw.extend(sections.Function, uint32(len(rw.helpers)), out)
+	for _, h := range rw.helpers {
+		out.u32(h.kind.typeOf(add))
 	}
 	return nil
 }
 
 // writeTables bounds every table, as its memory is the host's and outside of the limit on the linear memory.
-func (rw *rewriter) writeTables(_ added, out *buffer) *Error {
-	r := rw.section(tableSection)
-	n := r.optional()
+func (rw *rewriter) writeTables(_ added, out *buffer) *sections.Error {
+	r, n := rw.vector(sections.Table, "tables", rw.opts.Tables)
 	if n == 0 {
-		return r.finish()
+		return r.Finish()
 	}
 	out.u32(n)
 	for range n {
 		t := rw.readTable(&r)
-		if !t.bounded || uint64(t.max) > uint64(rw.opts.MaxTable) {
-			t.max = uint32(rw.opts.MaxTable)
+		if most := max(t.min, uint32(rw.opts.TableGrowth)); !t.bounded || t.max > most {
+			t.max = most
 		}
 		out.byte(byte(t.element), 1)
 		out.u32(t.min)
 		out.u32(t.max)
 	}
-	return r.finish()
+	return r.Finish()
 }
 
-func (rw *rewriter) writeMemory(_ added, out *buffer) *Error {
-	r := rw.section(memorySection)
-	at := r.pos
-	n := r.optional()
+func (rw *rewriter) writeMemory(_ added, out *buffer) *sections.Error {
+	r, n := rw.vector(sections.Memory, "memories", math.MaxInt)
 	if n == 0 {
-		return r.finish()
+		return r.Finish()
 	}
+	at := r.Pos
 	if n > 1 || rw.importsMemory() {
-		r.fail(ErrUnsupported, at, "more than one memory")
+		r.Fail(sections.ErrUnsupported, at, "more than one memory")
 	}
 	rw.readMemory(&r)
-	out.raw(r.wasm[at:r.end])
+	out.u32(n)
+	out.raw(rw.wasm[at:r.End])
 	rw.result.Memory.Export = memoryName // unless the module exports it
-	return r.finish()
+	return r.Finish()
 }
 
 func (rw *rewriter) importsMemory() bool {
@@ -122,30 +132,28 @@ func (rw *rewriter) importsMemory() bool {
 	return false
 }
 
-func (rw *rewriter) writeGlobals(_ added, out *buffer) *Error {
-	r := rw.section(globalSection)
-	n := r.optional()
+func (rw *rewriter) writeGlobals(_ added, out *buffer) *sections.Error {
+	r, n := rw.vector(sections.Global, "globals", rw.opts.Entries)
 	out.u32(n + 1)
 	for range n {
-		at := r.pos
+		at := r.Pos
 		rw.readGlobalType(&r)
-		out.raw(r.wasm[at:r.pos])
+		out.raw(r.Module[at:r.Pos])
 		rw.constant(&r, out)
 	}
 	out.byte(byte(I64), 1, opI64Const, 0, opEnd) // the counter
-	return r.finish()
+	return r.Finish()
 }
 
-func (rw *rewriter) writeExports(add added, out *buffer) *Error {
-	r := rw.section(exportSection)
+func (rw *rewriter) writeExports(add added, out *buffer) *sections.Error {
+	r, n := rw.vector(sections.Export, "exports", rw.opts.Entries)
 	names := make(map[uint32]string) // of globals
 	var own buffer
-	n := r.optional()
 	for range n {
-		at := r.pos
-		e := Export{Name: r.name(), Kind: Kind(r.byte())}
+		at := r.Pos
+		e := Export{Name: r.Name(), Kind: Kind(r.Byte())}
 		if strings.HasPrefix(e.Name, prefix) {
-			r.fail(ErrUnsupported, at, fmt.Sprintf("export %q: names that begin with %s are for the host", e.Name, prefix))
+			r.Fail(sections.ErrUnsupported, at, fmt.Sprintf("export %q: names that begin with %s are for the host", e.Name, prefix))
 		}
 		own.name(e.Name)
 		own.byte(byte(e.Kind))
@@ -157,18 +165,18 @@ func (rw *rewriter) writeExports(add added, out *buffer) *Error {
 			names[i] = e.Name
 			own.u32(i)
 		case TableKind, MemoryKind:
-			own.u32(r.u32())
+			own.u32(r.U32())
 			if e.Kind == MemoryKind && rw.result.Memory.Export != "" {
 				rw.result.Memory.Export = e.Name
 			}
 		default:
-			if r.err == nil {
-				r.fail(ErrUnsupported, at, fmt.Sprintf("export %q is of kind %d", e.Name, e.Kind))
+			if r.Err == nil {
+				r.Fail(sections.ErrUnsupported, at, fmt.Sprintf("export %q is of kind %d", e.Name, e.Kind))
 			}
 		}
 		rw.result.Exports = append(rw.result.Exports, e)
 	}
-	if err := r.finish(); err != nil {
+	if err := r.Finish(); err != nil {
 		return err
 	}
 	export := func(name string, kind Kind, index uint32) {
@@ -211,18 +219,17 @@ const (
 	expressions             // constant expressions instead of function indices
 )
 
-func (rw *rewriter) writeElements(_ added, out *buffer) *Error {
-	r := rw.section(elementSection)
-	n := r.optional()
+func (rw *rewriter) writeElements(_ added, out *buffer) *sections.Error {
+	r, n := rw.vector(sections.Element, "element segments", rw.opts.Segments)
 	if n == 0 {
-		return r.finish()
+		return r.Finish()
 	}
 	out.u32(n)
 	for range n {
-		at := r.pos
-		flags := r.u32()
+		at := r.Pos
+		flags := r.U32()
 		if flags > 7 {
-			r.fail(ErrUnsupported, at, fmt.Sprintf("element segment of kind %d", flags))
+			r.Fail(sections.ErrUnsupported, at, fmt.Sprintf("element segment of kind %d", flags))
 		}
 		if flags != 0 {
 			rw.result.Features |= BulkMemory
@@ -230,22 +237,22 @@ func (rw *rewriter) writeElements(_ added, out *buffer) *Error {
 		out.u32(flags)
 		if flags&notActive == 0 {
 			if flags&explicit != 0 {
-				out.u32(r.u32())
+				out.u32(r.U32())
 			}
 			rw.constant(&r, out)
 		}
 		if flags&(notActive|explicit) != 0 { // element kind, or reference type
-			at := r.pos
-			kind := r.byte()
+			at := r.Pos
+			kind := r.Byte()
 			switch {
 			case flags&expressions == 0 && kind == 0:
 			case flags&expressions != 0 && (ValueType(kind) == FuncRef || ValueType(kind) == ExternRef):
 			default:
-				r.fail(ErrUnsupported, at, fmt.Sprintf("elements of kind %#x", kind))
+				r.Fail(sections.ErrUnsupported, at, fmt.Sprintf("elements of kind %#x", kind))
 			}
 			out.byte(kind)
 		}
-		elements := r.count()
+		elements := count(&r, "elements", rw.opts.Elements, &rw.elements)
 		out.u32(elements)
 		for range elements {
 			if flags&expressions != 0 {
@@ -255,49 +262,61 @@ func (rw *rewriter) writeElements(_ added, out *buffer) *Error {
 			}
 		}
 	}
-	return r.finish()
+	return r.Finish()
 }
 
-func (rw *rewriter) writeDataCount(_ added, out *buffer) *Error {
-	r := rw.section(dataCountSection)
-	out.raw(r.wasm[r.pos:r.end])
-	return nil
-}
-
-func (rw *rewriter) writeCode(add added, out *buffer) *Error {
-	r := rw.section(codeSection)
-	n := r.optional()
-	if int(n) != rw.result.Functions {
-		r.fail(ErrMalformed, r.pos, fmt.Sprintf("%d functions, but %d bodies", rw.result.Functions, n))
-		return r.err
+func (rw *rewriter) writeDataCount(_ added, out *buffer) *sections.Error {
+	r := rw.section(sections.DataCount)
+	if r.Left() == 0 {
+		return nil
 	}
-	out.u32(n + uint32(len(injected)))
+	out.u32(r.U32())
+	return r.Finish()
+}
+
+func (rw *rewriter) writeCode(add added, out *buffer) *sections.Error {
+	r, n := rw.vector(sections.Code, "function bodies", rw.opts.Functions)
+	if int(n) != rw.result.Functions {
+		r.Fail(sections.ErrMalformed, r.Pos, fmt.Sprintf("%d functions, but %d bodies", rw.result.Functions, n))
+		return r.Err
+	}
 	var (
 		b       body
 		scratch buffer
+		bodies  = make(buffer, 0, r.Left()*5/4)
 	)
 	for i := range n {
-		at := r.pos
-		size := r.u32()
-		if uint64(size) > uint64(rw.opts.MaxBody) {
-			r.fail(ErrLimit, at, fmt.Sprintf("function of %d bytes, allowed are %d", size, rw.opts.MaxBody))
+		at := r.Pos
+		size := r.U32()
+		if uint64(size) > uint64(rw.opts.Body) {
+			r.Fail(sections.ErrLimit, at, fmt.Sprintf("function of %d bytes, allowed are %d", size, rw.opts.Body))
 		}
-		code := r.sub(size)
+		code := r.Sub(size)
 		b.function = uint32(rw.importedFunctions) + i
 		b.read(rw, &code)
-		if code.err != nil {
-			code.err.Function = rw.functionName(b.function)
-			return code.err
+		if code.Err != nil {
+			code.Err.Function = rw.functionName(b.function)
+			return code.Err
 		}
 		scratch = scratch[:0]
 		b.write(rw, add, &scratch)
+		bodies.sized(scratch)
+		if len(bodies) > rw.opts.Code {
+			r.Fail(sections.ErrLimit, at, fmt.Sprintf("code of more than %d bytes with its checks; there are too many small loops or large instructions", rw.opts.Code))
+			return r.Err
+		}
+	}
+	out.u32(n + uint32(len(rw.helpers)))
+	out.raw(bodies)
+	for _, h := range rw.helpers {
+		scratch = scratch[:0]
+		h.write(rw, add, &scratch)
 		out.sized(scratch)
 	}
-	add.writeHelpers(out)
-	return r.finish()
+	return r.Finish()
 }
 
-func (rw *rewriter) writeData(add added, out *buffer) *Error {
+func (rw *rewriter) writeData(add added, out *buffer) *sections.Error {
 	if rw.opts.TakeData && !rw.takesData && rw.result.Memory.Export != "" && !rw.shares() {
 		// All segments or none, so that those that overlap are written in order.
 		rw.takesData = true
@@ -307,22 +326,21 @@ func (rw *rewriter) writeData(add added, out *buffer) *Error {
 		}
 		if rw.takesData {
 			// Empty segments take time too; code that refers to segments needs their count.
-			if count := rw.sections[dataCountSection]; count.end > count.start {
+			if count := rw.section(sections.DataCount); count.Left() > 0 {
 				out.raw(all)
 			}
 			return nil
 		}
 		rw.opts.TakeData, rw.result.Data = false, nil
 	}
-	r := rw.section(dataSection)
-	n := r.optional()
+	r, n := rw.vector(sections.Data, "data segments", rw.opts.Segments)
 	if n == 0 {
-		return r.finish()
+		return r.Finish()
 	}
 	out.u32(n)
 	for range n {
-		at := r.pos
-		flags := r.u32()
+		at := r.Pos
+		flags := r.U32()
 		out.u32(flags)
 		constant := len(*out)
 		switch flags {
@@ -332,17 +350,17 @@ func (rw *rewriter) writeData(add added, out *buffer) *Error {
 			rw.result.Features |= BulkMemory
 		case 2:
 			rw.result.Features |= BulkMemory
-			if r.u32() != 0 {
-				r.fail(ErrUnsupported, at, "memory other than 0")
+			if r.U32() != 0 {
+				r.Fail(sections.ErrUnsupported, at, "memory other than 0")
 			}
 			out.byte(0)
 			rw.constant(&r, out)
 		default:
-			r.fail(ErrUnsupported, at, fmt.Sprintf("data segment of kind %d", flags))
+			r.Fail(sections.ErrUnsupported, at, fmt.Sprintf("data segment of kind %d", flags))
 		}
-		content := r.take(r.u32())
-		if r.err != nil {
-			return r.err
+		content := r.Take(r.U32())
+		if r.Err != nil {
+			return r.Err
 		}
 		if offset, plain := constantOffset((*out)[constant:]); flags == 0 && plain && rw.takesData {
 			rw.result.Data = append(rw.result.Data, Data{offset, content})
@@ -352,7 +370,7 @@ func (rw *rewriter) writeData(add added, out *buffer) *Error {
 		}
 		out.sized(content)
 	}
-	return r.finish()
+	return r.Finish()
 }
 
 // shares says that others may see what an instantiation that fails has written.
@@ -365,16 +383,22 @@ func constantOffset(expression []byte) (offset uint32, plain bool) {
 	if len(expression) < 3 || expression[0] != opI32Const {
 		return 0, false
 	}
-	for i, b := range expression[1:] {
-		if i < 5 {
-			offset |= uint32(b&0x7f) << (7 * i)
-		}
+	number := expression[1 : len(expression)-1] // and an end
+	for i, b := range number {
 		if b&0x80 == 0 {
-			if i < 4 && b&0x40 != 0 {
-				offset |= ^uint32(0) << (7 * (i + 1))
-			}
-			return offset, i+3 == len(expression)
+			return signed32(number), i+1 == len(number)
 		}
 	}
 	return 0, false
+}
+
+// signed32 reads a whole LEB128 of 32 bits.
+func signed32(leb []byte) (n uint32) {
+	for i, b := range leb {
+		n |= uint32(b&0x7f) << (7 * i)
+		if i < 4 && b&0xc0 == 0x40 {
+			n |= ^uint32(0) << (7 * (i + 1))
+		}
+	}
+	return n
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -15,27 +13,12 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"rtd/sandbox/rewrite"
+	"rtd/sandbox/sandboxtest"
 )
-
-// goGuest builds a Go package of this module as a guest, once.
-func goGuest(tb testing.TB, pkg string) []byte {
-	tb.Helper()
-	out := filepath.Join(tb.TempDir(), "guest.wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, pkg)
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("build %s: %v\n%s", pkg, err, text)
-	}
-	wasm, err := os.ReadFile(out)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return wasm
-}
 
 // BenchmarkRewrite reports the speed on a Go guest, in bytes of the original, and how much larger it becomes.
 func BenchmarkRewrite(b *testing.B) {
-	wasm := goGuest(b, "rtd/plugins/chat")
+	wasm := sandboxtest.BuildGo(b, "rtd/plugins/chat")
 	b.SetBytes(int64(len(wasm)))
 	b.ReportAllocs()
 	var m *rewrite.Module
@@ -108,7 +91,7 @@ func TestLoops(t *testing.T) {
 func loadLoops(tb testing.TB, guest string) []byte {
 	tb.Helper()
 	if guest == "go" {
-		return goGuest(tb, "./testdata/loops/goguest")
+		return sandboxtest.BuildGo(tb, "./testdata/loops/goguest")
 	}
 	return readFile(tb, "testdata/loops/"+guest+".wasm")
 }
@@ -187,11 +170,16 @@ func forms(tb testing.TB, wasm []byte, budget uint64, n int) (modules []api.Modu
 	if err != nil {
 		tb.Fatal(err)
 	}
+	compiled, err := wazero.NewCompilationCacheWithDir(sandboxtest.CacheDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { compiled.Close(ctx) })
 	for i, form := range []struct {
 		wasm  []byte
 		close bool
 	}{{wasm, false}, {rewritten.WASM, false}, {wasm, true}}[:n] {
-		r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCloseOnContextDone(form.close))
+		r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(compiled).WithCloseOnContextDone(form.close))
 		tb.Cleanup(func() { r.Close(ctx) })
 		wasi_snapshot_preview1.MustInstantiate(ctx, r)
 		hostYield(tb, r, func(m api.Module) { reductions(m).Set(budget) })

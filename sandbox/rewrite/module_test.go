@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"rtd/sandbox/rewrite"
+	"rtd/sandbox/sections"
 )
 
 // TestModule checks what Rewrite tells about a module.
@@ -29,7 +30,7 @@ func TestModule(t *testing.T) {
 		Globals: []rewrite.Global{{"rtd:global:0", rewrite.I32}, {"shown", rewrite.F64}, {"rtd:global:2", rewrite.I64},
 			{"rtd:global:3", rewrite.F32}},
 		Exports:   []rewrite.Export{{"shown", rewrite.GlobalKind}, {"step", rewrite.FunctionKind}},
-		Functions: 2,
+		Functions: 2, Charged: 2,
 	}
 	if !reflect.DeepEqual(m, want) {
 		t.Errorf("got  %+v\nwant %+v", m, want)
@@ -94,7 +95,8 @@ func TestPinned(t *testing.T) {
 // TestRefused checks that errors say where and what.
 func TestRefused(t *testing.T) {
 	f := func(body string) []byte { return function("\x60\x00\x00", "\x00"+body+"\x0b") }
-	small := rewrite.Options{MaxBytes: 200, MaxFunctions: 1, MaxBody: 20, MaxLocals: 5, MaxDepth: 2, MaxLoops: 1, MaxTable: 10}
+	small := rewrite.Options{Limits: rewrite.Limits{Functions: 1, Body: 20, Locals: 5, AllLocals: 6, Depth: 2, Loops: 1, Types: 2, Values: 3, AllValues: 4,
+		Entries: 2, Segments: 2, Elements: 3, Names: 2, Tables: 2, TableEntries: 10}}
 	for _, c := range []struct {
 		name string
 		wasm []byte
@@ -102,54 +104,80 @@ func TestRefused(t *testing.T) {
 		kind error
 		text string // part of the message
 	}{
-		{"empty", nil, small, rewrite.ErrMalformed, "offset 0x0: not a WebAssembly module"},
-		{"text", []byte("(module)"), small, rewrite.ErrMalformed, "not a WebAssembly module"},
-		{"component", []byte("\x00asm\x0d\x00\x01\x00"), small, rewrite.ErrUnsupported, "component"},
-		{"atomic", f("\x00\xfe\x03\x00"), small, rewrite.ErrUnsupported, "at offset 0x2a, function[0]: opcode 0xfe (threads)"},
-		{"exceptions", f("\x06\x40\x0b"), small, rewrite.ErrUnsupported, "exception handling"},
-		{"call_ref", f("\x14\x00"), small, rewrite.ErrUnsupported, "typed function references"},
-		{"gc", f("\xfb\x00\x00"), small, rewrite.ErrUnsupported, "garbage collection"},
-		{"relaxed simd", f("\xfd\x80\x02"), small, rewrite.ErrUnsupported, "opcode 0xfd8002"},
-		{"simd in disguise", f("\xfd\xae\x6a"), small, rewrite.ErrUnsupported, "opcode"},
-		{"padded simd", f("\xfd\xae\x81\x00"), small, rewrite.ErrUnsupported, "padded"},
-		{"second memory", f("\x3f\x01\x1a"), small, rewrite.ErrUnsupported, "memory other than 0"},
-		{"memory index in a load", f("\x41\x00\x28\x42\x00\x00\x1a"), small, rewrite.ErrUnsupported, "memory other than 0"},
-		{"shared memory", assemble(section(5, "\x01\x03\x01\x01")), small, rewrite.ErrUnsupported, "threads"},
-		{"64-bit memory", assemble(section(5, "\x01\x04\x01")), small, rewrite.ErrUnsupported, "64-bit memory"},
-		{"tags", assemble(section(13, "\x01\x00\x00")), small, rewrite.ErrUnsupported, "exception handling"},
-		{"two memories", assemble(section(5, "\x02\x00\x01\x00\x01")), small, rewrite.ErrUnsupported, "more than one memory"},
+		{"empty", nil, small, sections.ErrMalformed, "offset 0x0: not a WebAssembly module"},
+		{"text", []byte("(module)"), small, sections.ErrMalformed, "not a WebAssembly module"},
+		{"component", []byte("\x00asm\x0d\x00\x01\x00"), small, sections.ErrUnsupported, "component"},
+		{"atomic", f("\x00\xfe\x03\x00"), small, sections.ErrUnsupported, "at offset 0x2a, function[0]: opcode 0xfe (threads)"},
+		{"exceptions", f("\x06\x40\x0b"), small, sections.ErrUnsupported, "exception handling"},
+		{"call_ref", f("\x14\x00"), small, sections.ErrUnsupported, "typed function references"},
+		{"gc", f("\xfb\x00\x00"), small, sections.ErrUnsupported, "garbage collection"},
+		{"relaxed simd", f("\xfd\x80\x02"), small, sections.ErrUnsupported, "opcode 0xfd8002"},
+		{"simd in disguise", f("\xfd\xae\x6a"), small, sections.ErrUnsupported, "opcode"},
+		{"padded simd", f("\xfd\xae\x81\x00"), small, sections.ErrUnsupported, "padded"},
+		{"second memory", f("\x3f\x01\x1a"), small, sections.ErrUnsupported, "memory other than 0"},
+		{"memory index in a load", f("\x41\x00\x28\x42\x00\x00\x1a"), small, sections.ErrUnsupported, "memory other than 0"},
+		{"shared memory", assemble(section(5, "\x01\x03\x01\x01")), small, sections.ErrUnsupported, "threads"},
+		{"64-bit memory", assemble(section(5, "\x01\x04\x01")), small, sections.ErrUnsupported, "build for 32-bit memory"},
+		{"tags", assemble(section(13, "\x01\x00\x00")), small, sections.ErrUnsupported, "exception handling"},
+		{"two memories", assemble(section(5, "\x02\x00\x01\x00\x01")), small, sections.ErrUnsupported, "more than one memory"},
+
+		{"rewritten code", f(strings.Repeat("\x03\x40\x0c\x00\x0b", 10)), rewrite.Options{Limits: rewrite.Limits{Code: 200}}, sections.ErrLimit, "too many small loops"},
 
 		// What would reach the functions and the global that are added.
-		{"call beyond", f("\x10\x01"), small, rewrite.ErrMalformed, "unknown function"},
-		{"reference beyond", f("\xd2\x01\x1a"), small, rewrite.ErrMalformed, "unknown function"},
-		{"global beyond", f("\x23\x00\x1a"), small, rewrite.ErrMalformed, "unknown global"},
-		{"local beyond", f("\x20\x00\x1a"), small, rewrite.ErrMalformed, "unknown local"},
-		{"type beyond", f("\x02\x01\x0b"), small, rewrite.ErrMalformed, "unknown type"},
-		{"export beyond", assemble(section(7, "\x01\x01c\x03\x00")), small, rewrite.ErrMalformed, "unknown global"},
-		{"own export", assemble(section(5, "\x01\x00\x01"), section(7, "\x01\x05rtd:x\x02\x00")), small, rewrite.ErrUnsupported, `"rtd:x"`},
+		{"call beyond", f("\x10\x01"), small, sections.ErrMalformed, "unknown function"},
+		{"reference beyond", f("\xd2\x01\x1a"), small, sections.ErrMalformed, "unknown function"},
+		{"global beyond", f("\x23\x00\x1a"), small, sections.ErrMalformed, "unknown global"},
+		{"local beyond", f("\x20\x00\x1a"), small, sections.ErrMalformed, "unknown local"},
+		{"type beyond", f("\x02\x01\x0b"), small, sections.ErrMalformed, "unknown type"},
+		{"export beyond", assemble(section(7, "\x01\x01c\x03\x00")), small, sections.ErrMalformed, "unknown global"},
+		{"own export", assemble(section(5, "\x01\x00\x01"), section(7, "\x01\x05rtd:x\x02\x00")), small, sections.ErrUnsupported, `"rtd:x"`},
 		{"own import", assemble(section(1, "\x01\x60\x00\x00"), section(2, "\x01\x03rtd\x05yield\x00\x00")), small,
-			rewrite.ErrUnsupported, "import rtd.yield"},
+			sections.ErrUnsupported, "import rtd.yield"},
 
-		{"unknown label", f("\x0c\x01"), small, rewrite.ErrMalformed, "unknown label"},
-		{"code behind end", f("\x0b"), small, rewrite.ErrMalformed, "behind the end"},
-		{"code without end", f("\x02\x40"), small, rewrite.ErrMalformed, "unexpected end"},
-		{"section order", assemble(section(5, "\x00"), section(4, "\x00")), small, rewrite.ErrMalformed, "out of order"},
-		{"twice", assemble(section(5, "\x00"), section(5, "\x00")), small, rewrite.ErrMalformed, "out of order"},
-		{"count", assemble(section(1, "\xff\xff\xff\xff\x0f")), small, rewrite.ErrMalformed, "more elements than bytes"},
-		{"length", []byte("\x00asm\x01\x00\x00\x00\x01\xff\xff\xff\xff\x0f"), small, rewrite.ErrMalformed, "beyond the end"},
-		{"integer", []byte("\x00asm\x01\x00\x00\x00\x01\xff\xff\xff\xff\x1f"), small, rewrite.ErrMalformed, "too large"},
+		{"unknown label", f("\x0c\x01"), small, sections.ErrMalformed, "unknown label"},
+		{"code behind end", f("\x0b"), small, sections.ErrMalformed, "behind the end"},
+		{"code without end", f("\x02\x40"), small, sections.ErrMalformed, "unexpected end"},
+		{"section order", assemble(section(5, "\x00"), section(4, "\x00")), small, sections.ErrMalformed, "out of order"},
+		{"twice", assemble(section(5, "\x00"), section(5, "\x00")), small, sections.ErrMalformed, "out of order"},
+		{"count", assemble(section(1, "\xff\xff\xff\xff\x0f")), small, sections.ErrMalformed, "more elements than bytes"},
+		{"length", []byte("\x00asm\x01\x00\x00\x00\x01\xff\xff\xff\xff\x0f"), small, sections.ErrLimit, "section 1 has 4294967295 bytes"},
+		{"length beyond the file", []byte("\x00asm\x01\x00\x00\x00\x01\x02\x00"), small, sections.ErrTruncated, "the file is truncated"},
+		{"no content", assemble(section(1, "")), small, sections.ErrMalformed, "section 1 has no content"},
+		{"data count", assemble(section(12, "\x01\x01")), small, sections.ErrMalformed, "behind the end"},
+		{"broken names", append(f(""), section(0, "\x04name\x01\x04\x02\x00\x01f")...), small, sections.ErrMalformed, "unexpected end"},
+		{"name of the module", append(f(""), section(0, "\x04name\x00\x03\x01mm")...), small, sections.ErrMalformed, "behind the end"},
 
-		{"too many bytes", make([]byte, 201), small, rewrite.ErrLimit, "201 bytes, allowed are 200"},
-		{"too many functions", assemble(section(1, "\x01\x60\x00\x00"), section(3, "\x02\x00\x00")), small, rewrite.ErrLimit, "functions"},
-		{"body too long", f(strings.Repeat("\x01", 20)), small, rewrite.ErrLimit, "function of 22 bytes, allowed are 20"},
-		{"too many locals", function("\x60\x00\x00", "\x01\x06\x7f\x0b"), small, rewrite.ErrLimit, "5 locals"},
-		{"too deep", f("\x02\x40\x02\x40\x02\x40\x0b\x0b\x0b"), small, rewrite.ErrLimit, "2 nested blocks"},
-		{"too many loops", f("\x03\x40\x03\x40\x0b\x0b"), small, rewrite.ErrLimit, "1 nested loops"},
-		{"table too large", assemble(section(4, "\x01\x70\x00\x0b")), small, rewrite.ErrLimit, "table of 11 entries, allowed are 10"},
+		{"integer", []byte("\x00asm\x01\x00\x00\x00\x01\xff\xff\xff\xff\x1f"), small, sections.ErrMalformed, "too large"},
+
+		{"too many bytes", make([]byte, sections.MaxModule+1), small, sections.ErrLimit, "67108865 bytes, at most 64 MiB"},
+		{"too many types", assemble(section(1, "\x03"+strings.Repeat("\x60\x00\x00", 3))), small, sections.ErrLimit, "3 types, allowed are 2"},
+		{"too many parameters", assemble(section(1, "\x01\x60\x04\x7f\x7f\x7f\x7f\x00")), small, sections.ErrLimit, "4 parameters"},
+		{"too many parameters of all", assemble(section(1, "\x02\x60\x03\x7f\x7f\x7f\x00\x60\x01\x7f\x01\x7f")), small, sections.ErrLimit, "more than 4 parameters and results"},
+		{"too many imports", assemble(section(1, "\x01\x60\x00\x00"), section(2, "\x03"+strings.Repeat("\x01e\x01f\x00\x00", 3))), small, sections.ErrLimit, "3 imports"},
+		{"too many custom sections", assemble(section(0, "\x00"), section(0, "\x00"), section(0, "\x00")), small, sections.ErrLimit, "more than 2 custom sections"},
+		{"too many functions", assemble(section(1, "\x01\x60\x00\x00"), section(3, "\x02\x00\x00")), small, sections.ErrLimit, "2 functions, allowed are 1"},
+		{"too many tables", assemble(section(4, "\x03"+strings.Repeat("\x70\x00\x01", 3))), small, sections.ErrLimit, "3 tables"},
+		{"too many globals", assemble(section(6, "\x03"+strings.Repeat("\x7f\x00\x41\x00\x0b", 3))), small, sections.ErrLimit, "3 globals"},
+		{"too many exports", assemble(section(5, "\x01\x00\x01"), section(7, "\x03\x01a\x02\x00\x01b\x02\x00\x01c\x02\x00")), small, sections.ErrLimit, "3 exports"},
+		{"too many element segments", assemble(section(4, "\x01\x70\x00\x01"), section(9, "\x03"+strings.Repeat("\x00\x41\x00\x0b\x00", 3))), small, sections.ErrLimit, "3 element segments"},
+		{"too many elements", assemble(section(1, "\x01\x60\x00\x00"), section(3, "\x01\x00"), section(4, "\x01\x70\x00\x02"),
+			section(9, "\x02"+strings.Repeat("\x00\x41\x00\x0b\x02\x00\x00", 2)), section(10, "\x01\x02\x00\x0b")), small, sections.ErrLimit, "4 elements"},
+		{"too many data segments", assemble(section(5, "\x01\x00\x01"), section(11, "\x03"+strings.Repeat("\x00\x41\x00\x0b\x00", 3))), small, sections.ErrLimit, "3 data segments"},
+		{"too many groups of locals", function("\x60\x00\x00", "\x06"+strings.Repeat("\x00\x7f", 6)+"\x0b"), small, sections.ErrLimit, "6 groups of locals"},
+		{"too many locals of all", assemble(section(1, "\x01\x60\x00\x00"), section(3, "\x02\x00\x00"), section(10, "\x02"+strings.Repeat("\x04\x01\x04\x7f\x0b", 2))),
+			rewrite.Options{Limits: rewrite.Limits{AllLocals: 6}}, sections.ErrLimit, "more than 6 locals in all functions"},
+		{"too many names", append(f(""), section(0, "\x04name\x01\x0a\x03\x00\x01a\x00\x01b\x00\x01c")...), small, sections.ErrLimit, "3 names of functions"},
+		{"too many names of locals", append(f(""), section(0, "\x04name\x02\x0d\x02\x00\x01\x00\x01a\x00\x02\x00\x01b\x01\x01c")...), small, sections.ErrLimit, "3 names of locals"},
+		{"body too long", f(strings.Repeat("\x01", 20)), small, sections.ErrLimit, "function of 22 bytes, allowed are 20"},
+		{"too many locals", function("\x60\x00\x00", "\x01\x06\x7f\x0b"), small, sections.ErrLimit, "5 locals"},
+		{"too deep", f("\x02\x40\x02\x40\x02\x40\x0b\x0b\x0b"), small, sections.ErrLimit, "2 nested blocks"},
+		{"too many loops", f("\x03\x40\x03\x40\x0b\x0b"), small, sections.ErrLimit, "1 nested loops"},
+		{"table too large", assemble(section(4, "\x01\x70\x00\x0b")), small, sections.ErrLimit, "tables of 11 entries, allowed are 10"},
+		{"tables too large", assemble(section(4, "\x02\x70\x00\x05\x70\x00\x06")), small, sections.ErrLimit, "tables of 11 entries"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := rewrite.Rewrite(c.wasm, c.opts)
-			var e *rewrite.Error
+			var e *sections.Error
 			if !errors.As(err, &e) || !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("got  %v\nwant %v … %s", err, c.kind, c.text)
 			}
@@ -177,7 +205,7 @@ func TestProposals(t *testing.T) {
 				_, invalid := r.CompileModule(ctx, wasm)
 				m, err := rewrite.Rewrite(wasm, rewrite.Options{})
 				switch {
-				case errors.Is(err, rewrite.ErrUnsupported):
+				case errors.Is(err, sections.ErrUnsupported):
 					unsupported++
 				case invalid == nil && err != nil:
 					t.Errorf("%s: %v, but wazero takes it", filepath.Base(file), err)
@@ -199,7 +227,7 @@ func TestTableBound(t *testing.T) {
 	grow := function("\x60\x01\x7f\x01\x7f", "\x00\xd0\x70\x20\x00\xfc\x0f\x00\x0b")
 	g := newGuest(t, grow)
 	g.budget = 1 << 40
-	for _, c := range []struct{ by, want uint64 }{{90, 10}, {999_901, 0xffffffff}, {999_900, 100}, {1, 0xffffffff}} {
+	for _, c := range []struct{ by, want uint64 }{{90, 10}, {65_437, 0xffffffff}, {65_436, 100}, {1, 0xffffffff}} {
 		if got := g.call(t, "f", c.by); got != c.want {
 			t.Errorf("table.grow by %d gives %d, want %d", c.by, int32(got), int32(c.want))
 		}
@@ -209,9 +237,10 @@ func TestTableBound(t *testing.T) {
 // TestSize bounds the output for modules made of what grows most.
 func TestSize(t *testing.T) {
 	for name, code := range map[string]string{
-		"loops": "\x03\x40\x0c\x00\x0b",
-		"bulk":  "\x41\x00\x40\x00\x1a",
-		"calls": "\x10\x00",
+		"loops":            "\x03\x40\x0c\x00\x0b",
+		"bulk":             "\x41\x00\x40\x00\x1a",
+		"calls":            "\x10\x00",
+		"calls and blocks": "\x10\x00\x02\x40\x0b",
 	} {
 		wasm := function("\x60\x00\x00", "\x00"+strings.Repeat(code, 50_000)+"\x0b")
 		m, err := rewrite.Rewrite(wasm, rewrite.Options{})

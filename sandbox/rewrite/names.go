@@ -3,34 +3,41 @@ package rewrite
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
+
+	"rtd/sandbox/sections"
 )
 
 // Subsections of the name section.
 const (
+	moduleName    = 0
 	functionNames = 1
 	localNames    = 2
 	labelNames    = 3
 )
 
 // writeCustoms copies the custom sections whose content still holds, and the names, shifted.
-func (rw *rewriter) writeCustoms(out *buffer) {
+func (rw *rewriter) writeCustoms(out *buffer) *sections.Error {
 	for _, c := range rw.customs {
-		if movedBy(c.name) {
-			rw.result.Dropped = append(rw.result.Dropped, c.name)
+		if movedBy(c.Name) {
+			rw.result.Dropped = append(rw.result.Dropped, c.Name)
 			continue
 		}
-		out.section(customSection, rw.wasm[c.start:c.end])
+		out.raw(c.Whole)
 	}
-	var names buffer
-	names.name("name")
+	names := buffer(sections.AppendName(nil, "name"))
 	kept := len(names)
-	if err := rw.writeNames(&names); err != nil {
-		// A custom section that is broken does not make the module invalid.
-		rw.result.Dropped = append(rw.result.Dropped, "name: "+err.Reason)
+	unusable, err := rw.writeNames(&names)
+	if err != nil {
+		return err
+	}
+	if unusable != "" {
+		rw.result.Dropped = append(rw.result.Dropped, "name: "+unusable)
 		names = names[:kept]
 		rw.writeFunctionNames(nil, 0, &names)
 	}
-	out.section(customSection, names)
+	out.section(sections.Custom, names)
+	return nil
 }
 
 // movedBy reports whether a custom section holds offsets of code, which have moved.
@@ -48,111 +55,128 @@ func movedBy(name string) bool {
 }
 
 // writeNames appends the name section's content. Subsections that are not about functions are copied; names of labels
-// are left out, as the added blocks shift their numbers.
-func (rw *rewriter) writeNames(out *buffer) *Error {
-	r := reader{wasm: rw.wasm, pos: rw.names.start, end: rw.names.end}
+// are left out, as the added blocks shift their numbers. unusable says why the names are of no use, although they can be
+// read: such a module is as good as one without. A count or length that does not hold is an error, as it is
+// everywhere else.
+func (rw *rewriter) writeNames(out *buffer) (unusable string, err *sections.Error) {
+	n := nameReader{Reader: rw.names.Content, most: rw.opts.Names}
 	functions := false
-	for !r.done() {
-		id := r.byte()
-		content := r.sub(r.u32())
-		if r.err != nil {
-			return r.err
-		}
+	for !n.Done() {
+		id := n.Byte()
+		content := n.Sub(n.U32())
 		if id > functionNames && !functions {
 			functions = true
 			rw.writeFunctionNames(nil, 0, out)
 		}
 		switch id {
+		case moduleName:
+			start := content.Pos
+			n.skip(&content)
+			out.byte(id)
+			out.sized(rw.wasm[start:content.End])
 		case functionNames:
 			if functions {
-				r.fail(ErrMalformed, content.pos, "function names twice or out of order")
-				return r.err
+				n.unusable = "function names twice or out of order"
 			}
 			functions = true
-			entries, n, err := rw.shiftNames(&content, false)
-			if err != nil {
-				return err
-			}
-			rw.writeFunctionNames(entries, n, out)
+			entries, count := rw.shiftNames(&n, &content, false)
+			rw.writeFunctionNames(entries, count, out)
 		case localNames:
-			entries, n, err := rw.shiftNames(&content, true)
-			if err != nil {
-				return err
-			}
+			entries, count := rw.shiftNames(&n, &content, true)
 			var b buffer
-			b.u32(n)
+			b.u32(count)
 			b.raw(entries)
 			out.byte(localNames)
 			out.sized(b)
 		case labelNames:
 			rw.result.Dropped = append(rw.result.Dropped, "name: labels")
+			continue
 		default:
 			out.byte(id)
-			out.sized(rw.wasm[content.pos:content.end])
+			out.sized(content.Rest())
+			continue
+		}
+		if err := content.Finish(); err != nil {
+			return "", err
 		}
 	}
 	if !functions {
 		rw.writeFunctionNames(nil, 0, out)
 	}
-	return r.err
+	return n.unusable, n.Err
+}
+
+// nameReader reads a name section.
+type nameReader struct {
+	sections.Reader
+	functions, locals int // named so far
+	most              int // of each
+	unusable          string
+}
+
+// skip passes over a name.
+func (n *nameReader) skip(r *sections.Reader) {
+	if !utf8.Valid(r.Take(r.U32())) {
+		n.unusable = "a name is not UTF-8"
+	}
 }
 
 // writeFunctionNames appends the subsection: the module's own n entries between those of the added functions.
 func (rw *rewriter) writeFunctionNames(entries []byte, n uint32, out *buffer) {
 	add := rw.added()
 	var b buffer
-	b.u32(n + 1 + uint32(len(injected)))
+	b.u32(n + 1 + uint32(len(rw.helpers)))
 	b.u32(add.yield)
 	b.name(prefix + "yield")
 	b.raw(entries)
-	for i, name := range injected {
-		b.u32(add.charge + uint32(i))
-		b.name(name)
+	for i, h := range rw.helpers {
+		b.u32(add.first + uint32(i))
+		b.name(h.name())
 	}
 	out.byte(functionNames)
 	out.sized(b)
 }
 
 // shiftNames copies a map from functions to names, or to maps from locals to names.
-func (rw *rewriter) shiftNames(r *reader, locals bool) (entries buffer, n uint32, err *Error) {
-	for range r.count() {
-		function := r.u32()
-		start := r.pos
+func (rw *rewriter) shiftNames(names *nameReader, r *sections.Reader, locals bool) (entries buffer, n uint32) {
+	for range count(r, "names of functions", names.most, &names.functions) {
+		function := r.U32()
+		start := r.Pos
 		if locals {
-			for range r.count() {
-				r.u32()
-				r.name()
+			for range count(r, "names of locals", names.most, &names.locals) {
+				r.U32()
+				names.skip(r)
 			}
 		} else {
-			r.name()
+			names.skip(r)
 		}
-		if r.err != nil {
+		if r.Err != nil {
 			break
 		}
 		if int64(function) >= int64(len(rw.functions)) {
 			continue // it would name an added function
 		}
 		entries.u32(function + 1)
-		entries.raw(r.wasm[start:r.pos])
+		entries.raw(rw.wasm[start:r.Pos])
 		n++
 	}
-	return entries, n, r.finish()
+	return entries, n
 }
 
 // functionName returns the name of a function of the original, for a reader of messages.
 func (rw *rewriter) functionName(index uint32) string {
-	r := reader{wasm: rw.wasm, pos: rw.names.start, end: rw.names.end}
-	for !r.done() {
-		id := r.byte()
-		content := r.sub(r.u32())
+	r := rw.names.Content
+	for !r.Done() {
+		id := r.Byte()
+		content := r.Sub(r.U32())
 		if id != functionNames {
 			continue
 		}
-		for range content.count() {
-			if i, name := content.u32(), content.name(); i == index && content.err == nil {
+		for range content.Count() {
+			if i, name := content.U32(), content.Name(); i == index && content.Err == nil {
 				return name
 			}
-			if content.err != nil {
+			if content.Err != nil {
 				break
 			}
 		}

@@ -52,7 +52,7 @@ func TestNames(t *testing.T) {
 func TestNamesOfAdded(t *testing.T) {
 	g := newGuest(t, readFile(t, "testdata/endless.wasm"))
 	g.kills = true
-	for function, want := range map[string]string{"br": "rtd:charge", "fills": "rtd:bytes"} {
+	for function, want := range map[string]string{"br": "rtd:charge", "fills": "rtd:fill"} {
 		reductions(g).Set(1000)
 		_, err := g.ExportedFunction(function).Call(t.Context())
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -65,12 +65,12 @@ func TestNamesOfAdded(t *testing.T) {
 func TestCustomSections(t *testing.T) {
 	custom := func(name, content string) string { return section(0, sized(name)+content) }
 	subsection := func(id byte, content string) string { return string(rune(id)) + sized(content) }
-	base := function("\x60\x00\x00", "\x00\x0b")
+	base := function("\x60\x00\x00", "\x00\x41\x00\x40\x00\x1a\x0b") // memory.grow, which calls a helper
 	with := func(sections ...string) []byte { return append(slices.Clone(base), strings.Join(sections, "")...) }
 
 	added := "\x00\x09rtd:yield"
-	behind := "\x02\x0artd:charge\x03\x09rtd:bytes\x04\x0brtd:entries\x05\x09rtd:pages"
-	none := custom("name", subsection(1, "\x05"+added+behind))
+	behind := "\x02\x09rtd:pages"
+	none := custom("name", subsection(1, "\x02"+added+behind))
 	for _, c := range []struct {
 		name    string
 		wasm    []byte
@@ -84,16 +84,17 @@ func TestCustomSections(t *testing.T) {
 			custom("sourceMappingURL", "u"), custom("metadata.code.branch_hint", "")), custom("mine", "z") + none,
 			[]string{".debug_info", "linking", "reloc.CODE", "sourceMappingURL", "metadata.code.branch_hint"}},
 		{"function", with(custom("name", subsection(1, "\x01\x00\x01f"))),
-			custom("name", subsection(1, "\x06"+added+"\x01\x01f"+behind)), nil},
+			custom("name", subsection(1, "\x03"+added+"\x01\x01f"+behind)), nil},
 		{"beyond", with(custom("name", subsection(1, "\x02\x00\x01f\x07\x01g"))),
-			custom("name", subsection(1, "\x06"+added+"\x01\x01f"+behind)), nil},
+			custom("name", subsection(1, "\x03"+added+"\x01\x01f"+behind)), nil},
 		{"all", with(custom("name", subsection(0, "\x01m")+subsection(1, "\x01\x00\x01f")+
 			subsection(2, "\x01\x00\x01\x00\x01l")+subsection(3, "\x01\x00\x01\x00\x01b")+subsection(7, "\x01\x00\x01g"))),
-			custom("name", subsection(0, "\x01m")+subsection(1, "\x06"+added+"\x01\x01f"+behind)+
+			custom("name", subsection(0, "\x01m")+subsection(1, "\x03"+added+"\x01\x01f"+behind)+
 				subsection(2, "\x01\x01\x01\x00\x01l")+subsection(7, "\x01\x00\x01g")), []string{"name: labels"}},
 		{"locals only", with(custom("name", subsection(2, "\x01\x00\x01\x00\x01l"))),
-			custom("name", subsection(1, "\x05"+added+behind)+subsection(2, "\x01\x01\x01\x00\x01l")), nil},
-		{"broken", with(custom("name", subsection(1, "\x02\x00\x01f"))), none, []string{"name: unexpected end"}},
+			custom("name", subsection(1, "\x02"+added+behind)+subsection(2, "\x01\x01\x01\x00\x01l")), nil},
+		{"twice", with(custom("name", subsection(1, "\x01\x00\x01f")+subsection(1, "\x00"))), none, []string{"name: function names twice or out of order"}},
+		{"no text", with(custom("name", subsection(1, "\x01\x00\x01\xff"))), none, []string{"name: a name is not UTF-8"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := rewrite.Rewrite(c.wasm, rewrite.Options{})

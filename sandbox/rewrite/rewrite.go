@@ -1,11 +1,14 @@
 package rewrite
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+
+	"rtd/sandbox/sections"
 )
 
-// Names that Rewrite gives to what it adds. A module that exports a name with this prefix is refused.
+// Names that Rewrite gives to its additions. A module that exports a name with this prefix is refused.
 const (
 	prefix         = "rtd:"
 	reductionsName = prefix + "reductions"
@@ -24,46 +27,24 @@ type Options struct {
 	// and the module imports neither memory nor table.
 	TakeData bool
 
-	MaxBytes     int // of the module; default 64 MiB
-	MaxFunctions int // defined and imported; default 100,000
-	MaxBody      int // bytes of one function; default 1 MiB. Between two checks a guest may run through all of it once
-	MaxLocals    int // of one function; default 50,000, as in browsers. All functions together: 40 times that
-	MaxDepth     int // of nested blocks; default 5,000 (the Go compiler nests one per call, its own packages up to 550)
-	MaxLoops     int // nested in one another; default 200 (wazero's time to compile grows with the square)
-	MaxTable     int // entries of a table, now and after table.grow; default 1,000,000
+	Limits
 }
 
 func (o Options) withDefaults() Options {
-	text := func(v *string, def string) {
-		if *v == "" {
-			*v = def
-		}
-	}
-	number := func(v *int, def int) {
-		if *v == 0 {
-			*v = def
-		}
-	}
-	text(&o.YieldModule, "rtd")
-	text(&o.YieldName, "yield")
-	number(&o.MaxBytes, 64<<20)
-	number(&o.MaxFunctions, 100_000)
-	number(&o.MaxBody, 1<<20)
-	number(&o.MaxLocals, 50_000)
-	number(&o.MaxDepth, 5_000)
-	number(&o.MaxLoops, 200)
-	number(&o.MaxTable, 1_000_000)
+	o.YieldModule = cmp.Or(o.YieldModule, "rtd")
+	o.YieldName = cmp.Or(o.YieldName, "yield")
+	o.Limits = o.Limits.withDefaults()
 	return o
 }
 
-// Module is a rewritten module, and what its host has to know about it.
+// Module is a rewritten module, and facts about it for its host.
 type Module struct {
 	// WASM is the module to compile. It shares no memory with the original.
 	WASM []byte
 
 	// Reductions names the export of the counter: a mutable i64 global, zero at first. The host sets it to the number of
 	// reductions that the guest may spend; the guest counts down and calls yield each time it finds it negative, until
-	// the host sets it again. The host reads what was spent as the difference.
+	// the host sets it again. The host reads the reductions spent as the difference.
 	Reductions string
 
 	// Start names the export of the function that was the module's start function, "" if there was none. The rewritten
@@ -73,9 +54,9 @@ type Module struct {
 	// Memory is the module's memory; its Export is "" if there is none, or if it is imported.
 	Memory Memory
 
-	// Data is what the host has to write to the memory of a new instance, in order, before it calls Start: all of it, as
-	// by WebAssembly's instantiation, must lie inside. An instance that begins with a snapshot has it already, which
-	// is what it is taken out for. Only with Options.TakeData.
+	// Data are the bytes that the host has to write to the memory of a new instance, in order, before it calls Start. As
+	// in WebAssembly's instantiation, all must lie inside. An instance that begins with a snapshot has them already:
+	// that is the use of Options.TakeData, without which Data is empty.
 	Data []Data
 
 	// Globals are the module's own mutable numeric globals, the counter not among them. Together with the memory they
@@ -87,9 +68,9 @@ type Module struct {
 	Pinned []string
 
 	Imports  []Import // as the original declares them, without yield
-	Exports  []Export // as the original declares them, without what was added
-	Features Features // what the engine must support beyond WebAssembly 1.0
-	Dropped  []string // custom sections that were left out: what they say is about offsets that have moved
+	Exports  []Export // as the original declares them, without additions
+	Features Features // that the engine must support beyond WebAssembly 1.0
+	Dropped  []string // custom sections that were left out, since they are about offsets that have moved
 
 	Functions int // defined by the original
 	Charged   int // of these, how many are charged at entry
@@ -129,7 +110,7 @@ type Export struct {
 	Kind Kind
 }
 
-// Kind is what an import or export is: the byte of the binary format.
+// Kind is the kind of an import or export: the byte of the binary format.
 type Kind byte
 
 const (
@@ -182,20 +163,20 @@ func (f Features) String() string {
 	return strings.Join(set, ",")
 }
 
-// Rewrite returns the core module wasm with its reductions counted. What the module computes does not change; a stack
-// overflow may come a few frames earlier, and a table stops growing at Options.MaxTable. The time that it takes and the
-// size of the result are linear in the size of wasm, which is not changed. An error is an *[Error].
+// Rewrite returns the core module wasm with its reductions counted. The module computes the same; a stack
+// overflow may come a few frames earlier, and a table stops growing at Limits.TableGrowth. The time that it takes and the
+// size of the result are linear in the size of wasm, which is not changed. An error is a [*sections.Error].
 //
-// Rewrite checks what it has to rely on, not everything: an invalid module may pass and is then refused by the engine.
+// Rewrite checks the facts that it relies on, not all: an invalid module may pass and is then refused by the engine.
 func Rewrite(wasm []byte, o Options) (*Module, error) {
-	rw := rewriter{opts: o.withDefaults(), wasm: wasm}
+	rw := rewriter{opts: o.withDefaults(), wasm: wasm, helperIndex: map[helper]uint32{}}
 	if err := rw.rewrite(); err != nil {
 		return nil, err
 	}
 	return &rw.result, nil
 }
 
-// rewriter is one call of Rewrite: what is read of the original before anything is written, and the result.
+// rewriter is one call of Rewrite: the original, read before anything is written, and the result.
 type rewriter struct {
 	opts Options
 	wasm []byte
@@ -204,19 +185,27 @@ type rewriter struct {
 	types     []funcType
 	functions []uint32 // the type of every function, imported ones first
 	globals   []globalType
-	tables    int
 	start     int // function index, or -1
 
 	importedFunctions, importedGlobals int
 
-	takesData bool // the segments read so far have constant offsets
-	locals    int  // of all functions so far
-	result    Module
+	helpers     []helper // added so far
+	helperIndex map[helper]uint32
+	segments    []uint32 // sizes of the passive data segments, 0 of others; nil until they are asked for
+	takesData   bool     // the segments read so far have constant offsets
+	values      int      // of all types so far
+	entries     int64    // of all tables so far
+	elements    int      // of all element segments so far
+	locals      int      // of all functions so far
+	result      Module
 }
 
 type funcType struct {
 	params, results int
+	at              int // of the parameters' types in the module
 }
+
+func (t funcType) values() int { return t.params + t.results }
 
 type globalType struct {
 	value   ValueType
@@ -224,7 +213,10 @@ type globalType struct {
 }
 
 func (rw *rewriter) rewrite() error {
-	for _, step := range []func() *Error{rw.split, rw.readTypes, rw.readImports, rw.readFunctions, rw.readGlobals,
+	if err := rw.split(); err != nil {
+		return err
+	}
+	for _, step := range []func() *sections.Error{rw.readTypes, rw.readImports, rw.readFunctions, rw.readGlobals,
 		rw.readStart, rw.assemble} {
 		if err := step(); err != nil {
 			return err

@@ -23,12 +23,12 @@ import (
 // may share the directory.
 func Engine(t testing.TB) *sandbox.Engine {
 	t.Helper()
-	e, err := sandbox.NewEngine(sandbox.Options{CacheDir: filepath.Join(cacheDir(), "wazero")})
+	e, err := sandbox.NewEngine(sandbox.Options{CacheDir: CacheDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := e.Close(ctx); err != nil {
 			t.Error(err)
@@ -37,12 +37,13 @@ func Engine(t testing.TB) *sandbox.Engine {
 	return e
 }
 
-func cacheDir() string {
+// CacheDir is the directory in which the engines of tests keep compiled code.
+func CacheDir() string {
 	dir, err := os.UserCacheDir()
 	if err != nil { // no home directory
 		dir = os.TempDir()
 	}
-	return filepath.Join(dir, "rtd-test")
+	return filepath.Join(dir, "rtd-test", "wazero")
 }
 
 // BuildGo builds a Go main package as a guest and returns the module. pkg is

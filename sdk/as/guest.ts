@@ -1,1 +1,1 @@
-export * from "./assembly/guest";
+export { handle, inbox } from "./assembly/entry";

@@ -14,7 +14,7 @@ import (
 	"rtd/sandbox/sandboxtest"
 )
 
-func load(t testing.TB, file string, limits sandbox.Limits) *sandbox.Plugin {
+func load(t testing.TB, file string, limits sandbox.Limits) *sandbox.Module {
 	t.Helper()
 	wasm, err := os.ReadFile("../suite/testdata/" + file)
 	if err != nil {
@@ -31,7 +31,7 @@ func load(t testing.TB, file string, limits sandbox.Limits) *sandbox.Plugin {
 	return p
 }
 
-func room(t testing.TB, p *sandbox.Plugin) *sandbox.Instance {
+func room(t testing.TB, p *sandbox.Module) *sandbox.Instance {
 	t.Helper()
 	i, err := p.Start("room:1", nil)
 	if err != nil {

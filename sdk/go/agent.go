@@ -39,8 +39,8 @@ func (a *Agent[S]) Get(name string, f func(state S, arg []byte) []byte) AgentFun
 	return a.GetAndUpdate(name, func(s *S, arg []byte) []byte { return f(*s, arg) })
 }
 
-// Update registers a function that changes the state. What it returns is an
-// [AgentFunc] without an answer.
+// Update registers a function that changes the state. It returns an [AgentFunc] without
+// an answer.
 func (a *Agent[S]) Update(name string, f func(state *S, arg []byte)) func(agent PID, arg []byte) error {
 	update := a.GetAndUpdate(name, func(s *S, arg []byte) []byte { f(s, arg); return nil })
 	return func(agent PID, arg []byte) error {

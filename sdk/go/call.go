@@ -7,8 +7,8 @@ import "time"
 //
 // While it waits, this process takes no events, and its deadline does not come nearer.
 // If there is no answer, the error says why: an [*EndedError], or a [Code] such as
-// ErrNoProcess, ErrTimeout, ErrDeadlock or ErrBusy. Not to handle it, but to
-// return it, crashes this process too, which is often right.
+// ErrNoProcess, ErrTimeout, ErrDeadlock or ErrBusy. A method that returns the error
+// crashes this process too, which is often right.
 func Call(p PID, question []byte, timeout time.Duration) ([]byte, error) {
 	answer, err := operate(record{kind: opCall, name: string(p), payload: question, detail: patience(timeout)})
 	return clone(answer), err
@@ -30,15 +30,15 @@ func RequestNotify(p PID, question []byte) (Ref, error) {
 	return doRef(record{kind: opRequest, flags: flagNotify, name: string(p), payload: question})
 }
 
-// Await waits for the answer to a [Request]; timeout and errors are those of [Call].
-// After ErrTimeout it can be awaited again.
+// Await waits for the answer to a [Request]. Timeout and errors are those of [Call].
+// After ErrTimeout the request can be awaited again.
 func Await(request Ref, timeout time.Duration) ([]byte, error) {
 	answer, err := operate(record{kind: opAwait, name: string(request), detail: patience(timeout)})
 	return clone(answer), err
 }
 
-// From is who waits for the answer to a call. It may be kept, and answered during a later
-// event.
+// From stands for the process that waits for the answer to a call. It may be kept, and
+// answered during a later event.
 type From struct{ token string }
 
 // Reply answers the call, when the event at hand has been handled. Of several answers

@@ -17,8 +17,8 @@ type Channel interface {
 	// broadcasts made here follow the reply.
 	Join(s *Socket, payload []byte) error
 
-	// HandleIn takes a message that the client pushed. The payload is what it sent: JSON
-	// text, or any bytes if [IsBinary].
+	// HandleIn takes a message that the client pushed. The payload is JSON text, or any
+	// bytes if [IsBinary].
 	HandleIn(s *Socket, event string, payload []byte) error
 }
 
@@ -39,8 +39,8 @@ type OutHandler interface {
 	// Intercepts lists the events. It is asked once, before Join.
 	Intercepts() []string
 
-	// HandleOut takes a broadcast of one of these events. The client gets what
-	// is pushed here; what BroadcastFrom keeps from the client does not come here.
+	// HandleOut takes a broadcast of one of these events: push it to the client, changed
+	// or not, or do not. A broadcast by BroadcastFrom of this client does not come here.
 	//
 	// A TopicChannel gets each broadcast once, and pushes to the [Sockets] of its
 	// members. Here s is the one that BroadcastFrom leaves out, or one that is no
@@ -56,13 +56,13 @@ func Handle(pattern string, create func() Channel) {
 	plugin.routes = append(plugin.routes, route{pattern, "", create})
 }
 
-// HandleTopic is [Handle] with one channel for each topic, whoever joins.
+// HandleTopic is [Handle] with one channel for each topic, for all who join it.
 func HandleTopic(pattern string, create func() TopicChannel) {
 	plugin.routes = append(plugin.routes, route{pattern, "topic", func() Channel { return create() }})
 }
 
 // Refuse returns an error for Join to return: the client gets an error reply
-// with this JSON object as its response, and nothing else happens.
+// with this JSON object as its response, and no other effect happens.
 func Refuse(response string) error { return &refusal{"error", response} }
 
 type refusal struct{ status, response string }
@@ -106,8 +106,8 @@ func Sockets() []*Socket {
 	return slices.SortedFunc(maps.Values(c.members), func(a, b *Socket) int { return a.order - b.order })
 }
 
-// replaying is set while members join again: their clients wait for no reply.
-var replaying bool
+// rejoining is set while members join again: their clients wait for no reply.
+var rejoining bool
 
 // openChannel makes the instance the process of a channel, if this is its first event.
 func openChannel(e record) error {
@@ -210,8 +210,8 @@ func (c *channel) socket(member string) *Socket {
 // rejoin lets all members join who had joined before a crash. Its payload is a list of
 // each with the payload of the join, its extra one of their assigns, if there are any.
 func (c *channel) rejoin(e record) error {
-	replaying = true
-	defer func() { replaying = false }()
+	rejoining = true
+	defer func() { rejoining = false }()
 	var assigns [][]byte
 	for field := range fields([]byte(e.extra)) {
 		assigns = append(assigns, field)

@@ -5,10 +5,15 @@ import (
 	"strings"
 )
 
-// OnConnect registers a function that decides about each client that connects, before
-// anything else of it is looked at. nil accepts the client; the error of [RefuseStatus] or
-// [Refuse] refuses it; any other is a crash, as a panic is, and the client gets status 500.
+// OnConnect registers the function that decides about each client that connects. nil accepts
+// the client; the error of [RefuseStatus] or [Refuse] refuses it; any other is a crash, as a
+// panic is, and the client gets status 500.
 // Call it from init, once.
+//
+// Ask for it with connect = true in [capabilities] of rtd.toml. The server grants it with
+// allows = ["connect"] in [plugin.NAME] of its config, or else does not deploy the plugin. If the
+// server has other plugins, its config also has to name the plugin that decides, with
+// connect = "NAME" in [socket.NAME].
 //
 //	rtd.OnConnect(func(c *rtd.Conn) error {
 //		user, err := userOf(c.AuthToken())
@@ -33,7 +38,7 @@ func OnConnect(f func(c *Conn) error) {
 // in for any other.
 func RefuseStatus(status int) error { return &refusal{status: strconv.Itoa(status)} }
 
-// Conn is a client that connects, and what it is to have from then on.
+// Conn is a client that connects, and the id and assigns that it is to have.
 type Conn struct {
 	// ID names the connection, and all others to which it is given, for [Disconnect];
 	// "" for none. At most 255 bytes.
@@ -47,11 +52,11 @@ type Conn struct {
 	info  []byte
 }
 
-// Mount is the socket that the client connects to, by its name in the server's config:
-// "socket" if that names none.
+// Mount is the name of the socket that the client connects to, as the server's config
+// has it: "socket" if that names none.
 func (c *Conn) Mount() string { return c.mount }
 
-// Info is all that is known of the client, as a JSON object, valid until the function
+// Info is a JSON object of all that is known of the client, valid until the function
 // returns. The other methods look things up in it.
 //
 //	params          the query's, nested: user[name]=x is {"user":{"name":"x"}}
@@ -60,16 +65,26 @@ func (c *Conn) Mount() string { return c.mount }
 //	user_agent      text or null
 //	x_headers       and sec_websocket_headers, trace_context_headers: an object each
 //	auth_token      text or null
+//	claims          of the token, if the server has verified it, or null
 func (c *Conn) Info() []byte { return c.info }
 
 // Param is a parameter of the client's, "" if there is none or it is no text. That of
 // user[name]=x is Param("user", "name").
 func (c *Conn) Param(path ...string) string { return unquote(find(find(c.info, "params"), path...)) }
 
-// AuthToken is what the client gave as authToken, by subprotocol; "" if nothing.
+// AuthToken is the authToken that the client gave by subprotocol; "" if it gave none.
 func (c *Conn) AuthToken() string { return unquote(find(c.info, "auth_token")) }
 
-// UserAgent is the header of this name.
+// Claims are those of the client's token, as a JSON object, if the server has verified it;
+// else nil. They are valid as long as Info is.
+func (c *Conn) Claims() []byte {
+	if claims := find(c.info, "claims"); string(claims) != "null" {
+		return claims
+	}
+	return nil
+}
+
+// UserAgent is the header User-Agent, "" if there is none.
 func (c *Conn) UserAgent() string { return unquote(find(c.info, "user_agent")) }
 
 // Header is a header, "" if there is none: one whose name begins with X- or
@@ -85,14 +100,14 @@ func (c *Conn) Header(name string) string {
 	return ""
 }
 
-// Peer is where the client connects from, behind a trusted proxy the address that the
-// proxy tells of.
+// Peer is the address that the client connects from. Behind a trusted proxy it is the
+// one that the proxy tells of.
 func (c *Conn) Peer() (address string, port int) {
 	port, _ = strconv.Atoi(string(find(c.info, "peer", "port")))
 	return unquote(find(c.info, "peer", "address")), port
 }
 
-// URI is what the client asked for: "ws://example.com:4000/socket/websocket?vsn=2.0.0".
+// URI is the address that the client asked for: "ws://example.com:4000/socket/websocket?vsn=2.0.0".
 func (c *Conn) URI() string {
 	part := func(name string) string { return unquote(find(c.info, "uri", name)) }
 	host := part("host")
@@ -110,7 +125,7 @@ func (c *Conn) URI() string {
 	return uri
 }
 
-// connect handles the event of this name.
+// connect handles the event connect.
 func connect(e record) error {
 	if plugin.onConnect == nil {
 		return errText("nobody decides about clients; call rtd.OnConnect from init")

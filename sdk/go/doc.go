@@ -32,20 +32,20 @@
 // memory: fields, package variables, everything. Nothing is shared with
 // other clients, so nothing needs a lock. Events arrive one at a time.
 //
-// What a handler asks for (Reply, Push, Broadcast …) happens when it returns
+// The effects of a handler (Reply, Push, Broadcast …) happen when it returns
 // nil, in order. If it panics, returns an error, loops past its deadline or
-// outgrows its memory, none of it happens: the process crashes, and its
+// outgrows its memory, none of them happens: the process crashes, and its
 // supervisor starts a new one with fresh memory, for which Join runs
 // again with the same payload; see [Socket.Replay].
 //
 // The program starts once for each version of the plugin: package variables, init
 // and OnStart. Every process then begins with a copy of that memory, made in
-// microseconds. What OnStart has touched costs an idle process nothing, so a
+// microseconds. Memory that OnStart has touched costs an idle process nothing, so a
 // handler that uses encoding/json may well use it once there.
 //
 // # Clients
 //
-// What Phoenix.Socket and Phoenix.Channel let one do is all here:
+// Phoenix.Socket and Phoenix.Channel have their counterparts here:
 //
 //	connect/3, id/1                 OnConnect: refuse, or set the Conn's ID and Assigns
 //	join/3                          Channel.Join: Reply, Refuse, Push
@@ -61,12 +61,15 @@
 //	Endpoint.subscribe              Subscribe and BroadcastHandler
 //	broadcast "disconnect" to an id Disconnect
 //	Presence.track/3, list/1        Socket.Presence, Presence, PushPresence
+//	DateTime, Calendar.strftime/3   Clock: the time in a zone, without a zone database in the guest
 //
-// A [TopicChannel] has no counterpart there: one process for all who join a topic.
+// A [TopicChannel] has no counterpart there: one process for all who join a topic. Its
+// members are present each for itself, by [Socket.Presence]; with a [Presence] the
+// process is.
 //
 // # Processes
 //
-// A plugin is an application: beside the channel handlers it can have processes of
+// A plugin is an application: besides the channel handlers it can have processes of
 // its own. Each is made of a module, which is registered by name from init; its
 // memory is its own, and others reach it by messages.
 //
@@ -91,11 +94,11 @@
 // Processes find each other by name or [PID]; [Call] and [Cast] talk to servers, [Spawn]
 // starts what is not in the tree, [Link] and [Monitor] tell of ends. All of it works
 // in every process, channel handlers among them, and takes effect at once: it is
-// not taken back if the event crashes later. What comes in goes to the same
-// optional methods everywhere, see [CallHandler].
+// not taken back if the event crashes later. Events go to the same optional methods
+// everywhere, see [CallHandler].
 //
 // When a new version is deployed, each process hands its state on if it is a [Migrator];
-// otherwise it begins anew.
+// otherwise it begins anew. So do handlers of an [EventManager], in their place.
 //
 // plugins/rooms is an example of everything.
 //
@@ -109,17 +112,22 @@
 // out of every encoder without a conversion. The other way of marking bytes would be
 // written at each of the many calls that send JSON.
 //
-// How long is a payload valid? Until the method returns. Copy what you keep. What
-// Call, Await and the like return is yours.
+// When is garbage collected? By Go's own pacing, when between 2 and 4.5 MB were allocated since the last time: each
+// instance draws its own limit at its 16th event, so that those that get the same events do not collect, and keep others
+// waiting, in the same moment. Besides, the host has an instance collect before its state is put away.
+//
+// How long is a payload valid? Until the method returns. Copy the bytes that you keep.
+// Answers of Call, Await and the like are yours.
 //
 // May a handler start goroutines? It may, and they run while a method runs.
-// Between events the instance stands still, they too. For work beside the
-// events there are tasks.
+// Between events the instance stands still, they too. For work that goes on
+// meanwhile there are tasks.
 //
 // Why do Reply and its like return no error? They fail only when a handler
 // asks for more than one event may (see rtd/sandbox/abi), which is a
-// bug: the process crashes with that as its cause. What depends on another process, which
-// can fail any time, or on the server's config, as Publish does, returns an error.
+// bug: the process crashes with that as its cause. A function that depends on another
+// process, which can fail any time, or on the server's config, as Publish does, returns an
+// error.
 //
 // Why are functions and processes registered by name? Nothing but bytes goes from
 // one memory to another. But every process has the whole program, so a name
@@ -136,6 +144,6 @@
 // seconds is OTP's default, too.
 //
 // Why is each handler of an event manager a process, where OTP runs them in the
-// manager's? Memory is what a crash takes along, and there is no catching a trap in
+// manager's? A crash takes a memory along, and there is no catching a trap in
 // WebAssembly. With a memory for each, the crash of one is nobody else's.
 package rtd

@@ -4,11 +4,12 @@ package rtd
 // [Channel], a [TopicChannel], a [Server], an [EventHandler], or an [Agent] whose
 // *S is one. When a version is deployed, the old one's Export is called between two
 // messages, and then the new one's Import, in place of Init or Join. Nobody else
-// notices: pid, names, timers, monitors, links, subscriptions, what is intercepted and
+// notices: pid, names, timers, monitors, links, subscriptions, intercepted events and
 // presence stay as they are.
 //
 // Where one of the versions is no Migrator, the process begins anew: Init is called, or
-// Join with [Socket.Replay].
+// Join with [Socket.Replay]. One that was spawned without a supervisor stays in its
+// version, unless it is an [EventHandler].
 //
 //	func (r *Room) Export() (string, []byte, error) {
 //		return "2", strconv.AppendInt(nil, int64(r.sent), 10), nil
@@ -25,19 +26,19 @@ package rtd
 // Whether a type is a Migrator is found out in start: the functions given to [Handle], [Serve]
 // and so on are called once there.
 type Migrator interface {
-	// Export writes down the state, in a form that schema names. It may be
-	// called, and what it returned not be used: do not change anything. An error is a
-	// crash.
+	// Export writes down the state for the next version of the plugin, and names the
+	// schema in which the bytes are to be read. It changes nothing: the process may have
+	// to go on without the move. An error is a crash.
 	Export() (schema string, state []byte, err error)
 
-	// Import takes over what the Export of another version returned. state is
-	// valid until it returns. The clients are there already, see [Sockets]. An error
-	// says that this version cannot read the state; what follows is up to the
-	// server's config.
+	// Import takes over the state that another version exported, in place of Init or
+	// Join. state is valid until it returns. The clients are there already, see [Sockets].
+	// An error says that this version cannot read the state; the server's config says
+	// what follows.
 	Import(schema string, state []byte) error
 }
 
-// migratorOf returns nil if the code of a process is none.
+// migratorOf returns nil if the code of a process is no Migrator.
 func migratorOf(code any) Migrator {
 	if c, ok := code.(interface{ migrator() Migrator }); ok {
 		return c.migrator()
@@ -79,7 +80,12 @@ func exportState(code any) error {
 func openImported(e record) error {
 	list := texts([]byte(e.extra))
 	reseed()
-	if create := plugin.modules[e.name]; create != nil && len(list) == 2 {
+	if len(list) == 2 {
+		create := plugin.modules[e.name]
+		if create == nil {
+			refuseImport(noModule(e.name))
+			return nil
+		}
 		this.body, this.pid = create(), PID(list[0])
 		return nil
 	}
@@ -102,9 +108,13 @@ func importState(code any, e record) error {
 		err = m.Import(e.detail, e.payload)
 	}
 	if err != nil {
-		response := object{}
-		response.add("reason", string(appendQuoted(nil, err.Error())))
-		effect(record{kind: effectReply, name: "error", payload: []byte(response.String())})
+		refuseImport(err.Error())
 	}
 	return nil
+}
+
+func refuseImport(reason string) {
+	response := object{}
+	response.add("reason", string(appendQuoted(nil, reason)))
+	effect(record{kind: effectReply, name: "error", payload: []byte(response.String())})
 }

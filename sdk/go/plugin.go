@@ -1,14 +1,9 @@
 package rtd
 
-import (
-	"runtime"
-	"slices"
-)
-
-// OnStart registers a function that runs once for a version of the plugin, before
-// anything else, with the config table as JSON ("{}" if it has none). All instances
-// begin with the memory that it leaves. An error stops the deploy. Call it from
-// init.
+// OnStart registers a function that runs once for each version of the plugin, before
+// anything else, with the plugin's table of the server's config as a JSON object: "{}" if
+// there is none. All instances begin with the memory that it leaves. An error stops the
+// deploy. Call it from init.
 func OnStart(f func(config []byte) error) { plugin.onStart = append(plugin.onStart, f) }
 
 // OnStop registers a function that runs once when the plugin has ended, after all of
@@ -20,11 +15,7 @@ func OnStop(f func()) { plugin.onStop = append(plugin.onStop, f) }
 // this one reach its processes as "plugin/name". Call it from init.
 func DependsOn(name string) { plugin.depends = append(plugin.depends, name) }
 
-// Log writes a line to the server's log, at once, crash or not. level is
-// debug, info, warn or error.
-func Log(level, text string) { give(record{kind: opLog, name: level, payload: []byte(text)}) }
-
-// plugin is what the program consists of. It is complete when start is over,
+// plugin is all that the program registers. It is complete when start is over,
 // and the same in every instance.
 var plugin struct {
 	onStart   []func(config []byte) error
@@ -36,76 +27,8 @@ var plugin struct {
 	modules   map[string]func() body
 }
 
-// this is the one process that the instance is, from its first event on.
-var this struct {
-	body body
-	pid  PID // once it was asked for
-}
-
-// body is the code of a process.
-type body interface {
-	// handle takes one event. An error is a crash.
-	handle(e record) error
-	// code is what the plugin's author wrote of it.
-	code() any
-}
-
-// module registers what a process can be, by name.
-func module(name string, create func() body) {
-	if plugin.modules[name] != nil {
-		panic("rtd: module " + name + " is registered twice; give one of them another name")
-	}
-	if plugin.modules == nil {
-		plugin.modules = map[string]func() body{}
-	}
-	plugin.modules[name] = create
-}
-
-// dispatch takes one event of this instance.
-func dispatch(e record) error {
-	switch e.kind {
-	case eventStart:
-		return start(e.payload)
-	case eventStop:
-		for _, f := range slices.Backward(plugin.onStop) {
-			f()
-		}
-		return nil
-	case eventIdle:
-		runtime.GC()
-		return nil
-	case eventInit:
-		create := plugin.modules[e.name]
-		if create == nil {
-			return errText("no module " + e.name + "; register it from init, for example with rtd.Serve")
-		}
-		reseed()
-		this.body, this.pid = create(), PID(e.detail)
-	case eventConnect:
-		reseed()
-		return connect(e)
-	case eventJoin, eventMembers:
-		if err := openChannel(e); err != nil {
-			return err
-		}
-	case eventImport:
-		if err := openImported(e); err != nil {
-			return err
-		}
-	}
-	if this.body == nil {
-		switch {
-		case e.kind == eventMessage:
-			return errText("message before join")
-		case e.kind < eventStop:
-			return errText("event before join or init")
-		}
-		return nil // a newer host tells of something that this SDK does not know
-	}
-	return this.body.handle(e)
-}
-
 func start(config []byte) error {
+	growHeap()
 	for _, f := range plugin.onStart {
 		if err := f(config); err != nil {
 			return err

@@ -7,9 +7,13 @@ import (
 	rtd "rtd/sdk/go"
 )
 
-type present struct{ room }
+type present struct {
+	room
+	last *rtd.Socket
+}
 
 func (p *present) Join(s *rtd.Socket, payload []byte) error {
+	p.last = s
 	if _, err := s.Presence().Track("ada", payload); err != nil {
 		return err
 	}
@@ -19,11 +23,12 @@ func (p *present) Join(s *rtd.Socket, payload []byte) error {
 
 func TestPresence(t *testing.T) {
 	h := rtd.NewHost(t)
-	rtd.Handle("room:*", func() rtd.Channel { return new(present) })
+	var p present
+	rtd.Handle("room:*", func() rtd.Channel { return &p })
 	h.Join("room:1", `{"n":1}`, "")
 	h.Want(`track|ada|{"n":1}|room:1`, "present", "present|lobby")
 	h.Join("room:2", `{}`, "7") // of a member
-	h.Want("track|ada|{}|room:2", "present|||7", "present|lobby||7")
+	h.Want("track|ada|{}|room:2|7", "present|||7", "present|lobby||7")
 
 	lobby := rtd.Presence("lobby")
 	h.Answer("presences", `{"ada":{"metas":[]}}`)
@@ -48,6 +53,15 @@ func TestPresence(t *testing.T) {
 	if _, _, err := lobby.Count(); err == nil {
 		t.Error("a count that is no number")
 	}
+	h.Want("presence_count|lobby")
+
+	member := p.last
+	_, err = member.Presence().Update("ada", nil)
+	ok(t, err)
+	_, err = lobby.Of(member).Track("ada", nil)
+	ok(t, err)
+	ok(t, lobby.Of(member).Untrack("ada"))
+	h.Want("update|ada||room:2|7", "track|ada||lobby|7", "untrack|ada||lobby|7")
 
 	h.Fail("track", rtd.ErrDenied, "")
 	if _, err := lobby.Track("7", nil); !errors.Is(err, rtd.ErrDenied) {

@@ -1,11 +1,6 @@
 package rtd
 
-import (
-	"strconv"
-	"time"
-)
-
-// PID says which process is meant: "#12". Wherever one is asked for, a name under which
+// PID says which process is meant: "#1c.k3v9q2m". Wherever one is asked for, a name under which
 // the process is registered will do: "registry", or "accounts/registry" for one of a
 // plugin that this one depends on.
 type PID string
@@ -29,16 +24,16 @@ func Self() PID {
 // supervisor, link or name.
 type SpawnOptions struct {
 	// Under is the id of a [Dynamic] supervisor, which restarts the process as
-	// declared there. Spawn then waits for its Init, and fails if that does.
+	// declared there. Spawn then waits for its Init, and fails if that does. "" is none.
 	Under string
-	// Name is registered for the process before it begins.
+	// Name is registered for the process before it begins; "" is none.
 	Name string
-	// Link links the process with this one.
+	// Link says that the process is linked with this one.
 	Link bool
 }
 
-// Spawn starts a process of a module: of what was registered with [Serve],
-// [NewAgent] and so on. It has its own memory and gets a copy of args.
+// Spawn starts a process of a module, which [Serve], [NewAgent], [NewTask] and so on
+// register. It has its own memory and gets a copy of args.
 func Spawn(module string, args []byte, o SpawnOptions) (PID, error) {
 	pid, _, err := spawn(module, args, o, 0)
 	return pid, err
@@ -61,7 +56,7 @@ func spawn(module string, args []byte, o SpawnOptions, flags uint16) (PID, Ref, 
 	return PID(pid), Ref(ref), nil
 }
 
-// Children lists the processes under a dynamic supervisor.
+// Children lists the pids of the processes under a [Dynamic] supervisor.
 func Children(supervisor string) ([]PID, error) {
 	answer, err := operate(record{kind: opChildren, name: supervisor})
 	if err != nil {
@@ -74,7 +69,7 @@ func Children(supervisor string) ([]PID, error) {
 	return pids, nil
 }
 
-// StopChild ends a process under a dynamic supervisor for good.
+// StopChild ends a process under a [Dynamic] supervisor for good.
 func StopChild(p PID) error { return do(record{kind: opStopChild, name: string(p)}) }
 
 // Link binds this process and another: if one of them ends, other than normally, so
@@ -102,14 +97,14 @@ func Exit(p PID, reason string) error {
 	return do(record{kind: opExit, name: string(p), payload: []byte(reason)})
 }
 
-// Monitor lets this process's [DownHandler] know when p ends. If it has ended
-// already, that is ErrNoProcess.
+// Monitor lets this process's [DownHandler] know when p ends. If p has ended
+// already, the error is ErrNoProcess.
 func Monitor(p PID) (Ref, error) { return doRef(record{kind: opMonitor, name: string(p)}) }
 
 // Demonitor takes back a monitor. Nothing more comes of it.
 func Demonitor(monitor Ref) error { return do(record{kind: opDemonitor, name: string(monitor)}) }
 
-// Register gives p a name. A name is free again when its process has ended.
+// Register gives p a name, which is free again when p has ended.
 func Register(name string, p PID) error {
 	return do(record{kind: opRegister, name: name, payload: []byte(p)})
 }
@@ -128,28 +123,8 @@ func Send(p PID, message []byte) error {
 	return do(record{kind: opSend, name: string(p), payload: message})
 }
 
-// SendAfter gives this process itself a message for its [InfoHandler], later.
-func SendAfter(d time.Duration, message []byte) (timer Ref, err error) {
-	return doRef(record{kind: opSendAfter, payload: message, detail: milliseconds(d)})
-}
-
-// Cancel stops a timer and returns how long it had left. Its message does not come
-// any more, even if it was on its way.
-func Cancel(timer Ref) (left time.Duration, err error) {
-	answer, err := operate(record{kind: opCancel, name: string(timer)})
-	if err != nil {
-		return 0, err
-	}
-	ms, _ := strconv.ParseInt(string(answer), 10, 64)
-	return time.Duration(ms) * time.Millisecond, nil
-}
-
-// Sleep waits. Unlike time.Sleep it does not count against the deadline of the event,
-// and other processes run meanwhile.
-func Sleep(d time.Duration) error { return do(record{kind: opSleep, detail: milliseconds(d)}) }
-
-// Info returns what the host knows of a process, as a JSON object: its names, state,
-// mailbox, memory and so on.
+// Info returns a JSON object about a process: its names, state, mailbox, memory and
+// so on.
 func Info(p PID) ([]byte, error) {
 	answer, err := operate(record{kind: opInfo, name: string(p)})
 	return clone(answer), err
@@ -171,29 +146,4 @@ func Stop(reason string) {
 		kind, detail = Shutdown, reason[min(len(reason), len(Shutdown+": ")):]
 	}
 	effect(record{kind: effectStop, name: kind, payload: []byte(detail)})
-}
-
-// do does an operation that has no answer.
-func do(r record) error {
-	_, err := operate(r)
-	return err
-}
-
-// doRef does an operation whose answer is a reference.
-func doRef(r record) (Ref, error) {
-	ref, err := doText(r)
-	return Ref(ref), err
-}
-
-func doText(r record) (string, error) {
-	answer, err := operate(r)
-	return string(answer), err
-}
-
-// clone copies an answer out of the buffer.
-func clone(answer []byte) []byte { return append([]byte(nil), answer...) }
-
-// milliseconds rounds up, so that a short time is not none.
-func milliseconds(d time.Duration) string {
-	return strconv.FormatInt(int64((max(d, 0)+time.Millisecond-1)/time.Millisecond), 10)
 }

@@ -7,9 +7,10 @@ import "unsafe"
 // Instances begin as copies of one snapshot, and with it of the runtime's random
 // generator, which has no function to seed it. It is a chacha8rand.State in the
 // struct of the one thread there is: 32 numbers to hand out next, the seed of
-// those that follow, and how many were handed out. reseed finds it by a number
-// that it hands out, makes sure by its counter, and fills both with random bytes
-// of the host. If a later version of Go has it elsewhere, nothing happens:
+// those that follow, how many were handed out of how many, and which of the seed's 32 are next. reseed finds
+// it by a number that it hands out, makes sure by its counter, fills the seed with random bytes
+// of the host, and says that all numbers were handed out: an instance that draws none differs by the seed
+// alone. If a later version of Go has it elsewhere, nothing happens:
 // package crypto/rand is right in any case.
 func reseed() {
 	const (
@@ -27,7 +28,9 @@ func reseed() {
 			handedOut := *(*uint32)(unsafe.Add(state, 8*words))
 			available := *(*uint32)(unsafe.Add(state, 8*words+4))
 			if uintptr(handedOut) == n+1 && available >= handedOut && available <= numbers {
-				randomGet(state, 8*words)
+				*(*uint32)(unsafe.Add(state, 8*words)) = available
+				*(*uint32)(unsafe.Add(state, 8*words+8)) = 0 // not the last ones, from which the next seed would be drawn
+				randomGet(unsafe.Add(state, 8*numbers), 8*(words-numbers))
 				return
 			}
 		}

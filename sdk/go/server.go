@@ -1,11 +1,11 @@
 package rtd
 
-// Server is OTP's GenServer: a process that keeps a state and answers. What it takes beside
-// its Init it says by implementing any of [CallHandler], [CastHandler],
-// [InfoHandler], [BroadcastHandler], [DownHandler], [ExitHandler], [ReplyHandler] and
-// [Terminator]. Methods are called one at a time. An error is a crash, as a panic is.
+// Server is OTP's GenServer: a process that keeps a state and answers. Besides Init it can
+// implement any of [CallHandler], [CastHandler], [InfoHandler], [BroadcastHandler],
+// [DownHandler], [ExitHandler], [ReplyHandler] and [Terminator]. Methods are called one at a
+// time. An error is a crash, as a panic is.
 type Server interface {
-	// Init takes what Spawn or the tree gives as arguments. They are valid
+	// Init takes the arguments that [Spawn] or the [Tree] gives. They are valid
 	// until it returns.
 	Init(args []byte) error
 }
@@ -27,8 +27,8 @@ func (s *server) handle(e record) error {
 	return begin(s.Server, e)
 }
 
-// begin handles the init of a server. Whoever asked for an answer to it hears that it
-// went well.
+// begin handles the init of a server, and answers the process that asked whether it went
+// well.
 func begin(s Server, e record) error {
 	wantTerminate(s)
 	if err := s.Init(e.payload); err != nil {
@@ -38,131 +38,4 @@ func begin(s Server, e record) error {
 		From{e.extra}.Reply(nil)
 	}
 	return nil
-}
-
-// The handlers are optional, and the same for every kind of process: for a [Server], a
-// [Channel], a [TopicChannel] and an [EventHandler]. Bytes are valid until the method
-// returns. A call or cast that nobody handles is a crash; anything else is logged
-// and dropped. To have a wrong signature found by the compiler, write
-//
-//	var _ rtd.CallHandler = (*Registry)(nil)
-type (
-	// CallHandler answers what others ask with [Call] or [Request]: with from.Reply,
-	// now or during a later event.
-	CallHandler interface {
-		HandleCall(from From, question []byte) error
-	}
-
-	// CastHandler takes what others tell with [Cast].
-	CastHandler interface {
-		HandleCast(message []byte) error
-	}
-
-	// InfoHandler takes what comes by [Send] and [SendAfter].
-	InfoHandler interface {
-		HandleInfo(message []byte) error
-	}
-
-	// BroadcastHandler takes what is sent to everybody on a topic after [Subscribe].
-	BroadcastHandler interface {
-		HandleBroadcast(topic, event string, payload []byte) error
-	}
-
-	// DownHandler is told that the process of a [Monitor] has ended.
-	DownHandler interface {
-		HandleDown(monitor Ref, p PID, reason string) error
-	}
-
-	// ExitHandler is told that a linked process has ended, if [TrapExit] is on.
-	ExitHandler interface {
-		HandleExit(p PID, reason string) error
-	}
-
-	// ReplyHandler takes the answer to a [RequestNotify] or to a task's. If there is
-	// none, err is an [*EndedError] that says why.
-	ReplyHandler interface {
-		HandleReply(request Ref, answer []byte, err error) error
-	}
-
-	// Terminator is told when its process ends, unless by a crash or a kill. It
-	// is the last event.
-	Terminator interface {
-		Terminate(reason string)
-	}
-)
-
-// wantTerminate asks for the event that is sent on request only.
-func wantTerminate(of any) {
-	if _, ok := of.(Terminator); ok {
-		effect(record{kind: effectWants, name: "terminate"})
-	}
-}
-
-// handle gives an event to the handler that the process has for it.
-func handle(of any, e record) error {
-	switch e.kind {
-	case eventCall:
-		h, ok := of.(CallHandler)
-		if !ok {
-			return errText("a call to a process without HandleCall(rtd.From, []byte) error")
-		}
-		return h.HandleCall(From{e.name}, e.payload)
-	case eventCast:
-		h, ok := of.(CastHandler)
-		if !ok {
-			return errText("a cast to a process without HandleCast([]byte) error")
-		}
-		return h.HandleCast(e.payload)
-	case eventInfo:
-		if h, ok := of.(InfoHandler); ok {
-			return h.HandleInfo(e.payload)
-		}
-		unheard("message", "HandleInfo([]byte) error")
-	case eventBroadcast:
-		if h, ok := of.(BroadcastHandler); ok {
-			return h.HandleBroadcast(e.detail, e.name, e.payload)
-		}
-		unheard("broadcast of a topic", "HandleBroadcast(string, string, []byte) error")
-	case eventDown:
-		if h, ok := of.(DownHandler); ok {
-			return h.HandleDown(Ref(e.name), PID(e.detail), string(e.payload))
-		}
-		unheard("end of a monitored process", "HandleDown(rtd.Ref, rtd.PID, string) error")
-	case eventExit:
-		if h, ok := of.(ExitHandler); ok {
-			return h.HandleExit(PID(e.name), string(e.payload))
-		}
-		unheard("end of a linked process", "HandleExit(rtd.PID, string) error")
-	case eventReply:
-		h, ok := of.(ReplyHandler)
-		switch {
-		case !ok:
-			unheard("answer to a request", "HandleReply(rtd.Ref, []byte, error) error")
-		case e.flags&flagFailed != 0:
-			return h.HandleReply(Ref(e.name), nil, &EndedError{string(e.payload)})
-		default:
-			return h.HandleReply(Ref(e.name), e.payload, nil)
-		}
-	case eventTerminate:
-		if h, ok := of.(Terminator); ok {
-			h.Terminate(reasonOf(e))
-		}
-	case eventExport:
-		return exportState(of)
-	case eventImport:
-		return importState(of, e)
-	}
-	return nil
-}
-
-func unheard(what, method string) {
-	Log("warn", "dropped: the "+what+"; the process has no "+method)
-}
-
-// reasonOf joins a kind of reason and what more is known.
-func reasonOf(e record) string {
-	if len(e.payload) == 0 {
-		return e.name
-	}
-	return e.name + ": " + string(e.payload)
 }

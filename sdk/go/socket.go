@@ -1,10 +1,12 @@
 package rtd
 
+import "strings"
+
 // Socket is the handler's side of a client that joined. It is valid until the client
 // leaves or the process ends: keep it to push from other handlers.
 //
 // Payloads are JSON texts: a reply's is any value, the others are objects; nil stands
-// for {}. Of methods that end in Binary they are any bytes, which the client gets
+// for {}. Methods that end in Binary take any bytes, which the client gets
 // as such; topics and the names of events are then at most 255 bytes long.
 type Socket struct {
 	topic   string
@@ -14,14 +16,15 @@ type Socket struct {
 	order   int // among the joins of the process
 }
 
-// Topic is the topic joined.
+// Topic is the topic that the client has joined.
 func (s *Socket) Topic() string { return s.topic }
 
-// Member tells the members of a [TopicChannel] apart. It is the same after a crash.
+// Member tells the members of a [TopicChannel] apart. It is the same after a crash, and ""
+// in a [Channel].
 func (s *Socket) Member() string { return s.member }
 
-// Assigns is a copy of what the function of [OnConnect] assigned to the client's
-// connection; empty if that was nothing.
+// Assigns is a copy of the assigns that the function of [OnConnect] gave the client's
+// connection; empty if it gave none.
 func (s *Socket) Assigns() []byte { return []byte(s.assigns) }
 
 // Replay reports that the client joined earlier and does not know of this call of
@@ -29,16 +32,16 @@ func (s *Socket) Assigns() []byte { return []byte(s.assigns) }
 // plugin. Do not greet twice.
 func (s *Socket) Replay() bool { return s.replay }
 
-// Reply answers the message or join at hand, whoever's it is. status is "ok" or
-// "error" by convention. There is one reply to a message; none is fine as well. A join
-// is answered with "ok" here; [Refuse] is for the rest.
+// Reply answers the message or join at hand, whichever client's it is. status is "ok" or
+// "error" by convention. A message has one reply, or none. A join is answered with "ok"
+// here; the error of [Refuse] refuses it.
 func (s *Socket) Reply(status string, response []byte) { s.reply(0, status, response) }
 
 // ReplyBinary is [Socket.Reply] with bytes.
 func (s *Socket) ReplyBinary(status string, response []byte) { s.reply(flagBinary, status, response) }
 
 func (s *Socket) reply(flags uint16, status string, response []byte) {
-	if !replaying {
+	if !rejoining {
 		effect(record{kind: effectReply, flags: flags, name: status, payload: response})
 	}
 }
@@ -63,8 +66,8 @@ func (s *Socket) BroadcastBinary(event string, payload []byte) {
 	effect(record{kind: effectBroadcast, flags: flagBinary, name: event, payload: payload})
 }
 
-// BroadcastFrom sends a message to everybody on the topic but this client. If it has
-// joined on other connections, too, those get it.
+// BroadcastFrom sends a message to everybody on the topic but this client. If its user has
+// joined on other connections, those get it.
 func (s *Socket) BroadcastFrom(event string, payload []byte) {
 	effect(record{kind: effectBroadcastFrom, name: event, payload: payload, detail: s.member})
 }
@@ -74,18 +77,17 @@ func (s *Socket) BroadcastFromBinary(event string, payload []byte) {
 	effect(record{kind: effectBroadcastFrom, flags: flagBinary, name: event, payload: payload, detail: s.member})
 }
 
-// Ref says who waits for a reply to the message at hand, so that it can be given
-// during a later event; do not call Reply then.
+// Ref stands for the client that waits for a reply to the message at hand, so that it can be
+// replied to during a later event; do not call Reply then. It is Phoenix's socket_ref.
 //
 //	r.asked[job.Ref] = s.Ref() // in HandleIn
 //	…
 //	r.asked[job].Reply("ok", answer) // in HandleReply, or wherever
-func (s *Socket) Ref() SocketRef { return SocketRef{atHand.token} }
+func (s *Socket) Ref() SocketRef { return SocketRef{strings.Clone(atHand.token)} }
 
-// SocketRef is who waits for a reply, as Phoenix's socket_ref. It is good for one reply,
-// by the process that got the message. Its zero value is that of a message to which
-// nobody waits for a reply, as of a join; what is replied then goes nowhere. So does a
-// reply to a client that has left meanwhile.
+// SocketRef stands for a client that waits for a reply. It is good for one reply, by the
+// process that got the message. A reply that nobody waits for goes nowhere: one to a join, to
+// a message without a ref, or to a client that has left. The zero value is that of nobody.
 type SocketRef struct{ token string }
 
 // Reply answers the message.
@@ -106,8 +108,8 @@ func (r SocketRef) reply(flags uint16, status string, response []byte) {
 // HandleOut or HandleBroadcast. If it is not, it is JSON text.
 func IsBinary() bool { return atHand.binary }
 
-// atHand is what the methods above have to know of the event at hand.
+// atHand holds the parts of the event at hand that the methods above need.
 var atHand struct {
 	binary bool
-	token  string
+	token  string // aliases the inbox
 }

@@ -11,7 +11,7 @@ import "time"
 //	page, err := job.Await(0)
 type Task struct{ module string }
 
-// NewTask registers a module whose processes run f and end. What f returns is the answer;
+// NewTask registers a module whose processes run f and end. f returns the answer;
 // an error or panic crashes the process. Call it from init, or for a package
 // variable.
 func NewTask(name string, f func(args []byte) ([]byte, error)) *Task {
@@ -22,7 +22,7 @@ func NewTask(name string, f func(args []byte) ([]byte, error)) *Task {
 // TaskOptions say how a task that is not linked is started.
 type TaskOptions struct {
 	// Under is the id of a [Dynamic] supervisor; "" is none. Its restart type
-	// should be temporary: a restarted task has nobody to answer to.
+	// should be temporary: nobody waits for the answer of a restarted task.
 	Under string
 	// Notify makes the answer go to this process's [ReplyHandler] with the job's
 	// Ref, instead of being awaited.
@@ -41,8 +41,9 @@ func (t *Task) Async(args []byte) (Job, error) {
 	return t.spawn(args, SpawnOptions{Link: true}, flagRequest)
 }
 
-// AsyncNolink runs the task in a process that is not linked: only who waits for its
-// answer learns that it crashed.
+// AsyncNolink runs the task in a process that is not linked, as OTP's
+// Task.Supervisor.async_nolink: only the process that waits for its answer learns that it
+// crashed.
 func (t *Task) AsyncNolink(args []byte, o TaskOptions) (Job, error) {
 	flags := flagRequest
 	if o.Notify {
@@ -66,8 +67,8 @@ func (t *Task) spawn(args []byte, o SpawnOptions, flags uint16) (j Job, err erro
 // task has crashed, the error is an [*EndedError].
 func (j Job) Await(timeout time.Duration) ([]byte, error) { return Await(j.Ref, timeout) }
 
-// task is the process. It works in an event after its init: whoever starts it under
-// a supervisor waits for the init.
+// task is the process. It works in an event after its init, for which whoever starts it
+// under a supervisor waits.
 type task struct {
 	run  func(args []byte) ([]byte, error)
 	args []byte

@@ -13,9 +13,9 @@ var behaviours = []scenario{
 		m.does(t, `ok {"n":-3}`, "agent_get", "to", "counter")
 		m.fails(t, "ended: *told to crash*", "agent_crash", "to", "counter")
 		eventually(t, "it is restarted", func() string {
-			f := m.next(t, m.send(t, "agent_get", `{"to":"counter"}`))
-			if !same(f.payload[3:], []byte(`{"n":10}`)) {
-				return string(f.payload)
+			f := m.answer(t, m.send(t, "agent_get", `{"to":"counter"}`))
+			if !same(f.Payload, []byte(`{"n":10}`)) {
+				return f.String()
 			}
 			return ""
 		})
@@ -87,13 +87,34 @@ var behaviours = []scenario{
 	}},
 }
 
+// versions are about a deploy of the same plugin again.
+var versions = []scenario{
+	{"event handlers in the next version", func(t *testing.T, s *stack) {
+		m := s.join(t, "suite:versions", "{}")
+		m.lists(t, "keeper", "flimsy")
+		m.does(t, "ok {}", "events_add", "id", "books", "module", "archive")
+		m.does(t, "ok {}", "events_add", "id", "third", "restart", "yes")
+		m.does(t, "ok {}", "sync_notify", "text", "a")
+		s.redeploy(t)
+		m.does(t, `ok {"ids":["keeper","flimsy","books","third"]}`, "events_list")
+		m.does(t, "ok {}", "sync_notify", "text", "b")
+		for _, id := range []string{"keeper", "flimsy", "third"} {
+			m.does(t, `ok {"answer":"b"}`, "events_call", "id", id, "text", "")
+		}
+		m.does(t, `ok {"answer":"a,b"}`, "events_call", "id", "books", "text", "")
+		m.does(t, "ok {}", "events_remove", "id", "books")
+		m.does(t, "ok {}", "sync_notify", "text", "leave third")
+		m.lists(t, "keeper", "flimsy")
+	}},
+}
+
 // lists waits until the event manager has these handlers.
 func (m *member) lists(t *testing.T, ids ...string) {
 	t.Helper()
 	want := object("ids", ids)
 	eventually(t, "handlers "+want, func() string {
-		if f := m.next(t, m.send(t, "events_list", "{}")); !same(f.payload[3:], []byte(want)) {
-			return string(f.payload)
+		if f := m.answer(t, m.send(t, "events_list", "{}")); !same(f.Payload, []byte(want)) {
+			return f.String()
 		}
 		return ""
 	})

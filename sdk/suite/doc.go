@@ -8,9 +8,9 @@
 //
 // # Questions
 //
-// Why one suite, and not tests in each SDK? What an SDK promises is what happens in the
-// server. Its own tests could only say what its author thinks that is; here the others'
-// authors think along.
+// Why one suite, and not tests in each SDK? An SDK promises that something happens in the
+// server. Its own tests could only say what its author thinks of that; here the authors of
+// the others think along.
 //
 // Why are built modules committed? So that who has Go alone can run all tests. The
 // sources win: testdata/build makes the modules anew, and with --check says whether

@@ -12,6 +12,7 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"rtd/sandbox/abi"
+	"rtd/sandbox/sandboxtest"
 )
 
 // bare is a guest without a server around it: what it asks for is noted, and nothing
@@ -26,7 +27,7 @@ type bare struct {
 func newBare(t *testing.T, language string) *bare {
 	t.Helper()
 	ctx := context.Background()
-	compiled, err := wazero.NewCompilationCacheWithDir(cache())
+	compiled, err := wazero.NewCompilationCacheWithDir(sandboxtest.CacheDir())
 	must(t, err)
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(compiled))
 	t.Cleanup(func() { r.Close(ctx); compiled.Close(ctx) })
@@ -53,7 +54,11 @@ func (b *bare) op(_ context.Context, m api.Module, at, size, out, room uint32) i
 	if e.Kind == abi.OpAbort {
 		b.t.Fatalf("it crashed: %s", e.Payload)
 	}
-	b.asked = append(b.asked, strings.Join(strings.Fields(fmt.Sprint(e.Kind, " ", e.Name, " ", string(e.Payload), " ", e.Detail)), " "))
+	kind := fmt.Sprint(e.Kind)
+	if e.Kind == abi.EffectState && e.Flags&abi.Replay != 0 {
+		kind = "no state"
+	}
+	b.asked = append(b.asked, strings.Join(strings.Fields(fmt.Sprint(kind, " ", e.Name, " ", string(e.Payload), " ", e.Detail)), " "))
 	return 0
 }
 
@@ -148,6 +153,31 @@ func TestMigration(t *testing.T) {
 			b.event(abi.Event{Kind: abi.EventCall, Name: "1.2", Payload: []byte("count")})
 			b.asksFor("answer 1.1 one two", "answer 1.2 7")
 			export(b, "server", "state 1 7 one two*")
+
+			// A handler of an event manager: with a state, and without one.
+			b = imported("archive", "1", "books a,b", "#13", "books")
+			b.asksFor()
+			b.event(abi.Event{Kind: abi.EventCast, Payload: []byte("c")})
+			export(b, "archive", "state 1 books a,b,c*")
+			b = newBare(t, language)
+			b.event(abi.Event{Kind: abi.EventInit, Flags: abi.Replay, Name: "listener", Payload: []byte("keeper"), Detail: "#14"})
+			b.asksFor("cast recorder listening keeper")
+			export(b, "listener", "no state")
+		})
+	}
+}
+
+// A process whose module this version does without ends if it has no state, and else stays where it was.
+func TestMigrationWithoutModule(t *testing.T) {
+	for _, language := range languages(t) {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			b := newBare(t, language)
+			b.event(abi.Event{Kind: abi.EventInit, Flags: abi.Replay, Name: "gone", Detail: "#12"})
+			b.asksFor("stop shutdown no module gone")
+			b = newBare(t, language)
+			b.event(abi.Event{Kind: abi.EventImport, Name: "gone", Payload: []byte("2"), Detail: "1", Extra: string(fields("#12", ""))})
+			b.asksFor(`reply error {"reason":"no module gone"}`)
 		})
 	}
 }

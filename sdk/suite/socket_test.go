@@ -2,12 +2,15 @@ package suite_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"rtd/host/hosttest"
 )
 
 var connecting = []scenario{
@@ -16,8 +19,10 @@ var connecting = []scenario{
 			HTTPHeader:   http.Header{"User-Agent": {`"tester"`}, "X-Suite": {"yes"}},
 			Subprotocols: []string{"phoenix", "base64url.bearer.phx." + base64.RawURLEncoding.EncodeToString([]byte("to<ken>"))},
 		}
-		c, _ := s.dial(t, "&user=%C3%89mile+%22Z%22&a[b]=deep&a[c]=x", o)
-		m := c.member("suite:assigns")
+		c, err := hosttest.Dial(s.Socket("&user=%C3%89mile+%22Z%22&a[b]=deep&a[c]=x"), o)
+		must(t, err)
+		defer c.Close()
+		m := client{c}.member("suite:assigns")
 		m.replies(t, "phx_join", "{}", "ok {}")
 		m.does(t, `ok {"user":"Émile \"Z\"","mount":"socket","token":"to<ken>","agent":"\"tester\"","header":"yes","address":"127.0.0.1","nested":"deep"}`, "assigns")
 
@@ -27,21 +32,21 @@ var connecting = []scenario{
 	}},
 	{"connect is refused", func(t *testing.T, s *stack) {
 		for user, want := range map[string]int{"nobody": 401, "banned": 403, "crash": 500} {
-			if _, status := s.dial(t, "&user="+user, nil); status != want {
+			if status := s.refusal(t, "&user="+user); status != want {
 				t.Errorf("%s: status %d, want %d", user, status, want)
 			}
 		}
 	}},
 	{"disconnect", func(t *testing.T, s *stack) {
 		a, b, other := s.connect(t, "&user=ada"), s.connect(t, "&user=ada"), s.connect(t, "&user=bob")
-		for _, c := range []*client{a, b, other} { // and so each is known by its id
+		for _, c := range []client{a, b, other} { // and so each is known by its id
 			c.member("suite:alive").replies(t, "phx_join", "{}", "ok {}")
 		}
 		s.control.does(t, "ok {}", "disconnect", "id", "users:ada")
-		for _, c := range []*client{a, b} {
+		for _, c := range []client{a, b} {
 			select {
-			case <-c.ended:
-			case <-time.After(patience):
+			case <-c.Ended():
+			case <-time.After(hosttest.Patience):
 				t.Fatal("it is not disconnected")
 			}
 		}
@@ -63,11 +68,11 @@ var presences = []scenario{
 		s.control.does(t, `ok {"keys":0,"metas":0}`, "presence_count")
 		b.next(t, "presence_diff")
 		again := b.get(t, "update", "key", "ada", "text", "gone")["ref"].(string)
-		if diff := string(b.next(t, "presence_diff").payload); !strings.Contains(diff, again) || !strings.Contains(diff, "gone") {
+		if diff := string(b.next(t, "presence_diff").Payload); !strings.Contains(diff, again) || !strings.Contains(diff, "gone") {
 			t.Errorf("after update: %s", diff)
 		}
 		b.does(t, "ok {}", "present")
-		if state := string(b.next(t, "presence_state").payload); !strings.Contains(state, ref) || !strings.Contains(state, again) {
+		if state := string(b.next(t, "presence_state").Payload); !strings.Contains(state, ref) || !strings.Contains(state, again) {
 			t.Errorf("presence_state = %s", state)
 		}
 		a.does(t, "ok {}", "untrack", "key", "ada")
@@ -77,10 +82,58 @@ var presences = []scenario{
 		a.fails(t, "denied", "track", "key", "ada", "text", "", "topic", "foreign:who")
 		a.fails(t, "denied", "present", "topic", "foreign:who")
 		a.does(t, "ok {}", "present", "topic", "granted:who")
-		if state := string(a.next(t, "presence_state").payload); !strings.Contains(state, "elsewhere") {
+		if state := string(a.next(t, "presence_state").Payload); !strings.Contains(state, "elsewhere") {
 			t.Errorf("presence_state of another topic = %s", state)
 		}
 	}},
+}
+
+var memberPresences = []scenario{
+	{"presence of members", func(t *testing.T, s *stack) {
+		count := func(want, topic string) {
+			t.Helper()
+			s.control.does(t, "ok "+want, "presence_count", "topic", topic)
+		}
+		list := func() string { return s.listed(t, "shared:who") }
+		ada, bob := s.join(t, "shared:who", `{"name":"Ada","track":"user"}`), s.join(t, "shared:who", `{"name":"Bob","track":"user"}`)
+		count(`{"keys":1,"metas":2}`, "shared:who")
+		ada.fails(t, "taken", "track", "key", "user", "text", "again")
+		ada.get(t, "track", "key", "user", "text", "elsewhere", "topic", "granted:who")
+		count(`{"keys":1,"metas":1}`, "granted:who")
+		before := list()
+		two := bob.get(t, "update", "key", "user", "text", "Robert")["ref"].(string)
+		if now := list(); !strings.Contains(now, two) || now == before || !strings.Contains(now, "Ada") {
+			t.Errorf("after the update %s", now)
+		}
+		bob.get(t, "update", "key", "user", "text", "Bob")
+
+		// A crash changes nothing for the members; their joins track them again. What is the
+		// process's own has to be tracked again by it.
+		before = list()
+		ada.get(t, "track_self", "key", "host", "text", "")
+		count(`{"keys":2,"metas":3}`, "shared:who")
+		ada.does(t, `error {"reason":"crashed"}`, "crash", "text", "for all")
+		ada.does(t, `ok {"total":1}`, "total")
+		if now := list(); now != before {
+			t.Errorf("present is %s, was %s", now, before)
+		}
+		count(`{"keys":1,"metas":1}`, "granted:who")
+
+		bob.does(t, "ok {}", "untrack", "key", "user")
+		count(`{"keys":1,"metas":1}`, "shared:who")
+		ada.replies(t, "phx_leave", "{}", "ok {}")
+		bob.hears(t, "left", `{"name":"Ada","reason":"left"}`)
+		count(`{"keys":0,"metas":0}`, "shared:who")
+		count(`{"keys":0,"metas":0}`, "granted:who")
+	}},
+}
+
+// listed is the list of who is present in a topic.
+func (s *stack) listed(t *testing.T, topic string) string {
+	t.Helper()
+	list, err := json.Marshal(s.control.get(t, "presences", "topic", topic))
+	must(t, err)
+	return string(list)
 }
 
 var sharing = []scenario{

@@ -1,11 +1,13 @@
 // Compare runs the scenarios of rtd bench against rtd and centrifuge in turns, each
 // run with a fresh server on core 0 and the generator on core 1, and prints the
-// medians as a Markdown table. It is called by ../run with what that has built.
+// medians as a Markdown table. It is called by ../run with what that has built. Called by
+// ../guard, it runs a few of them against two builds of rtd, in pairs.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,15 +23,30 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: compare full|quick FOLDER, as .ci/bench/run does")
-		os.Exit(2)
-	}
-	c := &comparison{dir: os.Args[2], quick: os.Args[1] == "quick"}
-	if err := c.run(); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 2 && (args[0] == "full" || args[0] == "quick"):
+		c := &comparison{dir: args[1], quick: args[0] == "quick"}
+		return c.run()
+	case len(args) == 4 && args[0] == "guard":
+		percent, err := strconv.ParseFloat(args[2], 64)
+		if err != nil {
+			return fmt.Errorf("limit in percent: %w", err)
+		}
+		pairs, err := strconv.Atoi(args[3])
+		if err != nil || pairs < 1 {
+			return fmt.Errorf("number of pairs: %q", args[3])
+		}
+		g := &guard{comparison: comparison{dir: filepath.Join(args[1], after.name)}, limit: 1 + percent/100, pairs: pairs}
+		return g.run()
+	}
+	return errors.New("usage: compare full|quick FOLDER, or compare guard FOLDER PERCENT PAIRS, as .ci/bench/run and .ci/bench/guard do")
 }
 
 // server is one that is compared.
@@ -48,6 +64,20 @@ var (
 		return []string{filepath.Join(dir, "centrifuge"), "--listen", address}
 	}}
 )
+
+// temporary returns the server as it is when a client that crashed has to join again.
+func (s server) temporary() server { return s.configured("temporary.toml") }
+
+// packed returns the server as it is when it compresses frames.
+func (s server) packed() server { return s.configured("packed.toml") }
+
+func (s server) configured(file string) server {
+	command := s.command
+	s.command = func(dir, address string) []string {
+		return append(command(dir, address), "--config", filepath.Join(dir, file))
+	}
+	return s
+}
 
 func rtd(plugins string) func(dir, address string) []string {
 	return func(dir, address string) []string {
@@ -72,37 +102,65 @@ type figure struct {
 }
 
 func (c *comparison) jobs() []job {
-	many, most, rounds, idleRounds, seconds := 10_000, 19_500, 3, 2, "5s"
+	many, most, rounds, idleRounds, seconds, steady := 10_000, 19_500, 3, 2, "5s", "25s"
 	if c.quick {
-		many, most, rounds, idleRounds, seconds = 2000, 3000, 1, 1, "2s"
+		many, most, rounds, idleRounds, seconds, steady = 2000, 3000, 1, 1, "2s", "2s"
 	}
 	number := strconv.Itoa
 	all, guests := []server{rtdC, centrifuge}, []server{rtdC, rtdGo, centrifuge}
+	temporary := []server{rtdC.temporary(), rtdGo.temporary()}
 	perUnit := func(r *bench.Result) float64 { return r.Load.ServerCPU }
 	p99 := func(r *bench.Result) float64 { return r.Load.Latency.P99 / 1000 }
+	switches := func(r *bench.Result) float64 { return r.Load.ServerSwitches }
 	load := func(name, goal string, rounds int, servers []server, args ...string) job {
 		return job{append(args, "--duration", seconds), rounds, servers, []figure{
 			{"server CPU per " + name, goal, "µs", perUnit},
 			{"latency p99, the same", "", "ms", p99},
 		}}
 	}
+	// At a low rate, a server pays above all for being woken.
+	paced := func(j job) job {
+		j.figures = append(j.figures, figure{"context switches per push, the same", "≤ 1", "", switches})
+		return j
+	}
 	return []job{
-		{[]string{"idle", "-n", number(most), "--topics", "2"}, idleRounds, guests, []figure{
-			{"RSS per connection with one topic, " + number(most) + " connections", "≤ 5; Go ≤ 8", "KiB", func(r *bench.Result) float64 { return r.Memory.PerConnection / 1024 }},
-			{"RSS per further topic", "≤ 2", "KiB", func(r *bench.Result) float64 { return r.Memory.PerTopic / 1024 }},
+		{[]string{"idle", "-n", number(most), "--topics", "2", "--settle", "5s"}, idleRounds, guests, []figure{
+			{"RSS per connection with one topic, " + number(most) + " connections, 5 s after the joins", "≤ 3.5; Go ≤ 8", "KiB", func(r *bench.Result) float64 { return r.Memory.PerConnection / 1024 }},
+			{"RSS per further topic", "≤ 1.2", "KiB", func(r *bench.Result) float64 { return r.Memory.PerTopic / 1024 }},
+			{"RSS 5 s after the start", "Go ≤ 60", "MiB", func(r *bench.Result) float64 { return mib(r.Memory.Before) }},
+			{"RSS 5 s after all these clients came and went", "Go ≤ 60", "MiB", func(r *bench.Result) float64 { return mib(r.Memory.Left) }},
 			{"server CPU per connect and join", "≤ 110", "µs", func(r *bench.Result) float64 { return r.Connect.ServerCPU + r.Join.ServerCPU }},
+		}},
+		{[]string{"idle", "-n", number(most), "--deflate"}, idleRounds, []server{rtdC.packed()}, []figure{
+			{"the same, with permessage-deflate", "≤ 0.3 more", "KiB", func(r *bench.Result) float64 { return r.Memory.PerConnection / 1024 }},
 		}},
 		load("delivery, 1 → 1,000, closed loop", "≤ 2", rounds, all, "fanout", "-n", "1000"),
 		load("delivery, 1 → "+number(many)+", closed loop", "≤ 3", rounds, all, "fanout", "-n", number(many)),
 		load("delivery, 1 → 1,000, 20 messages per second", "≤ 10", rounds, all, "fanout", "-n", "1000", "--rate", "20"),
 		load("push and reply, 100 connections, closed loop", "≤ 12", rounds, guests, "echo", "-n", "100"),
+		paced(load("push and reply, 100 connections, 5,000 a second", "0.7 × centrifuge", rounds, guests, "echo", "-n", "100", "--rate", "5000")),
+		{[]string{"echo", "-n", "100", "--rate", "5000", "--duration", steady}, 1, guests, []figure{
+			{"latency p50, the same for " + steady, "", "ms", func(r *bench.Result) float64 { return r.Load.Latency.P50 / 1000 }},
+			{"latency p99, the same for " + steady, "≤ 3", "ms", p99},
+			{"longest latency, the same for " + steady, "≤ 15", "ms", func(r *bench.Result) float64 { return r.Load.Latency.Max / 1000 }},
+		}},
 		load("delivery, 1,000 connections in rooms of 10, 200 messages per second", "", 1, all, "rooms", "-n", "1000"),
 		{[]string{"crash", "-n", "1000", "--duration", seconds}, 1, guests[:2], []figure{
 			{"back after a crash, p99", "", "ms", func(r *bench.Result) float64 { return r.Recovery.Latency.P99 / 1000 }},
 			{"noticed by other channels", "0", "", func(r *bench.Result) float64 { return float64(r.Recovery.Disturbed) }},
 		}},
+		{[]string{"crash", "-n", "625", "--share", "0.8", "--rate", "500", "--duration", "1s"}, rounds, temporary, []figure{
+			{"500 crashes in a second: joined again and usable, p50", "", "ms", func(r *bench.Result) float64 { return r.Recovery.Latency.P50 / 1000 }},
+			{"the same, p99", "≤ 1", "ms", func(r *bench.Result) float64 { return r.Recovery.Latency.P99 / 1000 }},
+			{"echo of 125 others meanwhile, 1,000 a second, p99", "≤ 1", "ms", p99},
+		}},
+		{[]string{"crash", "-n", "500", "--share", "1", "--rate", "500", "--duration", "1s"}, rounds, temporary, []figure{
+			{"server CPU per crash, join and echo, 500 a second", "≤ 150", "µs", perUnit},
+		}},
 	}
 }
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 type comparison struct {
 	dir    string
@@ -119,10 +177,7 @@ func (c *comparison) run() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	_, err := exec.LookPath("taskset")
-	c.pinned = err == nil && runtime.NumCPU() > 1
-	config := "[log]\nlevel = \"warn\"\n[plugins]\nbuild = false\n"
-	if err := os.WriteFile(filepath.Join(c.dir, "config.toml"), []byte(config), 0o644); err != nil {
+	if err := c.prepare(); err != nil {
 		return err
 	}
 	fmt.Printf("%s, %s/%s, %s", time.Now().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.Version())
@@ -136,6 +191,23 @@ func (c *comparison) run() error {
 		}
 	}
 	fmt.Printf("| lost, repeated or reordered messages, closed connections, errors, channels that did not come back | 0 | %d in %d runs | | | |\n", c.wrong, c.runs)
+	return nil
+}
+
+// prepare writes the servers' configs, and finds out whether cores can be chosen.
+func (c *comparison) prepare() error {
+	_, err := exec.LookPath("taskset")
+	c.pinned = err == nil && runtime.NumCPU() > 1
+	const config = "[log]\nlevel = \"warn\"\n[plugins]\nbuild = false\n"
+	for name, more := range map[string]string{
+		"config":    "",
+		"temporary": "[plugin.room]\nrestart = \"temporary\"\n",
+		"packed":    "[socket.socket]\ndeflate_from = 256\n", // a key that a build before may not know
+	} {
+		if err := os.WriteFile(filepath.Join(c.dir, name+".toml"), []byte(config+more), 0o644); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -164,8 +236,7 @@ func (c *comparison) do(ctx context.Context, j job) error {
 			for _, r := range results[s.name] {
 				values = append(values, f.of(r))
 			}
-			slices.Sort(values)
-			medians[s.name] = values[len(values)/2]
+			medians[s.name] = median(values)
 			fmt.Printf(" %s |", strings.TrimSpace(fmt.Sprintf("%.2f %s", medians[s.name], f.unit)))
 		}
 		if theirs := medians[centrifuge.name]; theirs > 0 {
@@ -235,7 +306,7 @@ func (c *comparison) note(s server, r *bench.Result) {
 		line += fmt.Sprintf("; %d wrong: %s %s", wrong, r.ClosedCause, r.ErrorCause)
 	}
 	fmt.Fprintln(os.Stderr, line)
-	if s.protocol == bench.Phoenix {
+	if s.protocol == bench.Phoenix && s.name != before.name {
 		c.wrong += wrong
 		c.runs++
 	}

@@ -7,7 +7,7 @@ import { serve } from "./server.mjs";
  * temporary unless said otherwise: so it behaves exactly as Phoenix.
  */
 export function phoenix({ restart = "temporary", config = "" } = {}) {
-  return serve({ plugins: ["phx"], config: `[plugin.phx]\nrestart = ${JSON.stringify(restart)}\n${config}` });
+  return serve({ plugins: ["phx"], config: `[plugin.phx]\nrestart = ${JSON.stringify(restart)}\nallows = ["connect", "disconnect"]\n${config}` });
 }
 
 /** A server with plugins/chat, as it is shipped. */

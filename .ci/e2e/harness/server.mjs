@@ -10,7 +10,7 @@ import { until, within } from "./wait.mjs";
 
 const BUILT = process.env.RTD_E2E;
 const LOG_LINES = 40; // of the log, shown with a test that failed
-const TEST_MS = 60_000; // no test takes as long
+const TEST_MS = 180_000; // no test takes as long
 
 /**
  * Starts a server for the tests of one file, and stops it after them.

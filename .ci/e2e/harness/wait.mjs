@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const PATIENCE = 10_000;
+const PATIENCE = 60_000; // says that something never comes, and not how busy the machine is
 
 /** Waits until condition() is true. what says what that means. */
 export async function until(condition, what = String(condition), ms = PATIENCE) {

@@ -154,7 +154,7 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// Who has no toolchain learns how to get it.
+// An author without a toolchain learns how to get it.
 func TestMissingToolchains(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for language, want := range map[string]string{"go": "https://go.dev/dl", "as": "https://nodejs.org"} {

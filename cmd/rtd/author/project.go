@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"rtd/host/config"
+	"rtd/host/names"
 	"rtd/sandbox/abi"
 	"rtd/sandbox/manifest"
 )
@@ -54,7 +55,7 @@ func (p *Project) unnamed() (*config.Project, error) {
 		return nil, fmt.Errorf("open project: %w", err)
 	}
 	name := filepath.Base(full)
-	if err := config.CheckName(name); err != nil {
+	if err := names.Check(name); err != nil {
 		return nil, fmt.Errorf("open project %s: the name of the folder %w; or add a file %s with a name", p.Dir, err, config.ProjectFile)
 	}
 	return &config.Project{Name: name, Version: "0.1.0"}, nil

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"text/template"
 
-	"rtd/host/config"
+	"rtd/host/names"
 	"rtd/sdk"
 )
 
@@ -51,7 +51,7 @@ func New(dir, languageName string) (*Project, error) {
 // CheckName says whether a new plugin may be called so. Names of packages begin with a letter in some languages,
 // and rtd is the SDK's.
 func CheckName(name string) error {
-	if err := config.CheckName(name); err != nil {
+	if err := names.Check(name); err != nil {
 		return fmt.Errorf("the name %w", err)
 	}
 	if name[0] < 'a' || name == "rtd" {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"rtd/host/folder"
 )
 
 // MissingError says that there is no toolchain to build a project with.
@@ -32,26 +34,37 @@ func buildGo(ctx context.Context, p *Project, out string, messages io.Writer) er
 		return &MissingError{"go", p.language.tools}
 	}
 	cmd := command(ctx, p.Dir, messages, path, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-o", out, ".")
-	cmd.Env = append(cmd.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	cmd.Env = append(cmd.Environ(), folder.GoEnv()...)
 	return run(ctx, cmd)
 }
 
-// buildRust takes the first Rust that has the target for guests: the one on the PATH, or Debian's.
+// buildRust takes the first Rust that has the target for guests: the one on the PATH, or Debian's. If that is
+// another one than the author's shell would take, the messages say so.
 func buildRust(ctx context.Context, p *Project, out string, messages io.Writer) error {
-	cargo, rustc := findRust(ctx)
-	if cargo == "" {
-		return &MissingError{"a Rust toolchain for wasm32-unknown-unknown", p.language.tools}
+	rust, passed := findRust(ctx)
+	if rust == nil && len(passed) > 0 {
+		return &MissingError{"a Rust toolchain for " + rustTarget, p.language.tools + "; " + strings.Join(passed, "; ")}
+	}
+	if rust == nil {
+		return &MissingError{"a Rust toolchain for " + rustTarget, p.language.tools}
+	}
+	chosen := ""
+	if len(passed) > 0 {
+		chosen = fmt.Sprintf("building with %s: %s", rust, strings.Join(passed, "; "))
+		fmt.Fprintln(messages, chosen)
 	}
 	dir, err := filepath.Abs(p.Dir)
 	if err != nil {
 		return err
 	}
 	// Cargo tells in JSON what it has made; what the compiler says goes to its standard error.
-	cmd := command(ctx, dir, messages, cargo, "build", "--quiet", "--release", "--target", rustTarget, "--message-format=json-render-diagnostics")
-	cmd.Env = append(cmd.Environ(), "RUSTC="+rustc, "CARGO_TARGET_DIR="+filepath.Join(dir, "target"))
+	cmd := command(ctx, dir, messages, rust.cargo, "build", "--quiet", "--release", "--target", rustTarget, "--message-format=json-render-diagnostics")
+	cmd.Env = append(cmd.Environ(), "RUSTC="+rust.rustc, "CARGO_TARGET_DIR="+filepath.Join(dir, "target"))
 	var artifacts bytes.Buffer
 	cmd.Stdout = &artifacts
-	if err := run(ctx, cmd); err != nil {
+	if err := run(ctx, cmd); errors.Is(err, ErrCompile) && chosen != "" {
+		return fmt.Errorf("%w (%s)", err, chosen) // if it was too old, this is the cause
+	} else if err != nil {
 		return err
 	}
 	made := ""
@@ -80,19 +93,47 @@ func buildRust(ctx context.Context, p *Project, out string, messages io.Writer) 
 
 const rustTarget = "wasm32-unknown-unknown"
 
-func findRust(ctx context.Context) (cargo, rustc string) {
-	for _, dir := range []string{"", "/usr/bin/"} {
-		cargo, err := exec.LookPath(dir + "cargo")
-		rustc, err2 := exec.LookPath(dir + "rustc")
+// debian is where Debian has its tools.
+var debian = "/usr/bin"
+
+// rust is a toolchain.
+type rust struct{ cargo, rustc, version string }
+
+// String is the cargo that is called, and which one that is.
+func (r *rust) String() string {
+	if r.version == "" {
+		return r.cargo
+	}
+	return r.cargo + " (" + r.version + ")"
+}
+
+// findRust returns the toolchain to build with, or nil, and why those before it were passed over, with what mends that.
+func findRust(ctx context.Context) (found *rust, passed []string) {
+	for _, dir := range []string{"", debian} {
+		r := &rust{}
+		var err, err2 error
+		r.cargo, err = exec.LookPath(filepath.Join(dir, "cargo"))
+		r.rustc, err2 = exec.LookPath(filepath.Join(dir, "rustc"))
 		if errors.Join(err, err2) != nil {
 			continue
 		}
-		libraries, err := exec.CommandContext(ctx, rustc, "--print", "target-libdir", "--target", rustTarget).Output()
+		if version, err := exec.CommandContext(ctx, r.cargo, "--version").Output(); err == nil {
+			r.version = strings.TrimSpace(string(version))
+		}
+		libraries, err := exec.CommandContext(ctx, r.rustc, "--print", "target-libdir", "--target", rustTarget).Output()
 		if _, err2 := os.Stat(strings.TrimSpace(string(libraries))); err == nil && err2 == nil {
-			return cargo, rustc
+			return r, passed
+		}
+		mend := "install the standard library of " + rustTarget + " for it (Debian's: `apt-get install libstd-rust-dev-wasm32`)"
+		if rustup, err := exec.LookPath(filepath.Join(filepath.Dir(r.cargo), "rustup")); err == nil {
+			mend = "`" + rustup + " target add " + rustTarget + "` mends that"
+		}
+		why := fmt.Sprintf("%s has no target %s; %s", r, rustTarget, mend)
+		if len(passed) == 0 || passed[0] != why {
+			passed = append(passed, why)
 		}
 	}
-	return "", ""
+	return nil, passed
 }
 
 // buildAS runs the compiler that npm has installed in the project.

@@ -32,6 +32,7 @@ type Options struct {
 	Connections int    // the publisher of Fanout comes on top
 	Topic       string // that is joined; %d becomes the number of the connection, or room
 	Topics      int    // that each connection joins, in Idle
+	Deflate     bool   // offer to compress messages, in Idle; compressed ones are not understood
 	Params      string // JSON payload of joins
 	Event       string // pushed; for Crash the one that crashes a channel
 	Body        int    // bytes of the body in each message, at least MinBody
@@ -44,7 +45,7 @@ type Options struct {
 	Watch    float64       // pushes per second to those that do not, in Crash
 
 	Window  int           // connections and joins under way at a time
-	Settle  time.Duration // between the last connection or join and the measurement of memory
+	Settle  time.Duration // before each measurement of memory
 	Timeout time.Duration // without any answer, after which the run fails, or a message is lost
 	PID     int           // of the server, to measure it; 0: not
 
@@ -87,7 +88,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer g.release()
+	defer g.sockets.release()
 	switch o.Scenario {
 	case Idle:
 		err = g.idle()
@@ -102,10 +103,17 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	default:
 		err = fmt.Errorf("unknown scenario %q; use idle, fanout, echo, rooms or crash", o.Scenario)
 	}
-	if err != nil && !errors.Is(err, errInterrupted) {
+	failed := err != nil && !errors.Is(err, errInterrupted)
+	if !failed {
+		g.finish()
+	}
+	g.goodbye()
+	if failed {
 		return nil, err
 	}
-	g.finish()
+	if o.Scenario == Idle && err == nil {
+		g.left()
+	}
 	return &g.result, nil
 }
 

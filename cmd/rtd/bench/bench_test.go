@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rtd/cmd/rtd/bench"
+	"rtd/host/hosttest"
 )
 
 // Every scenario against a real server: nothing is lost, nobody is closed.
@@ -40,6 +41,9 @@ func TestScenarios(t *testing.T) {
 		{"idle", bench.Idle, func(o *bench.Options) { o.Topics = 3 }, func(t *testing.T, r *bench.Result) {
 			if r.Further == nil || r.Further.Count != 80 || r.Load != nil {
 				t.Errorf("further joins %+v, load %+v", r.Further, r.Load)
+			}
+			if (r.Memory.Left > 0) != (r.Memory.All > 0) {
+				t.Errorf("memory %+v", r.Memory)
 			}
 		}},
 		{"fanout", bench.Fanout, nil, load},
@@ -84,7 +88,7 @@ func TestScenarios(t *testing.T) {
 				t.Errorf("connect %d, join %d of %d; closed %d (%s), errors %d (%s)",
 					r.Connect.Count, r.Join.Count, clients, r.Closed, r.ClosedCause, r.Errors, r.ErrorCause)
 			}
-			if runtime.GOOS == "linux" && (r.Connect.ServerCPU <= 0 || r.Memory.Before <= 0 || r.Memory.Peak < r.Memory.Before) {
+			if runtime.GOOS == "linux" && (r.Connect.ServerCPU <= 0 || r.Connect.ServerSwitches <= 0 || r.Connect.ServerWrites <= 0 || r.Memory.Before <= 0 || r.Memory.Peak < r.Memory.Before) {
 				t.Errorf("the server was not measured: %+v %+v", r.Connect, r.Memory)
 			}
 			test.check(t, r)
@@ -138,7 +142,7 @@ func TestJSON(t *testing.T) {
 	must(t, err)
 	var got map[string]any
 	must(t, json.Unmarshal(text, &got))
-	const want = `closed connect.count connect.generator_load connect.per_second connect.seconds connect.server_cpu_us connect.server_load connections errors generator.bytes_per_connection interrupted join.count join.generator_load join.per_second join.seconds join.server_cpu_us join.server_load load.count load.duplicated load.generator_load load.latency.count load.latency.max_us load.latency.mean_us load.latency.p50_us load.latency.p90_us load.latency.p999_us load.latency.p99_us load.lost load.per_second load.received load.reordered load.seconds load.sent load.server_cpu_us load.server_load memory.rss_before memory.rss_joined memory.rss_peak protocol recovery.crashes recovery.disturbed recovery.latency.count recovery.latency.max_us recovery.latency.mean_us recovery.latency.p50_us recovery.latency.p90_us recovery.latency.p999_us recovery.latency.p99_us recovery.recovered scenario url`
+	const want = `closed connect.count connect.generator_load connect.per_second connect.seconds connect.server_cpu_us connect.server_load connect.server_switches connect.server_writes connections errors generator.bytes_per_connection interrupted join.count join.generator_load join.per_second join.seconds join.server_cpu_us join.server_load join.server_switches join.server_writes load.count load.duplicated load.generator_load load.latency.count load.latency.max_us load.latency.mean_us load.latency.p50_us load.latency.p90_us load.latency.p999_us load.latency.p99_us load.lost load.per_second load.received load.reordered load.seconds load.sent load.server_cpu_us load.server_load load.server_switches load.server_writes memory.rss_before memory.rss_joined memory.rss_peak protocol recovery.crashes recovery.disturbed recovery.latency.count recovery.latency.max_us recovery.latency.mean_us recovery.latency.p50_us recovery.latency.p90_us recovery.latency.p999_us recovery.latency.p99_us recovery.recovered scenario url`
 	if keys := strings.Join(keysOf("", got), " "); keys != want {
 		t.Errorf("keys %s\nwant %s", keys, want)
 	}
@@ -202,7 +206,7 @@ func TestJoinRefused(t *testing.T) {
 
 func run(t *testing.T, o bench.Options) *bench.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), hosttest.Patience)
 	defer cancel()
 	r, err := bench.Run(ctx, o)
 	must(t, err)

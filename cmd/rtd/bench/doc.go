@@ -73,6 +73,10 @@
 // thread that sleeps in the kernel is simpler, wakes sooner, and keeps time to the
 // microsecond.
 //
+// Why not the client of package channels/client, which rtd test and the tests use? It keeps every
+// message until somebody takes it, and decodes all of it. Here messages are read where the kernel
+// put them, and nothing of them is kept: a connection has no memory but its numbers.
+//
 // Why no JSON decoder? The time that the generator takes delays what it measures.
 // Scanning a message for its five fields and a mark takes less than the call that
 // read it.

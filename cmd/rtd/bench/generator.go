@@ -49,9 +49,13 @@ func newGenerator(ctx context.Context, o Options, at where) (*generator, error) 
 	if err != nil {
 		return nil, err
 	}
+	extensions := ""
+	if o.Deflate {
+		extensions = "permessage-deflate"
+	}
 	g := &generator{
 		ctx: ctx, o: o, start: time.Now(), protocol: p, server: process{o.PID},
-		upgrade: newHandshake(at.host, at.target),
+		upgrade: newHandshake(at.host, at.target, extensions),
 		topics:  newTopics(o.Topic), bodies: bodies{rand.Uint32N(1 << (4 * runDigits)), o.Body},
 		heard: func(int, message) {}, gone: func(int) {}, status: func() string { return "" },
 		heap:   ownMemory(),
@@ -163,9 +167,9 @@ func (g *generator) tell(now time.Duration) {
 	}
 }
 
-// release says goodbye to the server, and waits a moment for its own, so that neither
+// goodbye says that to the server, and waits a moment for its own, so that neither
 // side is left with half a connection.
-func (g *generator) release() {
+func (g *generator) goodbye() {
 	g.ending, g.closing = true, true
 	g.heard = func(int, message) {}
 	for i := range g.conns {
@@ -177,5 +181,4 @@ func (g *generator) release() {
 	g.pump(time.Second, func() int { return g.open }, func(now time.Duration) (time.Duration, bool) {
 		return end, g.open == 0 || now > end
 	}) // whether or not it answers
-	g.sockets.release()
 }

@@ -1,20 +1,25 @@
 package bench
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // idle holds connections: what does one cost that does nothing? Memory is read when
-// all are connected, when each has joined its first topic, and when all have joined
-// the others.
+// the server has done nothing for a while, when all are connected, when each has joined its first topic, and when all have joined
+// the others; and once more when all have gone.
 func (g *generator) idle() error {
 	memory := &g.result.Memory
-	memory.Before, _ = g.server.memory()
-	if err := g.connect(); err != nil {
-		return err
-	}
 	settle := func(rss *int64) error {
 		g.status = func() string { return "settling" }
 		err := g.pause(g.o.Settle)
 		*rss, _ = g.server.memory()
+		return err
+	}
+	if err := settle(&memory.Before); err != nil {
+		return err
+	}
+	if err := g.connect(); err != nil {
 		return err
 	}
 	if err := settle(&memory.Connected); err != nil {
@@ -48,4 +53,17 @@ func (g *generator) idle() error {
 	}
 	memory.PerTopic = float64(memory.All-memory.Joined) / float64(further)
 	return nil
+}
+
+// left reads the memory of a server whose clients have gone.
+func (g *generator) left() {
+	if g.server.pid == 0 {
+		return
+	}
+	select {
+	case <-time.After(g.o.Settle):
+		g.result.Memory.Left, _ = g.server.memory()
+	case <-g.ctx.Done():
+		g.result.Interrupted = true
+	}
 }

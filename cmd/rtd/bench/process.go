@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -45,16 +46,41 @@ func (p process) memory() (rss, peak int64) {
 	return rss, max(rss, peak)
 }
 
+// switches is how often the threads that the process has now gave up a processor, or lost
+// it. It is 0 if that cannot be read.
+func (p process) switches() (n int64) {
+	if p.pid == 0 {
+		return 0
+	}
+	threads, _ := filepath.Glob("/proc/" + strconv.Itoa(p.pid) + "/task/*/status") // the pattern is well-formed
+	for _, status := range threads {
+		n += value(status, "voluntary_ctxt_switches:") + value(status, "nonvoluntary_ctxt_switches:")
+	}
+	return n
+}
+
+// writes is how many calls of write and its kin the process has made. It is 0 if that
+// cannot be read.
+func (p process) writes() int64 {
+	if p.pid == 0 {
+		return 0
+	}
+	return value("/proc/"+strconv.Itoa(p.pid)+"/io", "syscw:")
+}
+
 // size returns a size that such a file has, in bytes, 0 if it has none.
-func size(file, name string) int64 {
+func size(file, name string) int64 { return value(file, name) << 10 }
+
+// value returns the number that such a file has behind a name, 0 if it has none.
+func value(file, name string) int64 {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(data)) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
-			kib, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kib << 10
+			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
+			return n
 		}
 	}
 	return 0

@@ -37,6 +37,11 @@ type Stage struct {
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"per_second"`
 	ServerCPU float64 `json:"server_cpu_us"` // microseconds for each one counted
+	// ServerSwitches are the context switches of the server's threads, and ServerWrites its calls of
+	// write, for each one counted. Neither depends on who else has the machine, as time does.
+	// They are 0 where the system does not tell.
+	ServerSwitches float64 `json:"server_switches"`
+	ServerWrites   float64 `json:"server_writes"`
 	// ServerLoad and GeneratorLoad say how many cores the two kept busy. A generator
 	// near one core was the bottleneck: the server could have done more per second.
 	ServerLoad    float64 `json:"server_load"`
@@ -87,6 +92,7 @@ type Memory struct {
 	Connected     int64   `json:"rss_connected,omitempty"`
 	Joined        int64   `json:"rss_joined,omitempty"` // one topic each
 	All           int64   `json:"rss_all_topics,omitempty"`
+	Left          int64   `json:"rss_left,omitempty"`       // when all clients had gone
 	Peak          int64   `json:"rss_peak"`                 // since the server began
 	PerConnection float64 `json:"per_connection,omitempty"` // with one topic joined
 	PerTopic      float64 `json:"per_further_topic,omitempty"`
@@ -170,6 +176,9 @@ func (s Stage) row(row func(name, format string, values ...any), name, what stri
 	if s.ServerCPU > 0 {
 		text += fmt.Sprintf(", server CPU %.2f µs each (%.0f %% of a core)", s.ServerCPU, 100*s.ServerLoad)
 	}
+	if s.ServerSwitches > 0 {
+		text += fmt.Sprintf(", %.3f context switches and %.3f writes each", s.ServerSwitches, s.ServerWrites)
+	}
 	if s.GeneratorLoad > 0.9 {
 		text += fmt.Sprintf("; the generator was busy (%.0f %%)", 100*s.GeneratorLoad)
 	}
@@ -189,6 +198,9 @@ func (m Memory) rows(row func(name, format string, values ...any)) {
 	}
 	const mib = 1 << 20
 	row("server RSS", "%.1f MiB before, %.1f MiB joined, peak %.1f MiB", float64(m.Before)/mib, float64(m.Joined)/mib, float64(m.Peak)/mib)
+	if m.Left != 0 {
+		row("", "%.1f MiB when the clients had gone", float64(m.Left)/mib)
+	}
 	if m.PerConnection != 0 {
 		row("", "%.2f KiB for each connection with its topic", m.PerConnection/1024)
 	}

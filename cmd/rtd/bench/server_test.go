@@ -16,11 +16,8 @@ import (
 
 	"rtd/cmd/rtd/bench"
 	"rtd/host"
-	"rtd/host/config"
+	"rtd/host/hosttest"
 )
-
-// patience bounds every wait.
-const patience = 60 * time.Second
 
 // serverDir, in the environment, makes the test binary a server: rtd as it is, in a process
 // of its own, so that it can be measured. Its value is a folder with config.toml and
@@ -39,14 +36,9 @@ func TestMain(m *testing.M) {
 }
 
 func serve(dir string) error {
-	c, err := config.Load(filepath.Join(dir, "config.toml"))
+	c, err := hosttest.Config(filepath.Join(dir, "config.toml"), filepath.Join(dir, "plugins"))
 	if err != nil {
 		return err
-	}
-	c.Server.Listen = "127.0.0.1:0"
-	c.Plugins.Dir = filepath.Join(dir, "plugins")
-	if cache, err := os.UserCacheDir(); err == nil {
-		c.Plugins.Cache = filepath.Join(cache, "rtd-test", "wazero")
 	}
 	s, err := host.New(host.Options{Config: c, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -92,7 +84,7 @@ func start(t *testing.T, settings string) func(bench.Scenario) bench.Options {
 	url, err := bufio.NewReader(stdout).ReadString('\n')
 	must(t, err)
 	url = strings.TrimSuffix(url, "/\n")
-	eventually(t, "readiness", func() bool {
+	hosttest.Eventually(t, "readiness", func() bool {
 		r, err := http.Get(url + "/readyz")
 		if err != nil {
 			return false
@@ -106,15 +98,6 @@ func start(t *testing.T, settings string) func(bench.Scenario) bench.Options {
 		o.PID = cmd.Process.Pid
 		o.Connections, o.Duration, o.Settle = 40, 200*time.Millisecond, 50*time.Millisecond
 		return o
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no %s within %v", what, patience)
-		}
 	}
 }
 

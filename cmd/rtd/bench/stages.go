@@ -10,10 +10,13 @@ import (
 // The stages that scenarios consist of: connect, join, load.
 
 // mark is a moment from which costs are counted.
-type mark struct{ at, server, own time.Duration }
+type mark struct {
+	at, server, own  time.Duration
+	switches, writes int64 // of the server
+}
 
 func (g *generator) mark() mark {
-	return mark{g.now(), g.server.cpu(), process{os.Getpid()}.cpu()}
+	return mark{g.now(), g.server.cpu(), process{os.Getpid()}.cpu(), g.server.switches(), g.server.writes()}
 }
 
 // stage tells what count things since m have cost.
@@ -27,6 +30,8 @@ func (g *generator) stage(m mark, count int) Stage {
 	}
 	if count > 0 {
 		s.ServerCPU = micros(to.server-m.server) / float64(count)
+		s.ServerSwitches = float64(to.switches-m.switches) / float64(count)
+		s.ServerWrites = float64(to.writes-m.writes) / float64(count)
 	}
 	return s
 }

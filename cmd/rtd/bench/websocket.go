@@ -21,13 +21,16 @@ type handshake struct {
 	accept  string
 }
 
-func newHandshake(host, target string) handshake {
+func newHandshake(host, target, extensions string) handshake {
 	var nonce [16]byte
 	rand.Read(nonce[:])
 	key := base64.StdEncoding.EncodeToString(nonce[:])
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", target, host)
+	if extensions != "" {
+		fmt.Fprintf(&b, "Sec-WebSocket-Extensions: %s\r\n", extensions)
+	}
 	fmt.Fprintf(&b, "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n", key)
 	return handshake{[]byte(b.String()), base64.StdEncoding.EncodeToString(sum[:])}
 }

@@ -6,13 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
+	"rtd/channels/client"
 	"rtd/cmd/rtd/stage"
 	"rtd/host/config"
-	"rtd/host/plugin"
+	"rtd/host/names"
+	"rtd/host/process"
+	"rtd/host/release"
+	"rtd/host/rollout"
 	"rtd/sandbox"
 	"rtd/sandbox/manifest"
 	"rtd/sandbox/rewrite"
@@ -41,7 +47,8 @@ type Report struct {
 	MayNot  []string `json:"may_not,omitempty"` // what it asks for and is not granted
 	Lines   []string `json:"lines,omitempty"`
 
-	Waits    []string `json:"waits,omitempty"` // plugins that must run first; it was not started for that
+	Connects []string `json:"connects,omitempty"` // mounts of whose clients it is asked, with this config
+	Waits    []string `json:"waits,omitempty"`    // plugins that must run first; it was not started for that
 	Topics   []string `json:"topics"`
 	Snapshot int64    `json:"snapshot"` // bytes of memory after start, shared by all actors
 	Compile  float64  `json:"compile"`  // seconds, or how long it took to find compiled code in the cache
@@ -71,7 +78,7 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 		o.Join = []byte("{}")
 	}
 	r = &Report{Name: o.Name, Size: len(o.WASM)}
-	if err := config.CheckName(o.Name); err != nil {
+	if err := names.Check(o.Name); err != nil {
 		r.Refused = "the name of the file " + err.Error()
 		return r, nil
 	}
@@ -99,11 +106,12 @@ func (r *Report) deploy(ctx context.Context, engine *sandbox.Engine, o Options) 
 	c := *o.Config
 	table := c.Plugin(o.Name)
 	table.Slots = 1 // so that all actors but one are at rest
+	c.Sockets = shared(o)
 	c.Tables = map[string]config.Plugin{o.Name: table}
 	s := stage.New(stage.Options{Engine: engine, Config: &c, Log: slog.New(slog.DiscardHandler)})
 	defer s.Close()
 	err := s.Deploy(ctx, o.Name, o.WASM)
-	if waiting, ok := errors.AsType[*plugin.WaitingError](err); ok {
+	if waiting, ok := errors.AsType[*rollout.WaitingError](err); ok {
 		r.Waits = waiting.For
 		return nil
 	}
@@ -112,11 +120,15 @@ func (r *Report) deploy(ctx context.Context, engine *sandbox.Engine, o Options) 
 	}
 	if err != nil {
 		r.Refused = err.Error()
-		if ungranted, ok := errors.AsType[*plugin.UngrantedError](err); ok {
+		if ungranted, ok := errors.AsType[*release.UngrantedError](err); ok {
 			r.Refused, r.MayNot, r.Lines = "it asks for more than it is granted", ungranted.Asks, ungranted.Lines
+		}
+		if undecided, ok := errors.AsType[*rollout.UndecidedError](err); ok {
+			r.Lines = undecided.Lines
 		}
 		return nil
 	}
+	r.Connects = s.Connects(o.Name)
 	load := s.Load(o.Name)
 	r.Topics, r.Snapshot, r.Compile, r.Start = s.Topics(o.Name), load.Memory, load.Compile.Seconds(), load.Start.Seconds()
 	if o.Topic == "" && len(r.Topics) > 0 {
@@ -127,6 +139,23 @@ func (r *Report) deploy(ctx context.Context, engine *sandbox.Engine, o Options) 
 	}
 	r.Idle, err = measure(ctx, s, engine, o)
 	return err
+}
+
+// shared are the sockets of the config. A plugin that it has a table for is taken to be where all are, so
+// that who wants connect is refused as it would be beside that one.
+func shared(o Options) map[string]config.Socket {
+	all := slices.Sorted(maps.Keys(o.Config.Tables))
+	if !slices.Contains(all, o.Name) {
+		all = append(all, o.Name)
+	}
+	sockets := maps.Clone(o.Config.Sockets)
+	for name, socket := range sockets {
+		if len(socket.Plugins) == 0 && len(all) > 1 {
+			socket.Plugins = all
+			sockets[name] = socket
+		}
+	}
+	return sockets
 }
 
 // Actors of a measurement: enough that the store's chunks do not matter, unless they are large.
@@ -147,7 +176,7 @@ func measure(ctx context.Context, s *stage.Stage, engine *sandbox.Engine, o Opti
 	}()
 	for idle.Actors < mostActors && engine.Stats().IdleBytes-before < mostBytes {
 		c, err := s.Connect(ctx, nil)
-		if refused, ok := errors.AsType[*plugin.RefusedError](err); ok {
+		if refused, ok := errors.AsType[*process.RefusedError](err); ok {
 			idle.Answer = "connect: " + refused.Error()
 			return idle, nil
 		}
@@ -162,7 +191,7 @@ func measure(ctx context.Context, s *stage.Stage, engine *sandbox.Engine, o Opti
 			return nil, err
 		}
 		late, cancel := context.WithTimeout(ctx, 10*time.Second)
-		m, err := c.Take(late, func(m stage.Message) bool { return m.Ref == ref })
+		m, err := c.Take(late, func(m client.Message) bool { return m.Answers(ref) })
 		cancel()
 		if err != nil {
 			return nil, fmt.Errorf("join %s: no answer: %w", o.Topic, err)

@@ -11,6 +11,7 @@ import (
 	"rtd/cmd/rtd/check"
 	"rtd/host/config"
 	"rtd/sandbox/manifest"
+	"rtd/sandbox/sandboxtest"
 )
 
 func run(t *testing.T, o check.Options) *check.Report {
@@ -95,7 +96,7 @@ func TestRefusals(t *testing.T) {
 		want   string // "": it is not refused
 		lines  string
 	}{
-		"no module":     {[]byte("text"), "", "it is no core WebAssembly module", ""},
+		"no module":     {[]byte("text"), "", "not a WebAssembly module", ""},
 		"a trap":        {read(t, "start_trap.wasm"), "", "trap", ""},
 		"wrong imports": {read(t, "wrong_imports.wasm"), "", "imports", ""},
 		"too large":     {read(t, "big_memory.wasm"), "", "memory", ""},
@@ -117,6 +118,33 @@ func TestRefusals(t *testing.T) {
 	r := run(t, check.Options{Name: "room", WASM: depends, Config: parse(t, "[plugin.room]\ndepends = [\"base\"]")})
 	if r.Refused != "" || !slices.Equal(r.Waits, []string{"base"}) || !strings.Contains(text(t, r), "waits for") {
 		t.Errorf("one that waits for another: %+v", r)
+	}
+}
+
+// The same plugin decides about clients as in a server, beside the plugins of its config.
+func TestConnect(t *testing.T) {
+	const allows = "[plugin.phx]\nallows = [\"connect\"]\n"
+	phx := sandboxtest.BuildGo(t, "rtd/host/testdata/phx")
+	for name, c := range map[string]struct {
+		config, lines string
+		connects      []string
+	}{
+		"not allowed":    {"", "[plugin.phx]\nallows = [\"connect\"]", nil},
+		"alone":          {allows, "", []string{"socket"}},
+		"beside another": {allows + "[plugin.chat]", "[socket.socket]\nconnect = \"phx\"", nil},
+		"said":           {allows + "[plugin.chat]\n[socket.socket]\nconnect = \"phx\"", "", []string{"socket"}},
+		"said another":   {allows + "[plugin.chat]\n[socket.socket]\nconnect = \"chat\"", "", nil},
+		"of its own":     {allows + "[plugin.chat]\n[socket.a]\nplugins = [\"chat\"]\n[socket.b]\nplugins = [\"phx\"]", "", []string{"b"}},
+	} {
+		r := run(t, check.Options{Name: "phx", WASM: phx, Config: parse(t, c.config), Topic: "nobody:*"})
+		if (c.lines == "") != (r.Refused == "") || strings.Join(r.Lines, "\n") != c.lines || !slices.Equal(r.Connects, c.connects) {
+			t.Errorf("%s: refused %q, lines %q, connects %q", name, r.Refused, r.Lines, r.Connects)
+		}
+		for _, line := range slices.Concat(r.Lines, r.Connects) {
+			if !strings.Contains(text(t, r), line) {
+				t.Errorf("%s: no %s in\n%s", name, line, text(t, r))
+			}
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ func (r *Report) Write(out io.Writer) error {
 		line("manifest", "%s %s, for %s, topics %s", m.Name, m.Version, m.ABI, orNone(m.Topics))
 		line("asks for", "%s", orNone(asks(r)))
 	} else {
-		line("manifest", "none: it was not built with rtd build, and asks for nothing")
+		line("manifest", "none: it was not built with rtd build, and asks for what it declares")
 	}
 	line("imports", "%s", wrapped(r.Imports))
 	line("exports", "%s", wrapped(r.Exports))
@@ -24,7 +24,9 @@ func (r *Report) Write(out io.Writer) error {
 	case r.Refused != "":
 		line("refused", "%s", strings.ReplaceAll(r.Refused, "\n", "\n\t"))
 		if r.Lines != nil {
-			line("may not use", "%s", strings.Join(r.MayNot, ", "))
+			if r.MayNot != nil {
+				line("may not use", "%s", strings.Join(r.MayNot, ", "))
+			}
 			line("to grant that", "%s", strings.Join(r.Lines, "\n\t"))
 		}
 		return w.Flush()
@@ -33,6 +35,9 @@ func (r *Report) Write(out io.Writer) error {
 		return w.Flush()
 	}
 	line("topics", "%s", orNone(r.Topics))
+	for _, mount := range r.Connects {
+		line("is asked", "who may connect to the mount %s; beside other plugins config.toml has to say so: connect = %q in [socket.%s]", mount, r.Name, mount)
+	}
 	line("snapshot", "%s of memory after start, shared by all its actors", size(float64(r.Snapshot)))
 	line("start", "%.0f ms to compile, %.1f ms to start", r.Compile*1000, r.Start*1000)
 	if r.Hibernates {

@@ -24,6 +24,9 @@
 // Why does expect pass over other events? Two broadcasts of different events have an order, but a test that is
 // about one of them need not say so. quiet says that there is nothing left.
 //
+// Why does clock stop the time, when it could set it and let it go on? What a handler says of a time can then be
+// expected to the millisecond.
+//
 // Why no variables, loops, functions? A test that needs them has become a program. Then
 // write one, against rtd dev, with a real Phoenix client.
 package script

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"rtd/channels/client"
 	"rtd/cmd/rtd/stage"
 )
 
@@ -67,7 +68,7 @@ func missed(what string, err error) *Failure {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return failed("%s in time; see --timeout", what)
-	case errors.Is(err, stage.ErrEnded):
+	case errors.Is(err, client.ErrEnded):
 		return failed("%s: %v", what, err)
 	}
 	return asFailure(err)
@@ -92,7 +93,7 @@ func describeUnread(c *stage.Client) []string {
 }
 
 // shown is a payload for people.
-func shown(m stage.Message) string {
+func shown(m client.Message) string {
 	const most = 300
 	text := string(m.Payload)
 	if m.Binary {

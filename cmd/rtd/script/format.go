@@ -21,6 +21,8 @@ with the one before; # begins a comment line. JSON payloads end a line, and may 
   NAME close                       ends it
   publish TOPIC EVENT [PAYLOAD]    a broadcast from outside, as by the HTTP API
   sleep DURATION                   such as 200ms; only for timers
+  clock TIME                       it is TIME for rtd/clock, such as 2026-07-14T09:05:00+02:00,
+                                   until the next clock; timers go on as ever
 
 TOPIC is the one that the client joined last, if it is left out. A payload is {} if it is
 left out where it is sent, and anything where it is expected. Payloads are compared as

@@ -33,6 +33,7 @@ type step struct {
 	status  string // of a reply; of a refusal, "" is any
 	refused bool   // of connect
 	pause   time.Duration
+	time    time.Time // of clock
 }
 
 // SyntaxError says that a line is no step.
@@ -165,6 +166,14 @@ func parseStep(text string) (step, error) {
 			}
 		}
 		return st, errors.New("expected sleep DURATION, such as sleep 200ms, at most 1m")
+	case "clock":
+		if len(rest) == 1 && payload == nil {
+			st.verb = first
+			if st.time, err = time.Parse(time.RFC3339, rest[0]); err == nil {
+				return st, nil
+			}
+		}
+		return st, errors.New("expected clock TIME, such as clock 2026-03-29T02:59:00+02:00")
 	default:
 		return parseClientStep(st, first, rest)
 	}

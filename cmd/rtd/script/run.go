@@ -12,9 +12,11 @@ import (
 	"sync"
 	"time"
 
+	"rtd/channels/client"
 	"rtd/cmd/rtd/stage"
 	"rtd/host/config"
-	"rtd/host/plugin"
+	"rtd/host/process"
+	"rtd/host/rollout"
 	"rtd/sandbox"
 )
 
@@ -101,7 +103,7 @@ func (p *play) deploy(ctx context.Context) error {
 	waiting := slices.Sorted(maps.Keys(p.options.Modules))
 	for len(waiting) > 0 {
 		var still []string
-		var wait *plugin.WaitingError
+		var wait *rollout.WaitingError
 		for _, name := range waiting {
 			err := p.stage.Deploy(ctx, name, p.options.Modules[name])
 			if errors.As(err, &wait) {
@@ -143,6 +145,9 @@ func (p *play) do(ctx context.Context, st step) *Failure {
 	switch st.verb {
 	case "connect":
 		return p.connect(ctx, st)
+	case "clock":
+		p.stage.SetTime(st.time)
+		return nil
 	case "publish":
 		return asFailure(p.stage.Publish(st.topic, st.event, orEmpty(st.payload)))
 	case "join":
@@ -175,7 +180,7 @@ func (p *play) do(ctx context.Context, st step) *Failure {
 
 func (p *play) connect(ctx context.Context, st step) *Failure {
 	client, err := p.stage.Connect(ctx, st.payload)
-	refused, wasRefused := errors.AsType[*plugin.RefusedError](err)
+	refused, wasRefused := errors.AsType[*process.RefusedError](err)
 	switch {
 	case err == nil && st.refused:
 		client.Close()
@@ -203,14 +208,14 @@ func (c *player) reply(ctx context.Context, st step) *Failure {
 	if c.ref == "" {
 		return failed("%s has sent nothing that could be replied to", st.client)
 	}
-	m, err := c.Take(ctx, func(m stage.Message) bool { return m.Ref == c.ref })
+	m, err := c.Take(ctx, func(m client.Message) bool { return m.Answers(c.ref) })
 	if err != nil {
 		return missed("no reply", err)
 	}
 	return compareReply(m, st.status, st.payload)
 }
 
-func compareReply(m stage.Message, status string, response []byte) *Failure {
+func compareReply(m client.Message, status string, response []byte) *Failure {
 	if m.Status != status {
 		return &Failure{What: "another reply", Diff: []string{"- " + strings.TrimSpace(status+" "+string(response)), "+ " + m.Status + " " + shown(m)}}
 	}
@@ -218,14 +223,14 @@ func compareReply(m stage.Message, status string, response []byte) *Failure {
 }
 
 func (c *player) expect(ctx context.Context, st step) *Failure {
-	m, err := c.Take(ctx, func(m stage.Message) bool { return m.Topic == st.topic && m.Event == st.event && m.Ref == "" })
+	m, err := c.Take(ctx, func(m client.Message) bool { return m.Topic == st.topic && m.Event == st.event && !m.IsReply() })
 	if err != nil {
 		return missed("no "+st.event+" came in "+st.topic, err)
 	}
 	return comparePayload("another payload", st.payload, m)
 }
 
-func comparePayload(what string, want []byte, m stage.Message) *Failure {
+func comparePayload(what string, want []byte, m client.Message) *Failure {
 	if want == nil || string(want) == `"*"` {
 		return nil
 	}
@@ -244,9 +249,9 @@ func (p *play) crash(ctx context.Context, c *player, st step) *Failure {
 	if f := c.push(st.topic, st.event, st.payload); f != nil {
 		return f
 	}
-	isError := func(m stage.Message) bool { return m.Topic == st.topic && m.Event == "phx_error" }
+	isError := func(m client.Message) bool { return m.Topic == st.topic && m.Event == "phx_error" }
 	temporary := p.options.Config.Plugin(p.options.Plugin).Restart == "temporary"
-	m, err := c.Take(ctx, func(m stage.Message) bool { return m.Ref == c.ref || isError(m) })
+	m, err := c.Take(ctx, func(m client.Message) bool { return m.Answers(c.ref) || isError(m) })
 	switch {
 	case err != nil:
 		return missed("nothing tells of a crash", err)
@@ -269,7 +274,7 @@ func (p *play) crash(ctx context.Context, c *player, st step) *Failure {
 func (p *play) quiet(c *player) *Failure {
 	p.stage.Settle()
 	unread, dropped := c.Unread()
-	unread = slices.DeleteFunc(unread, func(m stage.Message) bool { return m.Event == "phx_reply" })
+	unread = slices.DeleteFunc(unread, func(m client.Message) bool { return m.IsReply() })
 	if n := len(unread) + dropped; n > 0 {
 		return failed("%d messages came that no step has waited for", n)
 	}

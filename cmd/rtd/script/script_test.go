@@ -21,9 +21,13 @@ func play(t *testing.T, plugin, text string) *script.Failure {
 	}
 	c := config.Default()
 	table := c.Plugin("suite")
-	table.Grants = []string{"granted:*"}
+	table.Grants, table.Depends, table.Allows = []string{"granted:*"}, []string{"base"}, []string{"connect", "disconnect"}
 	table.Config = map[string]any{"greeting": "hello"}
+	table.Services = []string{"rtd/clock"}
 	c.Tables = map[string]config.Plugin{"suite": table}
+	socket := c.Sockets["socket"]
+	socket.Connect = "suite"
+	c.Sockets = map[string]config.Socket{"socket": socket}
 	o := script.Options{Plugin: plugin, Config: c, Engine: sandboxtest.Engine(t), Timeout: 2 * time.Second, Modules: map[string][]byte{
 		"room": read(t, "../../../sdk/suite/testdata/room-c.wasm"),
 	}}
@@ -42,6 +46,27 @@ func read(t *testing.T, file string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// A script says what time it is for rtd/clock.
+func TestClock(t *testing.T) {
+	f := play(t, "suite", `
+connect ada
+ada join suite:clock
+ada ok
+clock 2026-03-29T02:59:00+02:00
+ada push clock_now {"zone": "Asia/Tokyo"}
+ada ok {"unix_ms": 1774745940000, "hour": 9, "minute": 59, "*": "*"}
+clock 2026-03-29T01:00:00Z
+ada push clock_now {"zone": "Europe/Berlin"}
+ada ok {"hour": 3, "minute": 0, "abbreviation": "CEST", "*": "*"}
+`)
+	if f != nil {
+		t.Error(f)
+	}
+	if f := play(t, "suite", "connect ada\nada join suite:clock\nada ok\nclock 2026-03-29T01:00:00Z\nada push clock_now {\"zone\": \"Asia/Tokyo\"}\nada ok {\"hour\": 11, \"*\": \"*\"}\n"); f == nil {
+		t.Error("an hour that it is not was not told")
+	}
 }
 
 func TestEveryStep(t *testing.T) {
@@ -164,11 +189,15 @@ func TestNotDeployed(t *testing.T) {
 		t.Fatal(err)
 	}
 	suite := read(t, "../../../sdk/suite/testdata/c.wasm")
+	c := config.Default()
+	table := c.Plugin("suite")
+	table.Depends, table.Allows = []string{"base"}, []string{"connect"}
+	c.Tables = map[string]config.Plugin{"suite": table}
 	for want, modules := range map[string]map[string][]byte{
 		"does not begin with": {"x": []byte("text")},
 		"depends on plugins that do not run: base; put them into the folder": {"suite": suite},
 	} {
-		f := script.Run(t.Context(), s, script.Options{Plugin: "x", Modules: modules, Engine: sandboxtest.Engine(t)}).Failure
+		f := script.Run(t.Context(), s, script.Options{Plugin: "x", Modules: modules, Config: c, Engine: sandboxtest.Engine(t)}).Failure
 		if f == nil || f.Line != 0 || !strings.Contains(f.Error(), want) {
 			t.Errorf("failure is %v, want %s", f, want)
 		}
@@ -193,6 +222,9 @@ func TestSyntax(t *testing.T) {
 		"connect ada\nconnect bob\nada refused": "test.rtd:3: refused has to follow connect ada",
 		"sleep soon":                            "expected sleep DURATION",
 		"sleep 1h":                              "at most 1m",
+		"clock":                                 "expected clock TIME",
+		"clock 09:05":                           "expected clock TIME",
+		"clock 2026-07-14T09:05:00Z {}":         "expected clock TIME",
 		"publish x":                             "expected publish TOPIC EVENT [PAYLOAD]",
 		`{"a": 1}`:                              "a step begins with a word",
 	} {

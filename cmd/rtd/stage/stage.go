@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
+	"maps"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"rtd/channels"
-	"rtd/host"
+	"rtd/host/clock"
 	"rtd/host/config"
-	"rtd/host/plugin"
+	"rtd/host/process"
+	"rtd/host/rollout"
+	"rtd/host/settings"
 	"rtd/sandbox"
 	"rtd/supervisor"
 )
@@ -32,7 +35,8 @@ type Stage struct {
 	config   *config.Config
 	runtime  *supervisor.Runtime
 	endpoint *channels.Endpoint
-	plugins  *plugin.Set
+	plugins  *rollout.Set
+	time     atomic.Pointer[time.Time] // of rtd/clock; nil: what it is
 }
 
 // New returns a stage without plugins.
@@ -44,15 +48,29 @@ func New(o Options) *Stage {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Stage{config: o.Config, runtime: supervisor.New(supervisor.Options{})}
-	s.endpoint = channels.NewEndpoint(host.ChannelLimits(o.Config))
-	s.plugins = plugin.NewSet(s.endpoint, o.Engine, s.runtime, o.Log)
+	s.endpoint = channels.NewEndpoint(settings.Channels(o.Config.Server))
+	s.plugins = rollout.NewSet(s.endpoint, o.Engine, s.runtime, o.Log)
+	_ = s.plugins.Mount(settings.Mounts(o.Config))         // no plugin is there that could object
+	_ = s.plugins.Services().Provide(clock.Service(s.now)) // which has nothing to fail of
 	return s
 }
+
+// now is the time for rtd/clock.
+func (s *Stage) now() time.Time {
+	if t := s.time.Load(); t != nil {
+		return *t
+	}
+	return time.Now()
+}
+
+// SetTime stops rtd/clock at a time. The clocks that guests have of their own, timers and
+// time-outs go on.
+func (s *Stage) SetTime(t time.Time) { s.time.Store(&t) }
 
 // Deploy runs a module as the plugin called name, under the settings of its table in
 // the config. The errors are those that a server would log.
 func (s *Stage) Deploy(ctx context.Context, name string, wasm []byte) error {
-	return s.plugins.Deploy(ctx, name, wasm, host.PluginSettings(s.config, name))
+	return s.plugins.Deploy(ctx, name, wasm, settings.Plugin(s.config.Plugin(name), s.config.Server))
 }
 
 // Topics returns the patterns that a plugin serves.
@@ -83,19 +101,29 @@ func (s *Stage) Close() {
 	s.endpoint.Presence.Close()
 }
 
-// Connect makes a client, if the plugin that wants to be asked about that accepts it, which
-// sees params as those of the client's URL; nil is none. A refusal is a
-// [*plugin.RefusedError].
-func (s *Stage) Connect(ctx context.Context, params json.RawMessage) (*Client, error) {
-	name, err := s.plugins.Connector(nil)
-	if err != nil {
-		return nil, err
+// Connects returns the mounts of whose clients a plugin is asked.
+func (s *Stage) Connects(name string) []string { return s.plugins.Connects(name) }
+
+// mount is where clients connect: the mount called socket, or else the first that there is.
+func (s *Stage) mount() string {
+	if _, ok := s.config.Sockets["socket"]; ok || len(s.config.Sockets) == 0 {
+		return "socket"
 	}
-	var connection plugin.Connection
-	if name != "" {
+	return slices.Min(slices.Collect(maps.Keys(s.config.Sockets)))
+}
+
+// Connect makes a client, if the plugin that decides about those of its mount accepts it, which
+// sees params as those of the client's URL; nil is none. A refusal is a
+// [*process.RefusedError]. If that plugin is not on the stage, nobody is asked.
+func (s *Stage) Connect(ctx context.Context, params json.RawMessage) (*Client, error) {
+	mount := s.mount()
+	name := s.plugins.Connector(mount)
+	var connection process.Connection
+	var err error
+	if s.plugins.Runs(name) {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // as connect_timeout
 		defer cancel()
-		if connection, err = s.plugins.Connect(ctx, name, "socket", connectInfo(params)); err != nil {
+		if connection, err = s.plugins.Connect(ctx, name, mount, connectInfo(params)); err != nil {
 			return nil, fmt.Errorf("ask plugin %s: %w", name, err)
 		}
 	}
@@ -126,15 +154,11 @@ func connectInfo(params json.RawMessage) []byte {
 	return info
 }
 
-// Engine returns an engine that keeps compiled code where a server with this config does; nil is the
-// defaults. The caller closes it.
+// Engine returns an engine that compiles, and keeps compiled code, as a server with this config does; nil is the
+// defaults. A fault of the cache is logged. The caller closes it.
 func Engine(c *config.Config) (*sandbox.Engine, error) {
-	dir := ""
-	if c != nil {
-		dir = c.Plugins.Cache
+	if c == nil {
+		c = config.Default()
 	}
-	if user, err := os.UserCacheDir(); dir == "" && err == nil { // else it stays in memory
-		dir = filepath.Join(user, "rtd")
-	}
-	return sandbox.NewEngine(sandbox.Options{CacheDir: dir})
+	return sandbox.NewEngine(settings.Engine(c, slog.Default()))
 }

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
-	"reflect"
 	"sync"
 	"testing"
 	"time"
 
-	"rtd/channels"
+	"rtd/channels/client"
 	"rtd/cmd/rtd/stage"
 	"rtd/sandbox/sandboxtest"
 )
@@ -31,7 +30,7 @@ func connect(t *testing.T, s *stage.Stage) *stage.Client {
 	return c
 }
 
-func take(t *testing.T, c *stage.Client, wanted func(stage.Message) bool) (stage.Message, error) {
+func take(t *testing.T, c *stage.Client, wanted func(client.Message) bool) (client.Message, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -53,7 +52,7 @@ func TestEcho(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := take(t, c, func(m stage.Message) bool { return m.Ref == ref })
+		m, err := take(t, c, func(m client.Message) bool { return m.Answers(ref) })
 		if err != nil || m.Status != "ok" || m.Topic != "echo:1" {
 			t.Errorf("%s: %+v, %v", event, m, err)
 		}
@@ -85,46 +84,15 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
-// A client reads whatever the protocol has, in text and in binary.
-func TestFrames(t *testing.T) {
-	c := connect(t, open(t))
-	for _, want := range []stage.Message{
-		{Topic: "a", Event: "said", Payload: []byte(`{"x":1}`)},
-		{Topic: "a", Event: "phx_reply", Ref: "7", Status: "error", Payload: []byte(`{"y":2}`)},
-		{Topic: "a", Event: "said", Payload: []byte{0, 1, 2}, Binary: true},
-		{Topic: "a", Event: "phx_reply", Ref: "7", Status: "ok", Payload: []byte{3}, Binary: true},
-	} {
-		kinds := []channels.OutgoingKind{channels.Push, channels.Broadcast}
-		name := want.Event
-		if want.Ref != "" {
-			kinds, name = []channels.OutgoingKind{channels.Reply}, want.Status
-		}
-		for _, kind := range kinds {
-			o := channels.Outgoing{Kind: kind, JoinRef: []byte(`"1"`), Topic: want.Topic, Name: name, Payload: want.Payload, Binary: want.Binary}
-			if want.Ref != "" {
-				o.Ref = []byte(`"` + want.Ref + `"`)
-			}
-			f, err := channels.V2.Encode(&o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Send(f)
-			if got, err := take(t, c, func(stage.Message) bool { return true }); err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("%+v, %v, want %+v", got, err, want)
-			}
-		}
-	}
-}
-
 func TestEnd(t *testing.T) {
 	c := connect(t, open(t))
 	waiting := make(chan error)
 	go func() {
-		_, err := c.Take(context.Background(), func(stage.Message) bool { return true })
+		_, err := c.Take(context.Background(), func(client.Message) bool { return true })
 		waiting <- err
 	}()
 	c.Close()
-	if err := <-waiting; !errors.Is(err, stage.ErrEnded) {
+	if err := <-waiting; !errors.Is(err, client.ErrEnded) {
 		t.Errorf("Take after the end: %v", err)
 	}
 	select {
@@ -134,25 +102,7 @@ func TestEnd(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := connect(t, open(t)).Take(ctx, func(stage.Message) bool { return true }); !errors.Is(err, context.Canceled) {
+	if _, err := connect(t, open(t)).Take(ctx, func(client.Message) bool { return true }); !errors.Is(err, context.Canceled) {
 		t.Errorf("Take whose time is up: %v", err)
 	}
-}
-
-func FuzzFrames(f *testing.F) {
-	f.Add([]byte(`["1","2","a","phx_reply",{"status":"ok","response":{}}]`), false)
-	f.Add([]byte("\x01\x01\x01\x01\x0212aokx"), true)
-	s := stage.New(stage.Options{})
-	f.Cleanup(s.Close)
-	f.Fuzz(func(t *testing.T, data []byte, binary bool) {
-		c, err := s.Connect(t.Context(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.Send(channels.Frame{Data: data, Binary: binary})
-		if unread, _ := c.Unread(); len(unread) != 1 {
-			t.Errorf("%d messages of one frame", len(unread))
-		}
-	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	rtd "rtd/sdk/go"
@@ -36,6 +37,11 @@ func (n *Nasty) HandleIn(s *rtd.Socket, event string, payload []byte) error {
 	case "print":
 		flood()
 		s.Reply("ok", nil)
+	case "chatter":
+		for range 90 {
+			fmt.Println(strings.Repeat("as much as a line may have ", 150))
+		}
+		s.Reply("ok", nil)
 	default:
 		// What a guest asked for before its death must not happen.
 		s.Broadcast("ghost", nil)
@@ -50,6 +56,8 @@ func die(s *rtd.Socket, way string) error {
 		panic("told to panic")
 	case "error":
 		return errors.New("told to fail")
+	case "stop":
+		rtd.Stop("told to stop")
 	case "exit":
 		os.Exit(3)
 	case "recurse":

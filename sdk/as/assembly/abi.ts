@@ -2,7 +2,7 @@
 // stands alone; the vectors of that package hold both to the same bytes. Numbers are
 // append-only.
 
-/** What happened. */
+/** Events tell a guest what happened. */
 export const enum Event {
   Start = 0x001,
   Join = 0x002,
@@ -26,7 +26,7 @@ export const enum Event {
   Import = 0x014,
 }
 
-/** What a guest asks for, to be done when it has handled the event. */
+/** Effects happen when the guest has handled the event. */
 export const enum Effect {
   Reply = 0x101,
   Push = 0x102,
@@ -49,7 +49,7 @@ export const enum Effect {
   State = 0x113,
 }
 
-/** What a guest has done at once. */
+/** Operations happen at once. */
 export const enum Op {
   Log = 0x201,
   Abort = 0x202,

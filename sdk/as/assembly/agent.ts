@@ -1,9 +1,10 @@
-import { crash } from "./host";
+import { From, call } from "./call";
+import { crash } from "./crash";
+import { Result } from "./error";
+import { Body, Module, addModule } from "./module";
 import { Payload } from "./payload";
-import { Body, Module, addModule } from "./plugin";
-import { From, PID, call } from "./process";
+import { PID } from "./process";
 import { Fields, List } from "./record";
-import { Result } from "./result";
 import { Server, ServerBody } from "./server";
 
 /**
@@ -18,7 +19,7 @@ import { Server, ServerBody } from "./server";
  *
  *   const n = count.call("words", "hello").value.asInt(); // in any process
  *
- * Like all that registers something, make it, and its functions, at the top level of a module.
+ * Make an agent and its functions at the top level of a module.
  */
 export class Agent<S> {
   readonly functions: AgentFunction<S>[] = [];
@@ -67,7 +68,7 @@ export class AgentFunction<S> {
     readonly update: ((state: S, arg: Payload) => void) | null,
   ) {}
 
-  /** Runs it and waits for the answer, as the function call does. A crash in it is the agent's. */
+  /** Runs the function in an agent's process and waits for the answer, as the function call does. A crash in it is the agent's. */
   call<T>(agent: PID, arg: T): Result<Payload> {
     return call(agent, new List().add(this.name).add(arg).toPayload());
   }

@@ -1,15 +1,14 @@
-import { Effect, Event, Flag } from "./abi";
-import { crash, effect } from "./host";
+import { Event, Flag } from "./abi";
+import { Process, takeOver, tell } from "./callbacks";
+import { crash } from "./crash";
+import { Body } from "./module";
 import { Payload } from "./payload";
-import { Body, Route, plugin } from "./plugin";
-import { Process } from "./process";
 import { Fields, Record } from "./record";
-import { replyImport, tell } from "./server";
 import { Socket, atHand } from "./socket";
 
 /**
- * Handles one client's join of one topic. It is a process like any other: it can call, spawn,
- * monitor and so on, and override the methods of Process.
+ * Handles one client's join of one topic. Its methods are called one at a time. A channel is a process
+ * like any other: it can call, spawn, monitor and so on, and override the methods of Process.
  *
  *   class Room extends Channel {
  *     handleIn(s: Socket, event: string, payload: Payload): void {
@@ -23,33 +22,35 @@ export abstract class Channel extends Process {
   socket: Socket = nobody;
 
   /**
-   * Decides whether the client may join. To return accepts, with the response given to
-   * s.reply("ok", …) if any; to call s.reply with another status refuses. Pushes
-   * and broadcasts made here follow the reply.
+   * Decides whether the client may join. It accepts, with the response given to s.reply("ok", …) if
+   * any; it refuses if it calls s.reply with another status. Pushes and broadcasts made here
+   * follow the reply.
    */
   join(s: Socket, payload: Payload): void {}
 
-  /** Takes a message that the client pushed. */
+  /** Takes a message that the client pushed. The payload is JSON text, or any bytes if isBinary. */
   handleIn(s: Socket, event: string, payload: Payload): void {}
 
   /**
-   * Takes a broadcast of an event that s.intercept has named. The client gets what is pushed
-   * here; what broadcastFrom keeps from the client does not come here. A TopicChannel gets
-   * each broadcast once, and pushes to its members; s is the one that broadcastFrom leaves
-   * out, or one that is no member's.
+   * Takes a broadcast of an event that s.intercept has named: push it to the client, changed or not, or
+   * do not. A broadcast by broadcastFrom of this client does not come here.
+   *
+   * A TopicChannel gets each broadcast once, and pushes to its members. Here s is the one that
+   * broadcastFrom leaves out, or one that is no member's.
    */
   handleOut(s: Socket, event: string, payload: Payload): void {}
 }
 
 /**
- * Handles all joins of one topic. The methods get the member at hand. After a crash, join
- * runs again for every member, in the order in which they joined; none can be refused then.
+ * Handles all joins of one topic, its members. The methods get the member at hand. After a crash, join
+ * runs again for every member, in the order in which they joined; see Socket.replay. None can be
+ * refused then.
  */
 export abstract class TopicChannel extends Channel {
-  /** Who has joined, by Socket.member, in the order of joins. It is the SDK's: do not change it. */
+  /** The members by Socket.member, in the order in which they joined. The map is the SDK's: do not change it. */
   readonly members: Map<string, Socket> = new Map();
 
-  /** The member has gone. */
+  /** Is told that the member has gone, and why. */
   leave(s: Socket, reason: string): void {}
 }
 
@@ -62,12 +63,35 @@ const nobody = new Socket("", "", new Payload(), false);
  * to the first.
  */
 export function handle(pattern: string, create: () => Channel): void {
-  plugin.routes.push(new ChannelRoute(pattern, create));
+  routes.push(new ChannelRoute(pattern, create));
 }
 
-/** Is handle with one channel for each topic, whoever joins. */
+/** Is handle with one channel for each topic, for all who join it. */
 export function handleTopic(pattern: string, create: () => TopicChannel): void {
-  plugin.routes.push(new TopicRoute(pattern, create));
+  routes.push(new TopicRoute(pattern, create));
+}
+
+/** A topic pattern, and what handles its topics. */
+export abstract class Route {
+  constructor(readonly pattern: string, readonly scope: string) {}
+  abstract create(topic: string): Body;
+
+  matches(topic: string): bool {
+    const prefix = this.pattern.length - 1;
+    if (!this.pattern.endsWith("*")) return topic == this.pattern;
+    return topic.length >= prefix && topic.startsWith(this.pattern.substring(0, prefix));
+  }
+}
+
+export const routes: Route[] = [];
+
+/** Makes the process of a topic. */
+export function openChannel(topic: string): Body {
+  if (routes.length == 0) crash("no channel; call handle or handleTopic");
+  for (let i = 0; i < routes.length; i++) {
+    if (routes[i].matches(topic)) return routes[i].create(topic);
+  }
+  return routes[0].create(topic); // the server's config gives the plugin other topics
 }
 
 class ChannelRoute extends Route {
@@ -117,7 +141,7 @@ class ChannelBody extends Body {
         fields.next(field); // the join payload
         fields.next(field);
         channel.socket = new Socket(e.name.toString(), "", field.copy(), true);
-        replyImport(channel, e);
+        takeOver(channel, e);
         return;
       }
     }
@@ -165,7 +189,7 @@ class TopicBody extends Body {
           fields.next(field);
           this.add(member, field, true);
         }
-        replyImport(channel, e);
+        takeOver(channel, e);
         return;
       }
     }

@@ -1,13 +1,17 @@
 import { Effect } from "./abi";
-import { crash, effect } from "./host";
+import { crash } from "./crash";
+import { effect } from "./host";
 import { Payload } from "./payload";
-import { plugin } from "./plugin";
 import { Record } from "./record";
 
 /**
- * Registers the function that decides about each client that connects, before anything else
- * of it is looked at. To return accepts the client, unless refuse was called; a crash
- * is answered with status 500.
+ * Registers the function that decides about each client that connects. It accepts the client, unless
+ * it calls refuse; if it crashes, the client gets status 500.
+ *
+ * Ask for it with connect = true in [capabilities] of rtd.toml. The server grants it with
+ * allows = ["connect"] in [plugin.NAME] of its config, or else does not deploy the plugin. If the
+ * server has other plugins, its config also has to name the plugin that decides, with connect = "NAME"
+ * in [socket.NAME].
  *
  *   onConnect((c) => {
  *     const user = userOf(c.authToken);
@@ -22,12 +26,15 @@ import { Record } from "./record";
 export function onConnect(f: (c: Conn) => void): void {
   if (decide) crash("onConnect is called twice; let one function call the other");
   decide = f;
-  plugin.connect = connect;
+  decider = connect;
 }
 
 let decide: ((c: Conn) => void) | null = null;
 
-/** A client that connects, and what it is to have from then on. */
+/** Takes the event connect; null if onConnect was not called. */
+export let decider: ((e: Record) => void) | null = null;
+
+/** A client that connects, and the id and assigns that it is to have. */
 export class Conn {
   /** Names the connection, and all others to which it is given, for disconnect; "" for none. At most 255 bytes. */
   id: string = "";
@@ -37,17 +44,17 @@ export class Conn {
   refused: string = "";
 
   constructor(
-    /** The socket that the client connects to, by its name in the server's config. */
+    /** The name of the socket that the client connects to, as the server's config has it: "socket" if that names none. */
     readonly mount: string,
     /**
-     * All that is known of the client, as a JSON object: params, peer, uri, user_agent,
-     * x_headers, sec_websocket_headers, trace_context_headers, auth_token, claims. The
-     * methods below look things up in it.
+     * A JSON object of all that is known of the client: params, peer, uri, user_agent, x_headers,
+     * sec_websocket_headers, trace_context_headers, auth_token, claims. The methods below look
+     * things up in it.
      */
     readonly info: Payload,
   ) {}
 
-  /** Answers the client's request with an HTTP status, from 400 to 599. */
+  /** Refuses the client: its request is answered with this HTTP status, from 400 to 599; 403 stands in for any other. */
   refuse(status: i32 = 403): void {
     this.refused = status.toString();
   }
@@ -57,11 +64,12 @@ export class Conn {
     return this.info.find("params");
   }
 
-  /** What the client gave as authToken, by subprotocol; "" if nothing. */
+  /** The authToken that the client gave by subprotocol; "" if it gave none. */
   get authToken(): string {
     return this.info.getString("auth_token");
   }
 
+  /** The header User-Agent, "" if there is none. */
   get userAgent(): string {
     return this.info.getString("user_agent");
   }
@@ -79,16 +87,17 @@ export class Conn {
     return this.info.find(group).getString(name);
   }
 
-  /** Where the client connects from, behind a trusted proxy the address that the proxy tells of. */
+  /** The address that the client connects from. Behind a trusted proxy it is the one that the proxy tells of. */
   get address(): string {
     return this.info.find("peer").getString("address");
   }
 
+  /** The port that the client connects from. */
   get port(): i32 {
     return this.info.find("peer").getInt("port") as i32;
   }
 
-  /** What the client asked for: "ws://example.com:4000/socket/websocket?vsn=2.0.0". */
+  /** The address that the client asked for: "ws://example.com:4000/socket/websocket?vsn=2.0.0". */
   get uri(): string {
     const uri = this.info.find("uri");
     const host = uri.getString("host");
@@ -101,7 +110,7 @@ export class Conn {
   }
 }
 
-/** Handles the event of this name. */
+/** Handles the event connect. */
 function connect(e: Record): void {
   const c = new Conn(e.name.toString(), e.payload);
   decide!(c);

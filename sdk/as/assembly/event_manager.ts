@@ -1,12 +1,16 @@
-import { Event } from "./abi";
-import { crash } from "./host";
+import { Flag } from "./abi";
+import { From, call, cast, requestNotify } from "./call";
+import { crash } from "./crash";
+import { Code, Result, must } from "./error";
+import { ASK_ADD, ASK_CALL, ASK_LIST, ASK_REMOVE, ASK_SYNC, HandlerSpec } from "./event_handler";
+import { log } from "./host";
+import { Body, Module, addModule, findModule, noModule } from "./module";
 import { Payload } from "./payload";
-import { Body, Module, addModule } from "./plugin";
-import { From, PID, call, cast, texts } from "./process";
-import { Fields, List, Record } from "./record";
-import { Code, Result } from "./result";
-import { Server, ServerBody, begin } from "./server";
-import { Manager } from "./manager";
+import { NORMAL, PID, Ref, SHUTDOWN, SpawnOptions, exit, isCrash, trapExit } from "./process";
+import { Fields, List, texts } from "./record";
+import { Server, ServerBody } from "./server";
+import { Job, spawnJob } from "./task";
+import { now } from "./timer";
 
 /**
  * OTP's event manager: a process that passes events to its handlers, of which each is a process of
@@ -29,7 +33,10 @@ export class EventManager {
   /** The name or pid of the process. */
   readonly pid: PID;
 
-  /** Registers a module whose processes are event managers, and is the one registered under the same name. */
+  /**
+   * Registers a module whose processes are event managers, which begin with these handlers. The methods
+   * ask the one that is registered under the same name.
+   */
   constructor(name: string, handlers: HandlerSpec[]) {
     this.pid = name;
     if (name != "") addModule(new ManagerModule(name, handlers));
@@ -45,15 +52,14 @@ export class EventManager {
     return this.ask(ASK_SYNC, "", event, timeout);
   }
 
-  /** Asks the handleCall of one handler. Code.NoProcess says that there is no such handler. */
+  /** Asks one handler's handleCall and waits for the answer. Code.NoProcess says that there is no such handler. */
   call<T>(id: string, question: T, timeout: i64 = 5000): Result<Payload> {
     return this.ask(ASK_CALL, id, question, timeout);
   }
 
   /**
-   * Starts a handler and waits for its init. Code.Taken says that there is one of the same
-   * id, Code.Ended that its init failed. What is added so is not there any more when the
-   * manager has been restarted.
+   * Starts a handler and waits for its init. It fails with Code.Taken if there is one of the same id,
+   * and with Code.Ended if init fails. A manager that is restarted begins without it.
    */
   add(h: HandlerSpec): Result<Payload> {
     const rest = new List().add(h.name).add(h.restart ? "restart" : "").add(h.args);
@@ -83,65 +89,6 @@ export class EventManager {
   }
 }
 
-/** Describes a handler of a manager. */
-export class HandlerSpec {
-  name: string;
-  args: Payload = new Payload();
-  restart: bool = false;
-
-  /** The id is unique within the manager. The handler is of the module of the same name. */
-  constructor(readonly id: string) {
-    this.name = id;
-  }
-
-  /** What it is, as registered with serveEvents. */
-  module(name: string): HandlerSpec {
-    this.name = name;
-    return this;
-  }
-
-  /** What its init gets. */
-  arguments(args: string): HandlerSpec {
-    this.args = Payload.of(args);
-    return this;
-  }
-
-  /** Starts it again after a crash; after more than 3 crashes in 5 seconds it is removed. */
-  restarted(): HandlerSpec {
-    this.restart = true;
-    return this;
-  }
-}
-
-/** The code of one handler. Its handleCall gets what EventManager.call asks. With stop it removes itself. */
-export abstract class EventHandler extends Server {
-  handleEvent(event: Payload): void {}
-}
-
-/** Registers a module whose processes handle events. */
-export function serveEvents(name: string, create: () => EventHandler): void {
-  addModule(new HandlerModule(name, create));
-}
-
-// What a manager is asked, and a handler by its manager: a field with one of these, a
-// field with the handler's id, and one with the rest. The answer is a field with a
-// Code, and one with the rest or a reason.
-// @ts-ignore: decorator
-@lazy
-export const ASK_SYNC = "sync";
-// @ts-ignore: decorator
-@lazy
-export const ASK_CALL = "call";
-// @ts-ignore: decorator
-@lazy
-export const ASK_ADD = "add";
-// @ts-ignore: decorator
-@lazy
-export const ASK_REMOVE = "remove";
-// @ts-ignore: decorator
-@lazy
-export const ASK_LIST = "list";
-
 class ManagerModule extends Module {
   constructor(name: string, private handlers: HandlerSpec[]) {
     super(name);
@@ -152,42 +99,250 @@ class ManagerModule extends Module {
   }
 }
 
-class HandlerModule extends Module {
-  constructor(name: string, private make: () => EventHandler) {
-    super(name);
+/** How a manager writes its state. */
+// @ts-ignore: decorator
+@lazy
+const SCHEMA = "rtd.EventManager 1";
+
+const LIMIT = 3; // restarts of a handler …
+const WITHIN: i64 = 5000; // … in so many milliseconds
+
+/** A handler as its manager sees it. */
+class Handler {
+  pid: PID = "";
+  crashes: i64[] = []; // when it was restarted lately
+
+  constructor(readonly spec: HandlerSpec, public added: bool) {} // added: its first init went well
+
+  start(flags: i32): Result<Job> {
+    const options = new SpawnOptions();
+    options.link = true;
+    const job = spawnJob(this.spec.name, this.spec.args, options, flags);
+    if (job.ok) this.pid = job.value.pid;
+    return job;
   }
 
-  create(): Body {
-    return new HandlerBody(this.make());
+  tellRemoved(reason: string): void {
+    log("warn", "event handler " + this.spec.id + " is removed: " + reason);
+  }
+
+  mayRestart(): bool {
+    const time = now();
+    while (this.crashes.length > 0 && time - this.crashes[0] > WITHIN) this.crashes.shift();
+    if (!this.spec.restart || !this.added || this.crashes.length == LIMIT) return false;
+    this.crashes.push(time);
+    return true;
   }
 }
 
-/** The process of one handler. */
-class HandlerBody extends Body {
-  constructor(private handler: EventHandler) {
+/** Somebody who waits for handlers. */
+class Wait {
+  refs: Ref[] = []; // the requests that are not answered yet
+
+  constructor(readonly from: From, readonly verb: string, readonly handler: Handler | null) {}
+}
+
+/** The process of an event manager. It never waits for a handler, whose answers come back as events. */
+export class Manager extends Server {
+  private handlers: Handler[] = [];
+  private waits: Map<Ref, Wait> = new Map();
+
+  constructor(private declared: HandlerSpec[]) {
     super();
   }
 
-  handle(e: Record): void {
-    if (e.kind == Event.Cast) {
-      this.handler.handleEvent(e.payload);
-    } else if (e.kind == Event.Call) {
-      const fields = Fields.of(e.payload);
-      const verb = fields.nextText();
-      fields.nextText(); // its own id
-      const rest = new Payload();
-      fields.next(rest);
-      const from = new From(e.name.toString());
-      if (verb == ASK_CALL) {
-        this.handler.handleCall(from, rest);
-      } else if (verb == ASK_SYNC) {
-        this.handler.handleEvent(rest);
-        from.reply("");
-      } else {
-        crash("a call past the event manager; use its method call");
-      }
-    } else {
-      begin(this.handler, e);
+  init(args: Payload): void {
+    must(trapExit(true)); // to outlive handlers, which do not outlive the manager
+    for (let i = 0; i < this.declared.length; i++) {
+      const h = new Handler(this.declared[i], true);
+      if (this.find(h.spec.id)) crash("two handlers " + h.spec.id + "; give one of them another id");
+      h.start(0).value;
+      this.handlers.push(h);
     }
   }
+
+  /** Passes an event on. */
+  handleCast(event: Payload): void {
+    for (let i = 0; i < this.handlers.length; i++) {
+      const h = this.handlers[i];
+      if (cast(h.pid, event) != Code.OK) log("warn", "event handler " + h.spec.id + " misses an event");
+    }
+  }
+
+  /** Answers the methods of EventManager. */
+  handleCall(from: From, question: Payload): void {
+    const fields = Fields.of(question);
+    const verb = fields.nextText();
+    const h = this.find(fields.nextText());
+    if (verb == ASK_SYNC) {
+      this.ask(new Wait(from, verb, null), question, this.handlers);
+    } else if (verb == ASK_LIST) {
+      const ids = new List();
+      for (let i = 0; i < this.handlers.length; i++) ids.add(this.handlers[i].spec.id);
+      respond(from, Code.OK, ids.toPayload());
+    } else if (verb == ASK_ADD) {
+      if (h) respond(from, Code.Taken, "");
+      else this.add(from, question);
+    } else if (!h) {
+      respond(from, Code.NoProcess, "");
+    } else if (verb == ASK_CALL) {
+      this.ask(new Wait(from, verb, h), question, [h]);
+    } else if (verb == ASK_REMOVE) {
+      this.drop(h);
+      respond(from, exit(h.pid, SHUTDOWN), "");
+    }
+  }
+
+  /** Passes a question on to handlers. */
+  private ask(w: Wait, question: Payload, handlers: Handler[]): void {
+    let code = Code.OK;
+    for (let i = 0; i < handlers.length; i++) {
+      const ref = requestNotify(handlers[i].pid, question);
+      code = ref.code;
+      if (!ref.ok) continue;
+      this.expect(ref.value, w);
+    }
+    if (w.refs.length == 0) respond(w.from, w.verb == ASK_SYNC ? Code.OK : code, "");
+  }
+
+  private add(from: From, question: Payload): void {
+    const fields = Fields.of(question);
+    fields.nextText(); // the verb
+    const spec = new HandlerSpec(fields.nextText());
+    const rest = new Payload();
+    fields.next(rest);
+    const more = Fields.of(rest);
+    spec.name = more.nextText();
+    spec.restart = more.nextText() != "";
+    more.next(rest);
+    spec.args = rest.copy();
+
+    const h = new Handler(spec, false);
+    const job = h.start(Flag.Request | Flag.Notify);
+    if (!job.ok) {
+      respond(from, job.code, job.reason);
+      return;
+    }
+    this.handlers.push(h);
+    this.expect(job.value.ref, new Wait(from, ASK_ADD, h));
+  }
+
+  private expect(ref: Ref, w: Wait): void {
+    this.waits.set(ref, w);
+    w.refs.push(ref);
+  }
+
+  /** Takes the answer of a handler, or the reason why there is none. */
+  handleReply(ref: Ref, answer: Result<Payload>): void {
+    if (!this.waits.has(ref)) return;
+    const w = this.waits.get(ref);
+    this.waits.delete(ref);
+    w.refs.splice(w.refs.indexOf(ref), 1);
+    if (w.verb == ASK_SYNC) {
+      if (w.refs.length == 0) respond(w.from, Code.OK, "");
+      return;
+    }
+    const h = w.handler;
+    if (w.verb == ASK_ADD && h) {
+      h.added = answer.ok;
+      if (!answer.ok) this.drop(h);
+    }
+    if (answer.ok) respond(w.from, Code.OK, answer.value);
+    else respond(w.from, answer.code, answer.reason);
+  }
+
+  /** Restarts a handler that has ended, or removes it. */
+  handleExit(pid: PID, reason: string): void {
+    for (let i = 0; i < this.handlers.length; i++) {
+      const h = this.handlers[i];
+      if (h.pid != pid) continue;
+      if (isCrash(reason) && h.mayRestart()) {
+        const job = h.start(0);
+        if (job.ok) return;
+        reason = job.error;
+      }
+      this.drop(h);
+      if (reason != NORMAL && reason != SHUTDOWN) h.tellRemoved(reason); // a crash, or it has no module any more
+      return;
+    }
+  }
+
+  /** The handlers, and who waits for them. The handlers themselves are processes that move on their own. */
+  exportState(): Payload | null {
+    const handlers = new List();
+    for (let i = 0; i < this.handlers.length; i++) {
+      const h = this.handlers[i];
+      handlers.add(h.spec.id).add(h.spec.name).add(h.spec.args).add(h.spec.restart ? "restart" : "");
+      handlers.add(h.pid).add(h.added ? "added" : "");
+    }
+    const waits = new List();
+    const refs = this.waits.keys();
+    for (let i = 0; i < refs.length; i++) {
+      const w = this.waits.get(refs[i]);
+      if (w.refs[0] != refs[i]) continue; // it is written with another one
+      const handler = w.handler;
+      waits.add(w.from.token).add(w.verb).add(handler ? handler.spec.id : "").add(listOf(w.refs));
+    }
+    return new List().add(SCHEMA).add(handlers.toPayload()).add(waits.toPayload()).toPayload();
+  }
+
+  /**
+   * Goes on with the same handlers, whichever the new version declares. Those whose module it does
+   * not have are removed.
+   */
+  importState(schema: string, state: Payload): bool {
+    const fields = Fields.of(state);
+    if (fields.nextText() != SCHEMA) return false;
+    const list = new Payload();
+    fields.next(list);
+    const handlers = texts(list);
+    for (let i = 0; i + 6 <= handlers.length; i += 6) {
+      const spec = new HandlerSpec(handlers[i]).module(handlers[i + 1]).arguments(handlers[i + 2]);
+      spec.restart = handlers[i + 3] != "";
+      const h = new Handler(spec, handlers[i + 5] != "");
+      h.pid = handlers[i + 4];
+      this.handlers.push(h);
+    }
+    fields.next(list);
+    const waits = Fields.of(list);
+    while (waits.more) {
+      const from = new From(waits.nextText());
+      const verb = waits.nextText();
+      const w = new Wait(from, verb, this.find(waits.nextText()));
+      waits.next(list);
+      const refs = texts(list);
+      for (let i = 0; i < refs.length; i++) this.expect(refs[i], w);
+    }
+    for (let i = this.handlers.length - 1; i >= 0; i--) {
+      const h = this.handlers[i];
+      if (findModule(h.spec.name)) continue;
+      this.drop(h);
+      h.tellRemoved(noModule(h.spec.name));
+      exit(h.pid, SHUTDOWN); // or it has ended
+    }
+    return true;
+  }
+
+  private find(id: string): Handler | null {
+    for (let i = 0; i < this.handlers.length; i++) {
+      if (this.handlers[i].spec.id == id) return this.handlers[i];
+    }
+    return null;
+  }
+
+  private drop(h: Handler): void {
+    const i = this.handlers.indexOf(h);
+    if (i >= 0) this.handlers.splice(i, 1);
+  }
+}
+
+function listOf(texts: string[]): Payload {
+  const list = new List();
+  for (let i = 0; i < texts.length; i++) list.add(texts[i]);
+  return list.toPayload();
+}
+
+/** Answers a question to the manager. */
+function respond<T>(to: From, code: Code, rest: T): void {
+  to.reply(new List().add((code as i32).toString()).add(rest).toPayload());
 }

@@ -1,11 +1,9 @@
-// The one function of the host, and how effects and operations go through it.
-import { Effect, Op } from "./abi";
+// The way out to the host: effects, operations and the log.
+import { Op } from "./abi";
+import { crash, op } from "./crash";
+import { Code, Result } from "./error";
 import { Payload, isBinary } from "./payload";
 import * as record from "./record";
-import { Code, Result } from "./result";
-
-@external("rtd_v1", "op")
-declare function op(record: usize, size: u32, answer: usize, room: u32): i32;
 
 const ROOM: u32 = 4096;
 const answers: usize = memory.data(4096); // wiped after use, as the record is
@@ -17,7 +15,7 @@ function send(): i32 {
   return n;
 }
 
-/** What the host answered, of which so many bytes were announced. */
+/** The answer of the host, of which so many bytes were announced. */
 function take(n: u32): Payload {
   const bytes = new ArrayBuffer(n as i32);
   const at = changetype<usize>(bytes);
@@ -47,14 +45,21 @@ export function attempt<T>(kind: i32, name: string, payload: T, detail: string =
 }
 
 /** Does an operation that has no answer. */
-export function operate<T>(kind: i32, name: string, payload: T, detail: string = "", flags: i32 = 0): Code {
-  write(kind, flags, name, payload, detail, "");
+export function operate<T>(
+  kind: i32,
+  name: string,
+  payload: T,
+  detail: string = "",
+  flags: i32 = 0,
+  extra: string = "",
+): Code {
+  write(kind, flags, name, payload, detail, extra);
   const n = send();
   if (n > 0) memory.fill(answers, 0, min(n as u32, ROOM));
   return min(n, 0) as Code;
 }
 
-/** Does an operation that has one. what says in an error what was tried. */
+/** Does an operation that has an answer. what is its name, for the error. */
 export function query<T>(
   what: string,
   kind: i32,
@@ -90,36 +95,13 @@ export function queryText<T>(
   payload: T,
   detail: string = "",
   flags: i32 = 0,
+  extra: string = "",
 ): Result<string> {
-  const answer = query(what, kind, name, payload, detail, flags);
+  const answer = query(what, kind, name, payload, detail, flags, extra);
   return new Result<string>(answer.code, answer.ok ? answer.value.toString() : null, answer.what, answer.reason);
 }
 
-/**
- * Crashes this process with a cause for the log, and for those who are told of its end. Does
- * not return. To throw an Error does the same, and adds where that was.
- */
-export function crash(cause: string): void {
-  record.begin(Op.Abort, 0);
-  record.field("");
-  record.field(cause);
-  send();
-  unreachable(); // only if the host knows no abort
-}
-
-/** Writes a line to the server's log, at once, crash or not. level is debug, info, warn or error. */
+/** Writes a line to the server's log, at once, even if the event crashes later. level is debug, info, warn or error. */
 export function log(level: string, text: string): void {
   operate(Op.Log, level, text);
-}
-
-@external("wasi_snapshot_preview1", "clock_time_get")
-declare function clock_time_get(clock: u32, precision: u64, time: usize): u32;
-
-/** The time in milliseconds since 1970, as Date takes it. */
-export function now(): i64 {
-  const time = memory.data(8);
-  clock_time_get(0, 0, time);
-  const nanoseconds = load<u64>(time);
-  store<u64>(time, 0);
-  return (nanoseconds / 1_000_000) as i64;
 }

@@ -1,23 +1,29 @@
 export { Agent, AgentFunction } from "./agent";
+export { From, call, cast, request, requestNotify, wait } from "./call";
+export { Process } from "./callbacks";
 export { Channel, TopicChannel, handle, handleTopic } from "./channel";
+export { Clock, Span, Time } from "./clock";
 export { Conn, onConnect } from "./connect";
-export { EventHandler, EventManager, HandlerSpec, serveEvents } from "./event_manager";
-export { crash, log, now } from "./host";
+export { crash } from "./crash";
+export { Code, Result, must, textOf } from "./error";
+export { EventHandler, HandlerSpec, serveEvents } from "./event_handler";
+export { EventManager } from "./event_manager";
+export { log } from "./host";
 export { JsonObject, stringify } from "./json";
+export { migrates } from "./migrate";
 export { Payload } from "./payload";
-export { dependsOn, migrates, onStart, onStop } from "./plugin";
+export { dependsOn, onStart, onStop } from "./plugin";
 export { Presence, PresenceCount } from "./presence";
 export {
-  From, Job, KILLED, NORMAL, PID, Process, Ref, SHUTDOWN, SpawnOptions,
-  call, cancel, cast, children, demonitor, exit, hibernate, isCrash, link, monitor, processInfo, register, request,
-  requestNotify, self, send, sendAfter, sleep, spawn, stop, stopChild, trapExit, unlink, unregister, wait,
-  wantTerminate, whereis,
+  KILLED, NORMAL, PID, Ref, SHUTDOWN, SpawnOptions,
+  children, demonitor, exit, hibernate, isCrash, link, monitor, processInfo, register, self, send, spawn, stop,
+  stopChild, trapExit, unlink, unregister, wantTerminate, whereis,
 } from "./process";
-export { disconnect, publish, subscribe, unsubscribe } from "./publish";
-export { Code, Result, must, textOf } from "./result";
+export { disconnect, publish, subscribe, unsubscribe } from "./pubsub";
 export { Server, serve } from "./server";
 export { Socket, SocketRef } from "./socket";
-export { Task } from "./task";
 export {
   Dynamic, ONE_FOR_ALL, ONE_FOR_ONE, PERMANENT, REST_FOR_ONE, Supervisor, TEMPORARY, TRANSIENT, Worker, tree,
-} from "./tree";
+} from "./supervisor";
+export { Job, Task } from "./task";
+export { cancel, now, sendAfter, sleep } from "./timer";

@@ -1,6 +1,5 @@
 // As much JSON as handlers usually need. Texts may be a client's, malformed: of those
 // it makes something, but ends, and stays within them.
-import { Payload, sizeOf, write } from "./payload";
 
 /**
  * Builds a JSON object:
@@ -12,8 +11,8 @@ export class JsonObject {
 
   /**
    * Adds a member: a string, number or boolean, an array of such, another JsonObject, or
-   * a Payload, whose JSON is passed on as it is. What JSON cannot say, NaN or a Payload
-   * without content, is null.
+   * a Payload, whose JSON is passed on as it is. NaN and a Payload without content,
+   * which JSON cannot say, are null.
    */
   set<T>(key: string, value: T): JsonObject {
     const text = this.text;
@@ -37,7 +36,9 @@ export class JsonObject {
   }
 
   toString(): string {
-    return Payload.of(this).toString();
+    const bytes = new ArrayBuffer(this.size as i32);
+    this.write(changetype<usize>(bytes));
+    return String.UTF8.decode(bytes);
   }
 }
 
@@ -46,6 +47,16 @@ export function stringify<T>(value: T): string {
   const text = new Text();
   text.value(value);
   return String.UTF8.decodeUnsafe(text.at, text.size);
+}
+
+/** Bytes in memory, such as a Payload. As a value in JSON they are JSON text. */
+export class Bytes {
+  constructor(public at: usize = 0, public size: u32 = 0) {}
+}
+
+/** Writes a text as UTF-8. */
+export function encode(text: string, to: usize): void {
+  String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, to, false, String.UTF8.ErrorMode.REPLACE);
 }
 
 const OPEN: u32 = 0x7b, CLOSE: u32 = 0x7d, QUOTE: u32 = 0x22, BACKSLASH: u32 = 0x5c, COMMA: u32 = 0x2c, COLON: u32 = 0x3a;
@@ -84,10 +95,12 @@ class Text {
     } else if (isInteger<T>()) {
       this.raw(value.toString());
     } else if (value instanceof JsonObject) {
-      this.raw(value);
-    } else if (value instanceof Payload) {
-      if ((value as Payload).size == 0) this.raw("null");
-      else this.raw(value);
+      const object = value as JsonObject;
+      object.write(this.grow(object.size));
+    } else if (value instanceof Bytes) {
+      const bytes = value as Bytes;
+      if (bytes.size == 0) this.raw("null");
+      else memory.copy(this.grow(bytes.size), bytes.at, bytes.size);
     } else if (isArray<T>()) {
       this.byte(0x5b);
       for (let i = 0; i < value.length; i++) {
@@ -100,18 +113,18 @@ class Text {
     }
   }
 
-  private raw<T>(value: T): void {
-    write(value, this.grow(sizeOf(value)));
+  private raw(text: string): void {
+    encode(text, this.grow(String.UTF8.byteLength(text) as u32));
   }
 
   /** Adds a text as a JSON string. */
   quoted(text: string): void {
     let extra: u32 = 0;
     for (let i = 0; i < text.length; i++) extra += escaped(text.charCodeAt(i));
-    const size = sizeOf(text);
+    const size = String.UTF8.byteLength(text) as u32;
     let to = this.grow(size + extra + 2);
     store<u8>(to++, QUOTE as u8);
-    write(text, to + extra); // and is then moved, with what is between, byte for byte
+    encode(text, to + extra); // and is then moved, with what is between, byte for byte
     const end = to + extra + size;
     if (extra > 0) {
       for (let from = to + extra; from < end; from++) to = escape(load<u8>(from), to);

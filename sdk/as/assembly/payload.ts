@@ -1,17 +1,16 @@
 import * as json from "./json";
 
 /**
- * Bytes that came from outside: JSON text, or anything at all if isBinary. They are
- * decoded only when asked, so that what is passed on costs nothing.
+ * Bytes that came from outside: JSON text, or anything at all if isBinary. They are decoded when
+ * asked, so that a payload that is passed on costs nothing.
  *
- * The payload of an event lies in the inbox and is valid until the method that got it
- * returns: keep its toString() or copy(). What call, wait and the like return is
- * its receiver's, for ever.
+ * The payload of an event lies in the inbox and is valid until the method that got it returns: keep
+ * its toString() or copy(). Answers of call, wait and the like are yours.
  *
- * Of a JSON text, find and the get methods look a member up. They never fail: what is
- * not there, or is of another type, is "", 0, NaN or false.
+ * The method find and the get methods look up members of a JSON text. They never fail: a member that is
+ * missing, or of another type, is "", 0, NaN or false.
  */
-export class Payload {
+export class Payload extends json.Bytes {
   /** A payload of its own, which owns its bytes: of a string, a Uint8Array and so on, as in Socket.push. */
   static of<T>(value: T): Payload {
     const size = sizeOf(value);
@@ -22,11 +21,13 @@ export class Payload {
 
   /** Of addresses the caller knows to be valid; owner keeps them so. */
   constructor(
-    public at: usize = 0,
-    public size: u32 = 0,
+    at: usize = 0,
+    size: u32 = 0,
     public isBinary: bool = false,
     private owner: ArrayBuffer | null = null,
-  ) {}
+  ) {
+    super(at, size);
+  }
 
   /** Points to other bytes, which are not owned. */
   set(at: usize, size: u32, isBinary: bool): void {
@@ -35,6 +36,7 @@ export class Payload {
     this.isBinary = isBinary;
   }
 
+  /** A payload of its own, with the same bytes. */
   copy(): Payload {
     return Payload.of(this);
   }
@@ -97,7 +99,7 @@ export class Payload {
   }
 }
 
-// ---- what can be sent: a Payload as it is, bytes as binary, all else as text
+// ---- values that can be sent: a Payload as it is, bytes as binary, all else as text
 
 /** Whether a value goes out as binary. */
 // @ts-ignore: decorator
@@ -120,8 +122,7 @@ export function sizeOf<T>(value: T): u32 {
 /** Writes these bytes. */
 export function write<T>(value: T, to: usize): void {
   if (isString<T>()) {
-    const text = value as string;
-    String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, to, false, String.UTF8.ErrorMode.REPLACE);
+    json.encode(value as string, to);
   } else if (value instanceof Payload) {
     memory.copy(to, (value as Payload).at, (value as Payload).size);
   } else if (value instanceof Uint8Array) {

@@ -1,12 +1,12 @@
-// Processes: what every one of them can be told, and what it can do with others.
+// The functions of every process, for itself and for others.
 import { Effect, Flag, Op } from "./abi";
-import { crash, effect, log, operate, query, queryText } from "./host";
+import { Code, Result } from "./error";
+import { effect, operate, query, queryText } from "./host";
 import { Payload } from "./payload";
-import { Fields } from "./record";
-import { Code, Result } from "./result";
+import { Fields, texts } from "./record";
 
 /**
- * Says which process is meant: "#12". Wherever one is asked for, a name under which the
+ * Says which process is meant: "#1c.k3v9q2m". Wherever one is asked for, a name under which the
  * process is registered will do: "registry", or "accounts/registry" for one of a
  * plugin that this one depends on.
  */
@@ -15,92 +15,17 @@ export type PID = string;
 /** Names a request, monitor or timer of this process. */
 export type Ref = string;
 
-/**
- * What processes of all kinds can be told: a Channel, a Server and an EventHandler. Override
- * what is of interest. Methods are called one at a time. A call or cast that nobody
- * handles is a crash; anything else is logged and dropped.
- */
-export abstract class Process {
-  /** Somebody asks, by call or request: answer with from.reply, now or during a later event. */
-  handleCall(from: From, question: Payload): void {
-    crash("a call to a process without handleCall");
-  }
-
-  /** Somebody tells, by cast. */
-  handleCast(message: Payload): void {
-    crash("a cast to a process without handleCast");
-  }
-
-  /** A message by send or sendAfter. */
-  handleInfo(message: Payload): void {
-    unheard("handleInfo");
-  }
-
-  /** A broadcast of a topic that this process has subscribed to. */
-  handleBroadcast(topic: string, event: string, payload: Payload): void {
-    unheard("handleBroadcast");
-  }
-
-  /** A monitored process has ended. */
-  handleDown(monitor: Ref, pid: PID, reason: string): void {
-    unheard("handleDown");
-  }
-
-  /** A linked process has ended, if trapExit is on. */
-  handleExit(pid: PID, reason: string): void {
-    unheard("handleExit");
-  }
-
-  /** The answer to a requestNotify, or to a task's, or the reason why there is none. */
-  handleReply(request: Ref, answer: Result<Payload>): void {
-    unheard("handleReply");
-  }
-
-  /** The process ends, unless by a crash or a kill. It is the last event, for a process that called wantTerminate. */
-  terminate(reason: string): void {}
-
-  /**
-   * The state, for the next version of the plugin: Payload.of a string or bytes. null is
-   * none: join or init is then replayed. It is asked only if migrates was called.
-   */
-  exportState(): Payload | null {
-    return null;
-  }
-
-  /**
-   * Takes over the state that another version has exported, in place of join or init. False
-   * says that it cannot be read.
-   */
-  importState(schema: string, state: Payload): bool {
-    return false;
-  }
-}
-
-function unheard(method: string): void {
-  log("warn", "dropped an event: the process has no " + method);
-}
-
-/** Who waits for the answer to a call. It may be kept, and answered during a later event. */
-export class From {
-  constructor(readonly token: string) {}
-
-  /** Answers, when the event at hand has been handled. Of several answers the first counts. */
-  reply<T>(answer: T): void {
-    effect(Effect.Answer, this.token, answer);
-  }
-}
-
 // ---- reasons
 
-/** A reason to end: it had no more to do. */
+/** The reason of a process that had no more to do. */
 // @ts-ignore: decorator
 @lazy
 export const NORMAL = "normal";
-/** A reason to end: it was asked to; "shutdown: " and why is one, too. */
+/** The reason of a process that was asked to end; so it was for "shutdown: " and more text. */
 // @ts-ignore: decorator
 @lazy
 export const SHUTDOWN = "shutdown";
-/** A reason to end: it was not asked. */
+/** The reason of a process that was ended without being asked. */
 // @ts-ignore: decorator
 @lazy
 export const KILLED = "killed";
@@ -140,153 +65,100 @@ export function stop(reason: string = NORMAL): void {
   else effect(Effect.Stop, SHUTDOWN, reason.substring("shutdown: ".length));
 }
 
-/** Says that nothing will happen to this process for long: its memory is made as small as can be. */
+/** Says that nothing will happen to this process for long: after the event its memory is made as small as can be. */
 export function hibernate(): void {
   effect(Effect.Hibernate, "", "");
 }
 
-/** Waits. Other processes run meanwhile, and the deadline of the event does not come nearer. */
-export function sleep(milliseconds: i64): Code {
-  return operate(Op.Sleep, "", "", milliseconds.toString());
-}
-
-/** Gives this process a message for its handleInfo, later. */
-export function sendAfter<T>(milliseconds: i64, message: T): Result<Ref> {
-  return queryText("send after", Op.SendAfter, "", message, milliseconds.toString());
-}
-
-/**
- * Stops a timer, whose message does not come any more, even if it was on its way. Returns
- * how many milliseconds it had left, or a negative Code.
- */
-export function cancel(timer: Ref): i64 {
-  const left = query("cancel", Op.Cancel, timer, "");
-  return left.ok ? left.value.asInt() : (left.code as i64);
-}
-
 // ---- other processes
-
-/**
- * Asks a process's handleCall and waits for the answer. While it waits, this process takes no
- * events. If there is no answer, the result says why: Code.NoProcess, Timeout, Deadlock, Busy …
- */
-export function call<T>(pid: PID, question: T, timeout: i64 = 5000): Result<Payload> {
-  return query("call", Op.Call, pid, question, timeout.toString());
-}
-
-/** Tells a process's handleCast something. It does not wait. */
-export function cast<T>(pid: PID, message: T): Code {
-  return operate(Op.Cast, pid, message);
-}
 
 /** Gives a process a message for its handleInfo. It does not wait. */
 export function send<T>(pid: PID, message: T): Code {
   return operate(Op.Send, pid, message);
 }
 
-/** Asks as call does, but does not wait: wait does. */
-export function request<T>(pid: PID, question: T): Result<Ref> {
-  return queryText("request", Op.Request, pid, question);
-}
-
-/** Asks as call does, but does not wait: the answer goes to this process's handleReply. */
-export function requestNotify<T>(pid: PID, question: T): Result<Ref> {
-  return queryText("request", Op.Request, pid, question, "", Flag.Notify);
-}
-
-/** Waits for the answer to a request, as call does. After Code.Timeout it can be waited for again. */
-export function wait(request: Ref, timeout: i64 = 5000): Result<Payload> {
-  return query("wait", Op.Await, request, "", timeout.toString());
-}
-
-/** How a process is started. */
+/** How a process is started. The default is a process without supervisor, link or name. */
 export class SpawnOptions {
-  /** The id of a dynamic supervisor; spawn then waits for the init, and fails if that does. "" is none. */
+  /**
+   * The id of a Dynamic supervisor, which restarts the process as declared there. The spawn then waits
+   * for its init, and fails if that does. "" is none.
+   */
   under: string = "";
-  /** A name that is registered for the process before it begins; "" is none. */
+  /** Registered for the process before it begins; "" is none. */
   name: string = "";
   /** Whether the process is linked with this one. */
   link: bool = false;
 }
 
-/** A process that runs, and the request that it was started with. */
-export class Job {
-  constructor(readonly pid: PID, readonly ref: Ref) {}
-
-  /** Waits for the answer, as wait does. If the task has crashed, the code is Ended. */
-  wait(timeout: i64 = 5000): Result<Payload> {
-    return wait(this.ref, timeout);
-  }
-}
-
-/** Starts a process of a module: of what was registered with serve, new Agent and so on. */
+/**
+ * Starts a process of a module, which serve, new Agent, new Task and so on register. It has its own
+ * memory and gets a copy of the arguments.
+ */
 export function spawn<T>(module: string, args: T, options: SpawnOptions = new SpawnOptions()): Result<PID> {
-  const job = spawnJob(module, args, options, 0);
-  return new Result<PID>(job.code, job.ok ? job.value.pid : null, job.what, job.reason);
+  const answer = spawnFlags(module, args, options, 0);
+  const pid = answer.ok ? Fields.of(answer.value).nextText() : null;
+  return new Result<PID>(answer.code, pid, answer.what, answer.reason);
 }
 
-/** With Flag.Request it also asks the process for an answer to its init. */
-export function spawnJob<T>(module: string, args: T, options: SpawnOptions, flags: i32): Result<Job> {
+/** With Flag.Request it also asks the process for an answer to its init. The answer lists the pid and the request. */
+export function spawnFlags<T>(module: string, args: T, options: SpawnOptions, flags: i32): Result<Payload> {
   if (options.link) flags |= Flag.Link;
-  const answer = query("spawn", Op.Spawn, module, args, options.under, flags, options.name);
-  if (!answer.ok) return new Result<Job>(answer.code, null, answer.what, answer.reason);
-  const fields = Fields.of(answer.value);
-  const pid = fields.nextText();
-  return new Result<Job>(Code.OK, new Job(pid, fields.nextText()));
+  return query("spawn", Op.Spawn, module, args, options.under, flags, options.name);
 }
 
-/** The processes under a dynamic supervisor. */
+/** The pids of the processes under a Dynamic supervisor. */
 export function children(supervisor: string): Result<PID[]> {
   const answer = query("children", Op.Children, supervisor, "");
   return new Result<PID[]>(answer.code, answer.ok ? texts(answer.value) : null, answer.what);
 }
 
-/** The texts of a list of fields. */
-export function texts(list: Payload): string[] {
-  const texts: string[] = [];
-  const fields = Fields.of(list);
-  for (const field = new Payload(); fields.next(field); ) texts.push(field.toString());
-  return texts;
-}
-
-/** Ends a process under a dynamic supervisor for good. */
+/** Ends a process under a Dynamic supervisor for good. */
 export function stopChild(pid: PID): Code {
   return operate(Op.StopChild, pid, "");
 }
 
-/** Binds this process and another: if one ends, other than normally, so does the other, unless it traps exits. */
+/**
+ * Binds this process and another: if one of them ends, other than normally, so does the other one, for
+ * the same reason, unless it traps exits.
+ */
 export function link(pid: PID): Code {
   return operate(Op.Link, pid, "");
 }
 
+/** Takes back a link. */
 export function unlink(pid: PID): Code {
   return operate(Op.Unlink, pid, "");
 }
 
-/** Says whether the end of a linked process is told to handleExit instead of ending this one. */
+/** Says whether the end of a linked process is told to this one's handleExit instead of ending it. */
 export function trapExit(on: bool): Code {
   return operate(Op.TrapExit, on ? "on" : "off", "");
 }
 
-/** Makes a process end for a reason. "kill" ends also one that traps exits. */
+/**
+ * Makes a process end for a reason, as the end of a linked one would. The reason "kill" ends also one
+ * that traps exits.
+ */
 export function exit(pid: PID, reason: string): Code {
   return operate(Op.Exit, pid, reason);
 }
 
-/** Lets handleDown know when a process ends. If it has ended already, that is Code.NoProcess. */
+/** Lets this process's handleDown know when another ends. If that has ended already, the code is NoProcess. */
 export function monitor(pid: PID): Result<Ref> {
   return queryText("monitor", Op.Monitor, pid, "");
 }
 
+/** Takes back a monitor. Nothing more comes of it. */
 export function demonitor(monitor: Ref): Code {
   return operate(Op.Demonitor, monitor, "");
 }
 
-/** Gives a process a name, which is free again when it has ended. */
+/** Gives a process a name, which is free again when the process has ended. */
 export function register(name: string, pid: PID): Code {
   return operate(Op.Register, name, pid);
 }
 
+/** Takes a name away from the process that has it. */
 export function unregister(name: string): Code {
   return operate(Op.Unregister, name, "");
 }
@@ -296,7 +168,7 @@ export function whereis(name: string): Result<PID> {
   return queryText("whereis", Op.Whereis, name, "");
 }
 
-/** What the host knows of a process, as a JSON object: its names, state, mailbox, memory and so on. */
+/** A JSON object about a process: its names, state, mailbox, memory and so on. */
 export function processInfo(pid: PID): Result<Payload> {
   return query("process info", Op.Info, pid, "");
 }

@@ -79,6 +79,14 @@ export class Fields {
   }
 }
 
+/** The texts of a list of fields. */
+export function texts(list: Payload): string[] {
+  const texts: string[] = [];
+  const fields = Fields.of(list);
+  for (const field = new Payload(); fields.next(field); ) texts.push(field.toString());
+  return texts;
+}
+
 // ---- the record that goes out
 
 const HOME_SIZE: u32 = 4096;

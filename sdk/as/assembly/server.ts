@@ -1,15 +1,17 @@
-import { Effect, Event, Flag } from "./abi";
-import { effect } from "./host";
-import { JsonObject } from "./json";
+import { Event, Flag } from "./abi";
+import { From } from "./call";
+import { Process, takeOver, tell } from "./callbacks";
+import { Body, Module, addModule } from "./module";
 import { Payload } from "./payload";
-import { Body, Module, addModule, plugin } from "./plugin";
-import { From, Process, setSelf } from "./process";
+import { setSelf } from "./process";
 import { Fields, Record } from "./record";
-import { Code, Result } from "./result";
 
-/** OTP's GenServer: a process that keeps a state and answers. */
+/**
+ * OTP's GenServer: a process that keeps a state and answers. Its methods are called one at a time. To
+ * throw an Error crashes the process.
+ */
 export abstract class Server extends Process {
-  /** Takes what spawn or the tree gives as arguments. */
+  /** Takes the arguments that spawn or the tree gives. */
   init(args: Payload): void {}
 }
 
@@ -38,11 +40,11 @@ export class ServerBody extends Body {
   }
 }
 
-/** Gives a server an event. Whoever asked for an answer to its init hears that it went well. */
+/** Gives a server an event, and answers the process that asked whether its init went well. */
 export function begin(server: Server, e: Record): void {
   if (e.kind == Event.Import) {
     setSelf(Fields.of(e.extra).nextText());
-    replyImport(server, e);
+    takeOver(server, e);
     return;
   }
   if (e.kind != Event.Init) {
@@ -52,51 +54,4 @@ export function begin(server: Server, e: Record): void {
   const from = e.has(Flag.Request) ? new From(e.extra.toString()) : null;
   server.init(e.payload);
   if (from) from.reply("");
-}
-
-/** Gives an event to what processes of all kinds have for it. */
-export function tell(p: Process, e: Record): void {
-  switch (e.kind) {
-    case Event.Call:
-      p.handleCall(new From(e.name.toString()), e.payload);
-      return;
-    case Event.Cast:
-      p.handleCast(e.payload);
-      return;
-    case Event.Info:
-      p.handleInfo(e.payload);
-      return;
-    case Event.Broadcast:
-      p.handleBroadcast(e.detail.toString(), e.name.toString(), e.payload);
-      return;
-    case Event.Down:
-      p.handleDown(e.name.toString(), e.detail.toString(), e.payload.toString());
-      return;
-    case Event.Exit:
-      p.handleExit(e.name.toString(), e.payload.toString());
-      return;
-    case Event.Reply: {
-      const failed = e.has(Flag.Failed);
-      const answer = failed
-        ? new Result<Payload>(Code.Ended, null, "request", e.payload.toString())
-        : new Result<Payload>(Code.OK, e.payload);
-      p.handleReply(e.name.toString(), answer);
-      return;
-    }
-    case Event.Terminate:
-      p.terminate(e.payload.size == 0 ? e.name.toString() : e.name.toString() + ": " + e.payload.toString());
-      return;
-    case Event.Export: {
-      const state = p.exportState();
-      const schema = plugin.schema;
-      if (state) effect<Payload>(Effect.State, schema ? schema : "", state);
-    }
-  }
-}
-
-/** Lets a process take over a state, and says if it could not. */
-export function replyImport(p: Process, e: Record): void {
-  const schema = e.detail.toString();
-  if (p.importState(schema, e.payload)) return;
-  effect(Effect.Reply, "error", new JsonObject().set("reason", "cannot read schema " + schema));
 }

@@ -1,10 +1,12 @@
 import { Effect, Event, Flag } from "./abi";
-import { crash, effect } from "./host";
+import { From, wait } from "./call";
+import { crash } from "./crash";
+import { Code, Result, must } from "./error";
+import { effect } from "./host";
+import { Body, Module, addModule } from "./module";
 import { Payload } from "./payload";
-import { Body, Module, addModule } from "./plugin";
-import { From, Job, NORMAL, PID, SpawnOptions, self, send, spawn, spawnJob, stop } from "./process";
+import { NORMAL, PID, Ref, SpawnOptions, self, send, spawn, spawnFlags, stop } from "./process";
 import { Fields, List, Record } from "./record";
-import { Result, must } from "./result";
 
 /**
  * OTP's Task: a function that runs in a process of its own, once.
@@ -18,12 +20,15 @@ import { Result, must } from "./result";
  * Make it at the top level of a module.
  */
 export class Task {
-  /** What the function returns is the answer. */
+  /** Registers a module whose processes run the function and end. The function returns the answer. */
   constructor(private module: string, readonly f: (args: Payload) => Payload) {
     addModule(new TaskModule(module, f));
   }
 
-  /** Runs it in a process linked with this one: if it crashes, so does this process, unless that traps exits. */
+  /**
+   * Runs the task in a process linked with this one, as OTP's Task.async: if it crashes, so does this
+   * process, unless that traps exits.
+   */
   async<T>(args: T): Result<Job> {
     const options = new SpawnOptions();
     options.link = true;
@@ -31,23 +36,42 @@ export class Task {
   }
 
   /**
-   * Runs it in a process that is not linked: only who waits for its answer learns that it
-   * crashed. under is the id of a dynamic supervisor, of temporary processes, for a
-   * restarted task has nobody to answer to; "" is none.
+   * Runs the task in a process that is not linked, as OTP's Task.Supervisor.async_nolink: only the
+   * process that waits for its answer learns that it crashed. under is the id of a Dynamic supervisor;
+   * "" is none. Its restart type should be temporary: nobody waits for the answer of a restarted task.
    */
   asyncNolink<T>(args: T, under: string = ""): Result<Job> {
     return spawnJob(this.module, args, placed(under), Flag.Request);
   }
 
-  /** Is asyncNolink with an answer that goes to this process's handleReply, with the job's ref. */
+  /** Is asyncNolink with an answer that goes to this process's handleReply with the job's ref, instead of being awaited. */
   asyncNotify<T>(args: T, under: string = ""): Result<Job> {
     return spawnJob(this.module, args, placed(under), Flag.Request | Flag.Notify);
   }
 
-  /** Runs it for its effects alone: nobody waits for an answer. */
+  /** Runs the task for its effects alone: nobody waits for an answer. under is the id of a Dynamic supervisor; "" is none. */
   start<T>(args: T, under: string = ""): Result<PID> {
     return spawn(this.module, args, placed(under));
   }
+}
+
+/** A process that runs, and the request that it was started with. */
+export class Job {
+  constructor(readonly pid: PID, readonly ref: Ref) {}
+
+  /** Waits for the task's answer, as the function wait does. If the task has crashed, the code is Ended. */
+  wait(timeout: i64 = 5000): Result<Payload> {
+    return wait(this.ref, timeout);
+  }
+}
+
+/** Starts a process, with the flags of spawnFlags. */
+export function spawnJob<T>(module: string, args: T, options: SpawnOptions, flags: i32): Result<Job> {
+  const answer = spawnFlags(module, args, options, flags);
+  if (!answer.ok) return new Result<Job>(answer.code, null, answer.what, answer.reason);
+  const fields = Fields.of(answer.value);
+  const pid = fields.nextText();
+  return new Result<Job>(Code.OK, new Job(pid, fields.nextText()));
 }
 
 function placed(under: string): SpawnOptions {
@@ -71,7 +95,7 @@ class TaskModule extends Module {
   }
 }
 
-/** The process works in an event after its init: whoever starts it under a supervisor waits for the init. */
+/** The process. It works in an event after its init, for which whoever starts it under a supervisor waits. */
 class TaskBody extends Body {
   private args: Payload = new Payload();
   private token: string = "";

@@ -5,7 +5,7 @@ import {
 } from "rtd";
 import { Suite } from "./channel";
 import { SCHEMA, keepConfig } from "./common";
-import { Listener, Recorder, Server } from "./processes";
+import { Archive, Listener, Recorder, Server } from "./processes";
 import { Shared } from "./shared";
 export * from "rtd/guest";
 
@@ -24,6 +24,7 @@ handleTopic("shared:*", () => new Shared());
 serve("recorder", () => new Recorder());
 serve("server", () => new Server());
 serveEvents("listener", () => new Listener());
+serveEvents("archive", () => new Archive());
 
 tree([
   new Worker("recorder"),

@@ -1,5 +1,5 @@
 import {
-  Code, Payload, Presence, Result, Socket, SpawnOptions, call, cancel, cast, children, demonitor, disconnect, exit,
+  Clock, Code, JsonObject, Payload, Presence, Result, Socket, Span, SpawnOptions, Time, call, cancel, cast, children, demonitor, disconnect, exit,
   hibernate, link, log, monitor, must, processInfo, register, request, requestNotify, send, sendAfter, sleep, spawn, stopChild,
   subscribe, trapExit, unlink, unregister, unsubscribe, wait, whereis,
 } from "rtd";
@@ -23,7 +23,7 @@ export function operate(s: Socket, event: string, p: Payload): bool {
   } else if (event == "hibernate") {
     hibernate();
     ok(s);
-  } else return presences(s, event, p) || timers(s, event, p) || processes(s, event, p) || behaviours(s, event, p);
+  } else return presences(s, event, p) || clock(s, event, p) || timers(s, event, p) || processes(s, event, p) || behaviours(s, event, p);
   return true;
 }
 
@@ -35,11 +35,12 @@ function vector(s: Socket, p: Payload): void {
 
 function presences(s: Socket, event: string, p: Payload): bool {
   const topic = p.getString("topic");
-  const presence = topic == "" ? s.presence : new Presence(topic);
+  const presence = topic == "" ? s.presence : new Presence(topic, s.member);
   const key = p.getString("key");
   if (event == "track") result(s, "ref", presence.track(key, object("text", p.getString("text"))));
   else if (event == "update") result(s, "ref", presence.update(key, object("text", p.getString("text"))));
   else if (event == "untrack") done(s, presence.untrack(key));
+  else if (event == "track_self") result(s, "ref", new Presence(s.topic).track(key, object("text", p.getString("text"))));
   else if (event == "presences") whole(s, presence.list());
   else if (event == "presence_count") {
     const count = presence.count();
@@ -54,6 +55,33 @@ function presences(s: Socket, event: string, p: Payload): bool {
 function whole(s: Socket, r: Result<Payload>): void {
   if (r.ok) s.reply("ok", r.value);
   else failed(s, r.code, r.reason);
+}
+
+function clock(s: Socket, event: string, p: Payload): bool {
+  const clock = new Clock(p.getString("zone"));
+  const ms = p.getInt("ms");
+  if (event == "clock_now") time(s, clock.now());
+  else if (event == "clock_at") time(s, clock.at(ms));
+  else if (event == "clock_parse") time(s, clock.parse(p.getString("text"), p.getString("layout")));
+  else if (event == "clock_add") {
+    time(s, clock.add(ms, new Span(p.getInt("years") as i32, p.getInt("months") as i32, p.getInt("days") as i32)));
+  } else if (event == "clock_format") result(s, "text", clock.format(ms, p.getString("layout")));
+  else return false;
+  return true;
+}
+
+/** Replies all of a time. */
+function time(s: Socket, r: Result<Time>): void {
+  if (!r.ok) {
+    failed(s, r.code, r.reason);
+    return;
+  }
+  const t = r.value;
+  const o = new JsonObject();
+  o.set("unix_ms", t.unixMs).set("zone", t.zone).set("abbreviation", t.abbreviation).set("offset", t.offset).set("dst", t.dst);
+  o.set("year", t.year).set("month", t.month).set("day", t.day).set("hour", t.hour).set("minute", t.minute);
+  o.set("second", t.second).set("ms", t.milliseconds).set("weekday", t.weekday).set("yearday", t.yearDay);
+  s.reply("ok", o.set("skipped", t.skipped).set("twice", t.twice));
 }
 
 function timers(s: Socket, event: string, p: Payload): bool {
@@ -132,6 +160,8 @@ function behaviours(s: Socket, event: string, p: Payload): bool {
   else if (event == "events_call") answer(s, events.call(p.getString("id"), text));
   else if (event == "events_add") {
     const spec = listener(p.getString("id"));
+    const module = p.getString("module");
+    if (module != "") spec.module(module);
     if (p.getString("restart") == "yes") spec.restarted();
     plain(s, events.add(spec));
   } else if (event == "events_remove") plain(s, events.remove(p.getString("id")));

@@ -132,8 +132,8 @@ export function listener(id: string): HandlerSpec {
 }
 
 export class Listener extends EventHandler {
-  private id: string = "";
-  private heard: string[] = [];
+  protected id: string = "";
+  protected heard: string[] = [];
 
   init(args: Payload): void {
     this.id = args.toString();
@@ -151,5 +151,21 @@ export class Listener extends EventHandler {
   handleCall(from: From, question: Payload): void {
     if (question.toString() == "crash") crash(TOLD);
     from.reply(this.heard.join(","));
+  }
+}
+
+/** A listener that hands on what it has heard. */
+export class Archive extends Listener {
+  exportState(): Payload | null {
+    return Payload.of(this.id + " " + this.heard.join(","));
+  }
+
+  importState(schema: string, state: Payload): bool {
+    if (schema != SCHEMA) return false;
+    const text = state.toString();
+    const gap = text.indexOf(" ");
+    this.id = text.substring(0, gap);
+    this.heard = text.substring(gap + 1).split(",");
+    return true;
   }
 }

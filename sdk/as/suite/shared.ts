@@ -2,6 +2,8 @@ import { Payload, Socket, TopicChannel, crash } from "rtd";
 import { SCHEMA, arrive, common, numberOf, object, ok, restOf } from "./common";
 import { operate } from "./operate";
 
+const PRESENCES = ["present", "track", "update", "untrack", "track_self"];
+
 /** A topic. */
 export class Shared extends TopicChannel {
   total: i32 = 0;
@@ -19,6 +21,8 @@ export class Shared extends TopicChannel {
     arrive(name, s);
     const push = payload.getString("push");
     if (push != "") s.push("joined", object("text", push).set("replay", s.replay));
+    const key = payload.getString("track");
+    if (key != "") s.presence.track(key, object("text", name)).value;
   }
 
   leave(s: Socket, reason: string): void {
@@ -45,7 +49,7 @@ export class Shared extends TopicChannel {
         if (this.nameOf(members[i]) == name) members[i].push("told", object("text", payload.getString("text")));
       }
       ok(s);
-    } else if (event == "present" || event == "track" || event == "untrack") {
+    } else if (PRESENCES.includes(event)) {
       operate(s, event, payload);
     } else if (!common(s, event, payload)) {
       crash("unknown event " + event);

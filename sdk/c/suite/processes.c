@@ -179,3 +179,27 @@ const rtd_module listener_module = {
 	.event = listener_event,
 	.call = listener_call,
 };
+
+// ---- archive: a listener that hands on what it has heard
+
+static void archive_export(const rtd_event *e) {
+	(void)e;
+	rtd_export(RTD("1"), rtd_format("%s %s", rtd_kept(args), rtd_kept(heard)));
+}
+
+static void archive_import(const rtd_event *e) {
+	if (!check_schema(e)) return;
+	rtd_keep(args, rtd_imported_args(e));
+	rtd_bytes state = e->state;
+	if (rtd_cut(&state, rtd_format("%s ", rtd_kept(args)))) rtd_keep(heard, state);
+}
+
+const rtd_module archive_module = {
+	.name = "archive",
+	.behaviour = &rtd_event_handler,
+	.init = listener_init,
+	.event = listener_event,
+	.call = listener_call,
+	.export = archive_export,
+	.import = archive_import,
+};

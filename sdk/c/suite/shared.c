@@ -31,7 +31,11 @@ static int take(const rtd_event *join, rtd_bytes name) {
 static void join(const rtd_event *e) {
 	if (!rtd_is_replay(e) && refuse(e)) return;
 	rtd_keep(topic, e->topic);
-	arrive(rtd_kept(here[take(e, text(e, RTD("name")))].name), e);
+	rtd_bytes name = rtd_kept(here[take(e, text(e, RTD("name")))].name), key = text(e, RTD("track"));
+	arrive(name, e);
+	if (!rtd_size(key)) return;
+	rtd_result r = rtd_track(NONE, key, rtd_format("{\"text\":%q}", name));
+	if (r.code) rtd_crash(rtd_format("track: %d", r.code));
 }
 
 static void leave(const rtd_event *e) {

@@ -109,6 +109,12 @@ bool common(const rtd_event *e, rtd_bytes topic, rtd_bytes assigns, bool replay)
 	else if (is(e->event, "track")) {
 		rtd_result r = rtd_track(text(e, RTD("topic")), text(e, RTD("key")), text_object(e));
 		respond(r, rtd_format("{\"ref\":%q}", r.bytes));
+	} else if (is(e->event, "update")) {
+		rtd_result r = rtd_update(text(e, RTD("topic")), text(e, RTD("key")), text_object(e));
+		respond(r, rtd_format("{\"ref\":%q}", r.bytes));
+	} else if (is(e->event, "track_self")) {
+		rtd_result r = rtd_track_of(NONE, NONE, text(e, RTD("key")), text_object(e));
+		respond(r, rtd_format("{\"ref\":%q}", r.bytes));
 	} else if (is(e->event, "untrack")) respond(rtd_untrack(text(e, RTD("topic")), text(e, RTD("key"))), NONE);
 	else return false;
 	return true;
@@ -118,7 +124,8 @@ rtd_bytes config_given(void) { return rtd_kept(config); }
 
 const rtd_plugin rtd_this = {
 	.channels = RTD_LIST(rtd_channel, &join_channel, &shared_channel),
-	.modules = RTD_LIST(rtd_module, &recorder_module, &server_module, &counter_module, &job_module, &events_module, &listener_module),
+	.modules = RTD_LIST(rtd_module, &recorder_module, &server_module, &counter_module, &job_module, &events_module, &listener_module,
+	                    &archive_module),
 	.start = start,
 	.stop = stop,
 	.connect = connect,

@@ -5,7 +5,7 @@
 #define NONE ((rtd_bytes){0})
 
 extern const rtd_channel join_channel, shared_channel;
-extern const rtd_module recorder_module, server_module, counter_module, job_module, events_module, listener_module;
+extern const rtd_module recorder_module, server_module, counter_module, job_module, events_module, listener_module, archive_module;
 
 rtd_bytes text(const rtd_event *e, rtd_bytes key); // of the payload
 rtd_bytes text_object(const rtd_event *e);         // {"text": that of the payload}

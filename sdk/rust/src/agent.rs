@@ -1,7 +1,10 @@
 use crate::abi::{self, cut_field, push_field, Record};
-use crate::plugin::Body;
-use crate::server::ServerBody;
-use crate::{call, Caller, Error, Result, Server, State};
+use crate::call::{call, Caller};
+use crate::error::{Error, Result};
+use crate::migrate::State;
+use crate::module::Body;
+use crate::record::text;
+use crate::server::{Server, ServerBody};
 
 /// OTP's Agent: a process that keeps a state and lets others work on it with functions. A function
 /// cannot be sent from one memory to another, but every process of the plugin has the whole program:
@@ -129,7 +132,7 @@ impl<S> Body for AgentBody<S> {
         let server = &mut self.0 .0;
         match (e.kind, &server.agent.migration, &server.state) {
             (abi::EVENT_EXPORT, Some(m), Some(state)) => (m.export)(state)?.hand_over(),
-            (abi::EVENT_IMPORT, Some(m), _) => server.state = Some((m.import)(abi::text(e.detail), e.payload)?),
+            (abi::EVENT_IMPORT, Some(m), _) => server.state = Some((m.import)(text(e.detail), e.payload)?),
             _ => return self.0.handle(e),
         }
         Ok(())

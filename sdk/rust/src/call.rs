@@ -1,17 +1,19 @@
 use crate::abi::{self, Record};
-use crate::guest::{effect, operate};
-use crate::time::milliseconds;
-use crate::{Error, Ref};
+use crate::error::Error;
+use crate::host::{effect, operate};
+use crate::process::Ref;
+use crate::timer::milliseconds;
 use std::time::Duration;
 
-/// How long a call waits that says nothing else. It is OTP's default, too.
+/// How long a [`call`] waits for the answer. OTP has the same default.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks a process and waits for the answer, at most for [`TIMEOUT`].
+/// Asks a process's `handle_call` and waits for the answer, at most for [`TIMEOUT`].
 ///
 /// While it waits, this process takes no events, and its deadline does not come nearer. If there is
-/// no answer, the error says why. Not to handle it, but to return it, crashes this process too,
-/// which is often right.
+/// no answer, the error says why: its [`Code`](crate::Code) is `Ended`, `NoProcess`, `Timeout`,
+/// `Deadlock` or `Busy`, for example. A callback that returns the error crashes this process too, which
+/// is often right.
 pub fn call(process: &str, question: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
     call_timeout(process, question, TIMEOUT)
 }
@@ -21,7 +23,7 @@ pub fn call_timeout(process: &str, question: impl AsRef<[u8]>, timeout: Duration
     operate(&Record::new(abi::OP_CALL, process).payload(question.as_ref()).detail(&milliseconds(timeout)))
 }
 
-/// Tells a process something. It does not wait.
+/// Tells a process's `handle_cast` something. It does not wait.
 pub fn cast(process: &str, message: impl AsRef<[u8]>) -> Result<(), Error> {
     operate(&Record::new(abi::OP_CAST, process).payload(message.as_ref())).map(drop)
 }
@@ -38,13 +40,14 @@ pub fn request_notify(process: &str, question: impl AsRef<[u8]>) -> Result<Ref, 
     operate(&r.payload(question.as_ref())).map(|r| Ref::new(&r))
 }
 
-/// Waits for the answer to a [`request`] or a task's. Timeout and errors are those of [`call`];
-/// after [`Code::Timeout`](crate::Code) it can be awaited again.
+/// Waits for the answer to a [`request`]. Timeout and errors are those of [`call_timeout`]. After
+/// [`Code::Timeout`](crate::Code) the request can be awaited again.
 pub fn await_reply(request: &Ref, timeout: Duration) -> Result<Vec<u8>, Error> {
     operate(&Record::new(abi::OP_AWAIT, request).detail(&milliseconds(timeout)))
 }
 
-/// Who waits for the answer to a call. It may be kept, and answered during a later event.
+/// Stands for the process that waits for the answer to a call. It may be kept, and answered during a later
+/// event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller(Ref);
 

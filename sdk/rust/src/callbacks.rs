@@ -1,5 +1,5 @@
 //! The callbacks that processes of all kinds have in common. Two macros write them into the
-//! traits, because they differ in what comes first: the socket of a channel, the topic of a topic
+//! traits, because they differ in the first parameter: the socket of a channel, the topic of a topic
 //! channel, or nothing.
 
 /// Writes the callbacks into a trait, each with a default.
@@ -12,23 +12,23 @@ macro_rules! callbacks {
         /// [`export`](Self::export) and [`import`](Self::import). Else it begins anew.
         const MIGRATES: bool = false;
 
-        /// Answers what others ask with [`call`](crate::call()) or [`request`](crate::request): with
-        /// `caller.reply(…)`, now or during a later event.
+        /// Answers the questions that others ask with [`call`](crate::call()) or
+        /// [`request`](crate::request): with `caller.reply(…)`, now or during a later event.
         fn handle_call(&mut self, $($context: $type,)? caller: crate::Caller, question: &[u8]) -> crate::Result {
             Err("a call to a process without handle_call".into())
         }
 
-        /// Takes what others tell with [`cast`](crate::cast).
+        /// Takes the messages that others send with [`cast`](crate::cast).
         fn handle_cast(&mut self, $($context: $type,)? message: &[u8]) -> crate::Result {
             Err("a cast to a process without handle_cast".into())
         }
 
-        /// Takes what comes by [`send`](crate::send) and [`send_after`](crate::send_after).
+        /// Takes the messages of [`send`](crate::send) and [`send_after`](crate::send_after).
         fn handle_info(&mut self, $($context: $type,)? message: &[u8]) -> crate::Result {
             crate::callbacks::unheard("message", "handle_info")
         }
 
-        /// Takes what is sent to everybody on a topic after [`subscribe`](crate::subscribe).
+        /// Takes the broadcasts of a topic after [`subscribe`](crate::subscribe).
         fn handle_broadcast(
             &mut self, $($context: $type,)? topic: &str, event: &str, payload: &[u8],
         ) -> crate::Result {
@@ -47,8 +47,8 @@ macro_rules! callbacks {
             crate::callbacks::unheard("end of a linked process", "handle_exit")
         }
 
-        /// Takes the answer to a [`request_notify`](crate::request_notify) or to a task's, or
-        /// [`Code::Ended`](crate::Code) with the reason why there is none.
+        /// Takes the answer to a [`request_notify`](crate::request_notify), or of a task with
+        /// [`notify`](crate::TaskOptions::notify). If there is none, [`Code::Ended`](crate::Code) says why.
         fn handle_reply(
             &mut self, $($context: $type,)? request: crate::Ref, answer: crate::Result<&[u8], crate::Code>,
         ) -> crate::Result {
@@ -56,21 +56,21 @@ macro_rules! callbacks {
         }
 
         /// Is told that the process ends, unless by a crash or a kill. It is the last event, and
-        /// comes only if [`TERMINATES`](Self::TERMINATES).
+        /// comes if [`TERMINATES`](Self::TERMINATES) is true.
         fn terminate(&mut self, $($context: $type,)? reason: &str) -> crate::Result {
             Ok(())
         }
 
-        /// Writes down the state for the next version of the plugin. It may be called, and what it
-        /// returned not be used.
+        /// Writes down the state for the next version of the plugin, and names the schema in which the
+        /// bytes are to be read. It changes nothing: the process may have to go on without the move. An
+        /// error is a crash.
         fn export(&self, $($context: $type)?) -> crate::Result<crate::State> {
             Err("MIGRATES without export".into())
         }
 
-        /// Takes over the state that another version exported, in place of what the process else begins
-        /// with. Pid, names, timers, monitors, links, subscriptions, what is intercepted and presence
-        /// are as before. An error says that this version cannot read the state; what follows is up
-        /// to the server's config.
+        /// Takes over the state that another version exported, in place of `init` or `join`. Pid, names,
+        /// timers, monitors, links, subscriptions, intercepted events and presence are as before. An
+        /// error says that this version cannot read the state; the server's config says what follows.
         fn import(&mut self, $($context: $type,)? schema: &str, state: &[u8]) -> crate::Result {
             Err("MIGRATES without import".into())
         }
@@ -80,7 +80,7 @@ macro_rules! callbacks {
 /// Gives an event to the callback that there is for it.
 macro_rules! call_back {
     ($of:expr, $kind:ident, $e:expr $(, $context:expr)?) => {{
-        use crate::abi::*;
+        use crate::{abi::*, record::text};
         let (of, e) = ($of, $e);
         match e.kind {
             EVENT_CALL => of.handle_call($($context,)? crate::Caller::new(e.name), e.payload),
@@ -107,37 +107,19 @@ macro_rules! call_back {
 
 pub(crate) use {call_back, callbacks};
 
-use crate::abi::{text, Record, EFFECT_STATE, EFFECT_WANTS};
-use crate::{guest, log, Level, Result};
-
-/// What is left of a process for the next version of the plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// How the bytes are to be read, such as "2".
-    pub schema: String,
-    /// The state itself.
-    pub bytes: Vec<u8>,
-}
-
-impl State {
-    /// A state and its schema.
-    pub fn new(schema: &str, bytes: impl Into<Vec<u8>>) -> State {
-        State { schema: schema.to_string(), bytes: bytes.into() }
-    }
-
-    pub(crate) fn hand_over(&self) {
-        guest::effect(&Record::new(EFFECT_STATE, &self.schema).payload(&self.bytes));
-    }
-}
+use crate::abi::{Record, EFFECT_WANTS};
+use crate::error::Result;
+use crate::host::{effect, log, Level};
+use crate::record::text;
 
 /// Asks for the event that is sent on request only.
 pub(crate) fn want_terminate(wanted: bool) {
     if wanted {
-        guest::effect(&Record::new(EFFECT_WANTS, "terminate"));
+        effect(&Record::new(EFFECT_WANTS, "terminate"));
     }
 }
 
-/// What nobody has a callback for, and nobody waits for, is no reason to crash.
+/// An event without a callback, for which nobody waits, is no reason to crash.
 pub(crate) fn unheard(what: &str, callback: &str) -> Result {
     log(Level::Warn, &["dropped: the ", what, "; the process has no ", callback].concat());
     Ok(())

@@ -1,9 +1,12 @@
-use crate::abi::{self, text, Record};
+use crate::abi::{self, Record};
 use crate::callbacks::{call_back, callbacks, want_terminate};
-use crate::error::Why;
-use crate::guest::effect;
-use crate::plugin::Body;
-use crate::{Failure, Result, Socket};
+use crate::error::{Failure, Result, Why};
+use crate::host::effect;
+use crate::module::Body;
+use crate::payload::Payload;
+use crate::presence::Presence;
+use crate::record::text;
+use crate::socket::{set_rejoining, Socket};
 
 /// Handles one client's join of one topic. Its methods are called one at a time. An error that is
 /// no refusal crashes the process, as a panic does.
@@ -17,21 +20,106 @@ pub trait Channel {
     /// broadcasts made here follow the reply.
     fn join(&mut self, s: &Socket, payload: &[u8]) -> Result;
 
-    /// Takes a message that the client pushed. The payload is what it sent: JSON text, or any bytes
-    /// if [`is_binary`](crate::is_binary).
+    /// Takes a message that the client pushed. The payload is JSON text, or any bytes if
+    /// [`is_binary`](crate::is_binary).
     fn handle_in(&mut self, s: &Socket, event: &str, payload: &[u8]) -> Result;
 
     /// The events whose broadcasts go to [`handle_out`](Channel::handle_out) instead of to the
     /// client.
     const INTERCEPTS: &'static [&'static str] = &[];
 
-    /// Takes a broadcast of one of these events. The client gets what is pushed here; what
-    /// `broadcast_from` keeps from the client does not come here.
+    /// Takes a broadcast of one of these events: push it to the client, changed or not, or do not. A
+    /// broadcast by `broadcast_from` of this client does not come here.
     fn handle_out(&mut self, s: &Socket, event: &str, payload: &[u8]) -> Result {
         Err("INTERCEPTS without handle_out".into())
     }
 
     callbacks!(s: &Socket);
+}
+
+/// Handles all joins of one topic, its members. The methods get the socket of the member at hand.
+/// After a crash, `join` runs again for every member, in the order in which they joined; see
+/// [`Socket::replay`]. None can be refused then.
+#[allow(unused_variables)]
+pub trait TopicChannel {
+    /// Decides whether a client may join, as [`Channel::join`] does.
+    fn join(&mut self, t: &Topic, s: &Socket, payload: &[u8]) -> Result;
+
+    /// Takes a message that a member pushed.
+    fn handle_in(&mut self, t: &Topic, s: &Socket, event: &str, payload: &[u8]) -> Result;
+
+    /// Is told that the member has gone, and why.
+    fn leave(&mut self, t: &Topic, s: &Socket, reason: &str) -> Result {
+        Ok(())
+    }
+
+    /// The events whose broadcasts go to [`handle_out`](TopicChannel::handle_out) instead of to
+    /// the members.
+    const INTERCEPTS: &'static [&'static str] = &[];
+
+    /// Takes a broadcast of one of these events, once: push it to the members that it is for. `from` is
+    /// the member that `broadcast_from` leaves out.
+    fn handle_out(&mut self, t: &Topic, from: Option<&Socket>, event: &str, payload: &[u8]) -> Result {
+        Err("INTERCEPTS without handle_out".into())
+    }
+
+    callbacks!(t: &Topic);
+}
+
+/// A topic and its members.
+#[derive(Debug, Default)]
+pub struct Topic {
+    everybody: Socket,           // no member's: it stands for the topic
+    members: Vec<(Socket, u64)>, // sorted by member; with how many joined before
+    joins: u64,
+}
+
+impl Topic {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.everybody.topic()
+    }
+
+    /// The members, in the order in which they joined.
+    pub fn members(&self) -> Vec<&Socket> {
+        let mut members: Vec<_> = self.members.iter().collect();
+        members.sort_unstable_by_key(|(_, joined)| *joined);
+        members.into_iter().map(|(s, _)| s).collect()
+    }
+
+    /// The member of this [`Socket::member`]; `None` if it has left.
+    pub fn member(&self, member: &str) -> Option<&Socket> {
+        self.position(member).ok().map(|at| &self.members[at].0)
+    }
+
+    /// Sends a message to all members.
+    pub fn broadcast(&self, event: &str, payload: impl Payload) {
+        self.everybody.broadcast(event, payload);
+    }
+
+    /// Says who is present in the topic, and makes this process present there. [`Socket::presence`] makes
+    /// members present.
+    pub fn presence(&self) -> Presence {
+        self.everybody.presence()
+    }
+
+    fn add(&mut self, s: Socket) {
+        self.everybody = Socket::replayed(s.topic(), b"", b"");
+        self.joins += 1;
+        match self.position(s.member()) {
+            Ok(at) => self.members[at] = (s, self.joins),
+            Err(at) => self.members.insert(at, (s, self.joins)),
+        }
+    }
+
+    fn remove(&mut self, member: &str) -> Option<Socket> {
+        self.position(member).ok().map(|at| self.members.remove(at).0)
+    }
+
+    /// Where a member is, or would be.
+    fn position(&self, member: &str) -> Result<usize, usize> {
+        self.members.binary_search_by(|(s, _)| s.member().cmp(member))
+    }
 }
 
 /// The process of a [`Channel`].
@@ -66,7 +154,81 @@ impl<C: Channel> Body for ChannelBody<C> {
     }
 }
 
-/// What every channel asks for with its first join.
+/// The process of a [`TopicChannel`].
+pub(crate) struct TopicBody<C> {
+    channel: C,
+    topic: Topic,
+    begun: bool,
+}
+
+impl<C: TopicChannel> TopicBody<C> {
+    pub(crate) fn new(channel: C) -> TopicBody<C> {
+        TopicBody { channel, topic: Topic::default(), begun: false }
+    }
+
+    fn join(&mut self, s: Socket, payload: &[u8]) -> Result {
+        self.topic.add(s.clone());
+        self.channel.join(&self.topic, &s, payload)
+    }
+
+    /// Lets all members join again who had joined before a crash. The payload is a list of each
+    /// with the payload of its join, extra one of their assigns, if there are any.
+    fn rejoin(&mut self, e: &Record) -> Result {
+        let topic = text(e.name);
+        let (mut members, mut assigns) = (abi::fields(e.payload), abi::fields(e.extra));
+        while let (Some(member), Some(payload)) = (members.next(), members.next()) {
+            let s = Socket::replayed(topic, member, assigns.next().unwrap_or_default());
+            self.join(s, payload)?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: TopicChannel> Body for TopicBody<C> {
+    fn handle(&mut self, e: &Record) -> Result {
+        let member = text(e.detail);
+        if !self.begun && matches!(e.kind, abi::EVENT_JOIN | abi::EVENT_MEMBERS) {
+            begin(C::TERMINATES, C::INTERCEPTS);
+        }
+        self.begun = true;
+        match e.kind {
+            abi::EVENT_JOIN => {
+                let joined = self.join(Socket::joined(e), e.payload);
+                if joined.is_err() {
+                    self.topic.remove(member);
+                }
+                answer(joined)
+            }
+            abi::EVENT_MESSAGE => match self.topic.member(member) {
+                Some(s) => self.channel.handle_in(&self.topic, s, text(e.name), e.payload),
+                None => Err(["a message of member ", member, ", who has not joined"].concat().into()),
+            },
+            abi::EVENT_LEAVE => match self.topic.remove(member) {
+                Some(s) => self.channel.leave(&self.topic, &s, text(e.payload)),
+                None => Ok(()),
+            },
+            abi::EVENT_MEMBERS => {
+                set_rejoining(true);
+                let joined = self.rejoin(e);
+                set_rejoining(false);
+                joined
+            }
+            abi::EVENT_OUT => {
+                let from = self.topic.member(member);
+                self.channel.handle_out(&self.topic, from, text(e.name), e.payload)
+            }
+            _ => {
+                if e.kind == abi::EVENT_IMPORT {
+                    self.topic.everybody = Socket::replayed(text(e.name), b"", b"");
+                    imported(e).for_each(|s| self.topic.add(s));
+                }
+                call_back!(&mut self.channel, C, e, &self.topic)
+            }
+        }
+    }
+}
+
+/// Asks for what a channel wants besides joins and messages, with its first join.
 pub(crate) fn begin(terminates: bool, intercepts: &[&str]) {
     want_terminate(terminates);
     for event in intercepts {

@@ -1,9 +1,11 @@
-use crate::abi::{self, text, Record};
+use crate::abi::{self, Record};
 use crate::channel::answer;
-use crate::guest::effect;
-use crate::{json, Result};
+use crate::error::Result;
+use crate::host::effect;
+use crate::json;
+use crate::record::text;
 
-/// A client that connects, and what it is to have from then on.
+/// A client that connects, and the id and assigns that it is to have.
 pub struct Conn<'a> {
     /// Names the connection, and all others to which it is given, for
     /// [`disconnect`](crate::disconnect); "" for none. At most 255 bytes.
@@ -17,13 +19,13 @@ pub struct Conn<'a> {
 }
 
 impl Conn<'_> {
-    /// The socket that the client connects to, by its name in the server's config: "socket" if that
-    /// names none.
+    /// The name of the socket that the client connects to, as the server's config has it: "socket" if
+    /// that names none.
     pub fn mount(&self) -> &str {
         &self.mount
     }
 
-    /// All that is known of the client, as a JSON object. The other methods look things up in it.
+    /// A JSON object of all that is known of the client. The other methods look things up in it.
     ///
     /// ```text
     /// params          the query's, nested: user[name]=x is {"user":{"name":"x"}}
@@ -32,7 +34,7 @@ impl Conn<'_> {
     /// user_agent      text or null
     /// x_headers       and sec_websocket_headers, trace_context_headers: an object each
     /// auth_token      text or null
-    /// claims          what the token says, if the host has verified it, or null
+    /// claims          of the token, if the server has verified it, or null
     /// ```
     pub fn info(&self) -> &[u8] {
         self.info
@@ -45,17 +47,17 @@ impl Conn<'_> {
         json::unquote(path.iter().try_fold(params, |object, key| json::raw(object, key))?)
     }
 
-    /// What the client gave as authToken, by subprotocol.
+    /// The authToken that the client gave by subprotocol.
     pub fn auth_token(&self) -> Option<String> {
         json::string(self.info, "auth_token")
     }
 
-    /// What the client's token says, as a JSON object, if the host has verified it.
+    /// The claims of the client's token, as a JSON object, if the server has verified it.
     pub fn claims(&self) -> Option<&[u8]> {
         json::raw(self.info, "claims").filter(|claims| *claims != b"null")
     }
 
-    /// The header of this name.
+    /// The header User-Agent.
     pub fn user_agent(&self) -> Option<String> {
         json::string(self.info, "user_agent")
     }
@@ -68,14 +70,15 @@ impl Conn<'_> {
         groups.iter().find_map(|group| json::string(json::raw(self.info, group)?, &name))
     }
 
-    /// Where the client connects from, behind a trusted proxy the address that the proxy tells of.
+    /// The address that the client connects from. Behind a trusted proxy it is the one that the proxy
+    /// tells of.
     pub fn peer(&self) -> (String, u16) {
         let peer = json::raw(self.info, "peer").unwrap_or_default();
         let port = json::integer(peer, "port").unwrap_or(0);
         (json::string(peer, "address").unwrap_or_default(), port as u16)
     }
 
-    /// What the client asked for: "ws://example.com:4000/socket/websocket?vsn=2.0.0".
+    /// The address that the client asked for: "ws://example.com:4000/socket/websocket?vsn=2.0.0".
     pub fn uri(&self) -> String {
         let uri = json::raw(self.info, "uri").unwrap_or_default();
         let part = |name| json::string(uri, name).unwrap_or_default();

@@ -1,7 +1,7 @@
-use crate::abi::text;
+use crate::record::text;
 use std::{error, fmt};
 
-/// What callbacks return. `?` makes a [`Failure`] of every error, and `Err("text".into())` one of a text.
+/// The result of a callback. `?` makes a [`Failure`] of every error, and `Err("text".into())` one of a text.
 /// With a second parameter it is std's `Result`.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
@@ -27,7 +27,7 @@ impl fmt::Debug for Failure {
 }
 
 impl Failure {
-    /// The cause of the crash that it is. A refusal is one outside of a join or connect.
+    /// The cause of the crash. A refusal is a crash outside of a join or connect.
     pub fn cause(&self) -> String {
         match &*self.0 {
             Why::Crash(cause) => cause.clone(),
@@ -43,7 +43,7 @@ impl Failure {
 }
 
 /// Refuses a join: `return rtd::refuse(r#"{"reason":"unauthorized"}"#)`. The client gets an
-/// error reply with this JSON object, and nothing else happens.
+/// error reply with this JSON object, and no other effect happens.
 pub fn refuse<T>(response: impl Into<Vec<u8>>) -> Result<T> {
     refuse_with("error", response)
 }
@@ -59,13 +59,13 @@ pub fn refuse_status<T>(status: u16) -> Result<T> {
     refuse_with(&status.to_string(), "")
 }
 
-/// What the host did not do, and why. It is what functions return that depend on others, or
-/// on the server's config.
+/// Says that the host did not do an effect or operation, and why. Functions return it that depend on
+/// other processes, or on the server's config.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(Box<What>);
+pub struct Error(Box<Refusal>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct What {
+struct Refusal {
     op: String,
     name: String,
     code: Code,
@@ -73,7 +73,7 @@ struct What {
 
 impl Error {
     pub(crate) fn new(op: &str, name: &str, code: Code) -> Error {
-        Error(Box::new(What { op: op.to_string(), name: name.to_string(), code }))
+        Error(Box::new(Refusal { op: op.to_string(), name: name.to_string(), code }))
     }
 
     /// Why it was not done.
@@ -86,7 +86,7 @@ impl Error {
         &self.0.op
     }
 
-    /// Of whom or what: a process, a module, a name, a topic.
+    /// The process, module, name or topic that it was about.
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -106,11 +106,17 @@ impl fmt::Display for Error {
             f.write_str(self.name())?;
         }
         f.write_str(": ")?;
-        self.code().fmt(f)
+        match (self.code(), self.op()) {
+            (Code::Denied, "disconnect") => f.write_str(
+                "not granted; it needs disconnect = true in [capabilities] of rtd.toml, \
+                 and allows = [\"disconnect\"] in [plugin.NAME] of the server's config",
+            ),
+            (code, _) => code.fmt(f),
+        }
     }
 }
 
-/// The host's reason for not doing something.
+/// The host's reason for not doing an effect or operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Code {
@@ -122,7 +128,7 @@ pub enum Code {
     TooMuch,
     /// Not during this event.
     NotNow,
-    /// There is no such process, name, request, timer or monitor.
+    /// There is no such process, name, request, timer, monitor or member.
     NoProcess,
     /// No answer came in time.
     Timeout,
@@ -132,20 +138,20 @@ pub enum Code {
     Ended(String),
     /// A process cannot wait for its own answer.
     OwnAnswer,
-    /// Its mailbox is full.
+    /// Its mailbox is full, or too much waits for the plugin's processes.
     Full,
-    /// The plugin has as many processes, timers or names as it may.
+    /// The plugin has as many processes, timers or names as it may, or makes the server keep too many bytes.
     Limit,
-    /// Another process has the name.
+    /// Another process has the name, or the key is tracked already.
     Taken,
-    /// A process of a plugin that this one does not depend on, or a topic not granted to it.
+    /// Not granted: a process of a plugin that this one does not depend on, a topic not its own, to disconnect, a service of the server.
     Denied,
     /// It waits for this process, itself or by way of others.
     Deadlock,
-    /// It has no room for the message.
+    /// It has no room for the message, or a meta or key is too large.
     TooLarge,
-    /// Anything that is not the host's: the module is not registered, the event manager
-    /// refused, …
+    /// A reason that is not the host's: the module is not registered, or the event manager refused, for
+    /// example.
     Other(String),
 }
 
@@ -171,7 +177,7 @@ impl Code {
         }
     }
 
-    /// The number on the wire; `None` of what is not the host's.
+    /// The number on the wire; `None` of a reason that is not the host's.
     pub(crate) fn number(&self) -> Option<i32> {
         (-15..0).find(|n| match self {
             Code::Ended(_) => *n == -8,
@@ -195,12 +201,15 @@ impl fmt::Display for Code {
                 reason
             }
             Code::OwnAnswer => "a process cannot wait for its own answer",
-            Code::Full => "its mailbox is full",
-            Code::Limit => "the plugin has as many processes, timers or names as it may",
-            Code::Taken => "the name is taken",
+            Code::Full => "its mailbox is full, or too much waits already; see pending in the server's config",
+            Code::Limit => {
+                "the plugin has as much as it may; see processes, references and pending in the \
+                 server's config"
+            }
+            Code::Taken => "the name is taken, or the key is tracked already",
             Code::Denied => {
-                "not a plugin that this one depends on, or a topic that is not granted to it; \
-                 see depends and grants in the server's config"
+                "not granted: a plugin that this one does not depend on, a topic that is not its own, or \
+                 a service; see depends, grants, allows and services in the server's config"
             }
             Code::Deadlock => "it waits for this process",
             Code::TooLarge => "it has no room for the message",

@@ -1,14 +1,132 @@
-use crate::abi::{cut_field, fields, push_field, text, LINK, NOTIFY, REQUEST};
-use crate::event::{cut_ask, respond, HandlerSpec, ADD, CALL, LIST, REMOVE, SYNC};
-use crate::process::spawn_flags;
-use crate::{
-    cast, exit, is_crash, log, monotonic, request_notify, trap_exit, Caller, Code, Error, Level, Pid, Ref, Result,
-    Server, SpawnOptions, State, SHUTDOWN,
-};
+use crate::abi::{LINK, NOTIFY, REQUEST};
+use crate::call::{call_timeout, cast, request_notify, Caller, TIMEOUT};
+use crate::error::{Code, Error, Result};
+use crate::event_handler::{cut_ask, respond, HandlerSpec, ADD, CALL, LIST, REMOVE, SYNC};
+use crate::host::{log, Level};
+use crate::migrate::State;
+use crate::module::{has_module, no_module};
+use crate::process::{exit, is_crash, spawn_flags, trap_exit, Pid, Ref, SpawnOptions, NORMAL, SHUTDOWN};
+use crate::record::{cut_field, fields, push_field, text};
+use crate::server::Server;
+use crate::timer::monotonic;
 use std::time::Duration;
 
-/// The process of an event manager. It never waits for a handler: what it asks one comes back as an
-/// event.
+/// OTP's event manager: a process that passes events to its handlers, of which each is a process of its
+/// own, linked with the manager. A handler that crashes is removed, or restarted if its [`HandlerSpec`]
+/// says so; the manager and the other handlers do not notice.
+///
+/// ```
+/// use rtd::{EventHandler, EventManager, HandlerSpec, Plugin, Result, Server, Worker};
+///
+/// static MODERATION: EventManager =
+///     EventManager::new("moderation", &[HandlerSpec::new("strikes").restart(), HandlerSpec::new("audit")]);
+///
+/// #[derive(Default)]
+/// struct Audit;
+///
+/// impl Server for Audit {}
+///
+/// impl EventHandler for Audit {
+///     fn handle_event(&mut self, event: &[u8]) -> Result {
+///         rtd::log(rtd::Level::Info, &format!("{} bytes were said", event.len()));
+///         Ok(())
+///     }
+/// }
+///
+/// fn setup(p: &mut Plugin) -> Result {
+///     p.event_manager(&MODERATION);
+///     p.event_handler("audit", Audit::default);
+///     // … and strikes
+///     p.child(Worker::new("moderation"));
+///     Ok(())
+/// }
+///
+/// fn hear(said: &str) -> Result {
+///     MODERATION.notify(said)?; // in any process
+///     Ok(())
+/// }
+/// ```
+pub struct EventManager {
+    name: &'static str,
+    handlers: &'static [HandlerSpec<'static>],
+}
+
+impl EventManager {
+    /// A module whose processes are event managers, which begin with these handlers. The methods of
+    /// the value ask the one that is registered under the same name.
+    pub const fn new(name: &'static str, handlers: &'static [HandlerSpec<'static>]) -> EventManager {
+        EventManager { name, handlers }
+    }
+
+    /// Gives all handlers an event. It does not wait.
+    pub fn notify(&self, event: impl AsRef<[u8]>) -> Result<(), Error> {
+        cast(self.name, event)
+    }
+
+    /// Gives all handlers an event and waits until each has handled it, or crashed.
+    pub fn sync_notify(&self, event: impl AsRef<[u8]>, timeout: Duration) -> Result<(), Error> {
+        self.ask(SYNC, "", event.as_ref(), timeout).map(drop)
+    }
+
+    /// Asks one handler's `handle_call` and waits for the answer. [`Code::NoProcess`] says that there is no
+    /// such handler.
+    pub fn call(&self, id: &str, question: impl AsRef<[u8]>, timeout: Duration) -> Result<Vec<u8>, Error> {
+        self.ask(CALL, id, question.as_ref(), timeout)
+    }
+
+    /// Starts a handler and waits for its `init`. It fails with [`Code::Taken`] if there is one of the same
+    /// id, and with [`Code::Ended`] if `init` fails. A manager that is restarted begins without it.
+    pub fn add(&self, handler: &HandlerSpec) -> Result<(), Error> {
+        let mut rest = Vec::new();
+        push_field(&mut rest, handler.module.as_bytes());
+        push_field(&mut rest, if handler.restart { b"true" } else { b"false" });
+        rest.extend_from_slice(handler.args);
+        self.ask(ADD, handler.id, &rest, TIMEOUT).map(drop)
+    }
+
+    /// Ends a handler, for the reason [`SHUTDOWN`](crate::SHUTDOWN). It does not wait for its terminate.
+    pub fn remove(&self, id: &str) -> Result<(), Error> {
+        self.ask(REMOVE, id, b"", TIMEOUT).map(drop)
+    }
+
+    /// The ids of the handlers, in the order in which they were added.
+    pub fn handlers(&self) -> Result<Vec<String>, Error> {
+        let ids = self.ask(LIST, "", b"", TIMEOUT)?;
+        Ok(fields(&ids).map(|id| text(id).to_string()).collect())
+    }
+
+    fn ask(&self, verb: &[u8], id: &str, rest: &[u8], timeout: Duration) -> Result<Vec<u8>, Error> {
+        let mut question = Vec::with_capacity(8 + verb.len() + id.len() + rest.len());
+        push_field(&mut question, verb);
+        push_field(&mut question, id.as_bytes());
+        question.extend_from_slice(rest);
+        let answer = call_timeout(self.name, question, timeout)?;
+        let (code, answer) = cut_field(&answer).unwrap_or_default();
+        match refusal(code, answer) {
+            None => Ok(answer.to_vec()),
+            Some(code) => Err(Error::new(text(verb), id, code)),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn server(&self) -> Manager {
+        Manager::new(self.handlers)
+    }
+}
+
+fn refusal(code: &[u8], rest: &[u8]) -> Option<Code> {
+    let rest = || text(rest).to_string();
+    match text(code).parse() {
+        _ if code.is_empty() => None,
+        Ok(number) => Some(Code::from_number(number, rest)),
+        Err(_) => Some(Code::Other(rest())),
+    }
+}
+
+/// The process of an event manager. It never waits for a handler, whose answers come back as events.
 pub(crate) struct Manager {
     declared: &'static [HandlerSpec<'static>],
     handlers: Vec<Handler>, // in the order in which they were added
@@ -29,11 +147,11 @@ struct Handler {
 /// Somebody who waits for handlers.
 struct Wait {
     caller: Caller,
-    what: What,
+    verb: Verb,
     requests: Vec<Ref>, // that are not answered yet
 }
 
-enum What {
+enum Verb {
     Sync,
     Call,
     Add(Pid),
@@ -45,7 +163,7 @@ impl Manager {
     }
 
     /// Passes a question on to handlers.
-    fn ask(&mut self, caller: Caller, what: What, question: &[u8], handlers: Vec<Pid>) {
+    fn ask(&mut self, caller: Caller, verb: Verb, question: &[u8], handlers: Vec<Pid>) {
         let (mut requests, mut failed) = (Vec::new(), None);
         for pid in &handlers {
             match request_notify(pid, question) {
@@ -53,9 +171,9 @@ impl Manager {
                 Err(e) => failed = Some(e.into_code()),
             }
         }
-        match (what, failed) {
-            (what, _) if !requests.is_empty() => self.waits.push(Wait { caller, what, requests }),
-            (What::Call, Some(code)) => respond(&caller, Err(code)),
+        match (verb, failed) {
+            (verb, _) if !requests.is_empty() => self.waits.push(Wait { caller, verb, requests }),
+            (Verb::Call, Some(code)) => respond(&caller, Err(code)),
             _ => respond(&caller, Ok(b"")),
         }
     }
@@ -71,9 +189,9 @@ impl Manager {
         match h.start(REQUEST | NOTIFY) {
             Err(e) => respond(&caller, Err(e.into_code())),
             Ok(request) => {
-                let what = What::Add(h.pid.clone());
+                let verb = Verb::Add(h.pid.clone());
                 self.handlers.push(h);
-                self.waits.push(Wait { caller, what, requests: vec![request] });
+                self.waits.push(Wait { caller, verb, requests: vec![request] });
             }
         }
     }
@@ -113,7 +231,7 @@ impl Server for Manager {
         Ok(())
     }
 
-    /// Does what the methods of EventManager ask for.
+    /// Answers the methods of EventManager.
     fn handle_call(&mut self, caller: Caller, question: &[u8]) -> Result {
         let (verb, id, rest) = cut_ask(question).ok_or("a call past the methods of EventManager")?;
         let id = text(id);
@@ -121,7 +239,7 @@ impl Server for Manager {
         match (verb, pid) {
             (SYNC, _) => {
                 let all = self.handlers.iter().map(|h| h.pid.clone()).collect();
-                self.ask(caller, What::Sync, question, all);
+                self.ask(caller, Verb::Sync, question, all);
             }
             (ADD, _) => self.add(caller, id, rest),
             (LIST, _) => {
@@ -130,7 +248,7 @@ impl Server for Manager {
                 respond(&caller, Ok(&ids));
             }
             (CALL | REMOVE, None) => respond(&caller, Err(Code::NoProcess)),
-            (CALL, Some(pid)) => self.ask(caller, What::Call, question, vec![pid]),
+            (CALL, Some(pid)) => self.ask(caller, Verb::Call, question, vec![pid]),
             (REMOVE, Some(pid)) => {
                 self.drop_pid(&pid);
                 respond(&caller, exit(&pid, SHUTDOWN).map(|_| &b""[..]).map_err(Error::into_code));
@@ -140,7 +258,7 @@ impl Server for Manager {
         Ok(())
     }
 
-    /// Takes what a handler answers, or that it has crashed instead.
+    /// Takes the answer of a handler, or the reason why there is none.
     fn handle_reply(&mut self, request: Ref, answer: Result<&[u8], Code>) -> Result {
         let at = match self.waits.iter().position(|wait| wait.requests.contains(&request)) {
             Some(at) => at,
@@ -151,10 +269,10 @@ impl Server for Manager {
             return Ok(());
         }
         let wait = self.waits.remove(at);
-        match &wait.what {
-            What::Sync => respond(&wait.caller, Ok(b"")),
-            What::Call => respond(&wait.caller, answer),
-            What::Add(pid) => {
+        match &wait.verb {
+            Verb::Sync => respond(&wait.caller, Ok(b"")),
+            Verb::Call => respond(&wait.caller, answer),
+            Verb::Add(pid) => {
                 match answer {
                     Ok(_) => self.handlers.iter_mut().filter(|h| h.pid == *pid).for_each(|h| h.added = true),
                     Err(_) => self.drop_pid(pid),
@@ -178,8 +296,8 @@ impl Server for Manager {
                 Err(e) => reason = e.to_string(),
             }
         }
-        if is_crash(&reason) {
-            log(Level::Warn, &["event handler ", &h.id, " is removed: ", &reason].concat());
+        if reason != NORMAL && reason != SHUTDOWN {
+            h.tell_removed(&reason); // a crash, or it has no module any more
         }
         self.drop_pid(&process);
         Ok(())
@@ -194,10 +312,10 @@ impl Server for Manager {
             push_fields(&mut handlers, &[h.id.as_bytes(), h.module.as_bytes(), &h.args, h.pid.as_bytes(), &flags]);
         }
         for wait in &self.waits {
-            let (verb, pid) = match &wait.what {
-                What::Sync => (SYNC, ""),
-                What::Call => (CALL, ""),
-                What::Add(pid) => (ADD, &**pid),
+            let (verb, pid) = match &wait.verb {
+                Verb::Sync => (SYNC, ""),
+                Verb::Call => (CALL, ""),
+                Verb::Add(pid) => (ADD, &**pid),
             };
             let mut requests = Vec::new();
             wait.requests.iter().for_each(|r| push_field(&mut requests, r.as_bytes()));
@@ -208,7 +326,8 @@ impl Server for Manager {
         Ok(State::new(SCHEMA, state))
     }
 
-    /// Goes on with the same handlers, whichever this version declares.
+    /// Goes on with the same handlers, whichever this version declares. Those whose module it does not
+    /// have are removed.
     fn import(&mut self, schema: &str, state: &[u8]) -> Result {
         let lists: Vec<&[u8]> = fields(state).collect();
         let (handlers, waits) = match lists[..] {
@@ -224,14 +343,22 @@ impl Server for Manager {
             self.handlers.push(Handler { pid: Pid::new(h[3]), added, ..Handler::new(&spec) });
         }
         for wait in fields(waits).collect::<Vec<_>>().chunks_exact(4) {
-            let what = match wait[1] {
-                SYNC => What::Sync,
-                CALL => What::Call,
-                _ => What::Add(Pid::new(wait[2])),
+            let verb = match wait[1] {
+                SYNC => Verb::Sync,
+                CALL => Verb::Call,
+                _ => Verb::Add(Pid::new(wait[2])),
             };
             let requests = fields(wait[3]).map(Ref::new).collect();
-            self.waits.push(Wait { caller: Caller::new(wait[0]), what, requests });
+            self.waits.push(Wait { caller: Caller::new(wait[0]), verb, requests });
         }
+        self.handlers.retain(|h| {
+            let stays = has_module(&h.module);
+            if !stays {
+                h.tell_removed(&no_module(&h.module));
+                let _ = exit(&h.pid, SHUTDOWN); // or it has ended
+            }
+            stays
+        });
         Ok(())
     }
 }
@@ -254,6 +381,10 @@ impl Handler {
             added: true,
             crashes: Vec::new(),
         }
+    }
+
+    fn tell_removed(&self, reason: &str) {
+        log(Level::Warn, &["event handler ", &self.id, " is removed: ", reason].concat());
     }
 
     fn start(&mut self, flags: u16) -> Result<Ref, Error> {

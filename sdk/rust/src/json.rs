@@ -12,8 +12,8 @@
 //! assert_eq!(reply.as_ref(), br#"{"user":"Ada \"A\"","n":3}"#);
 //! ```
 //!
-//! What is read are members of an object, by key; of equal keys the first counts. Of texts that
-//! are malformed it makes something, but ends: the host passes on what clients send.
+//! Members of an object are read by key; of equal keys the first counts. Malformed texts, which clients
+//! may send, give any result, but reading them ends.
 
 use std::borrow::Cow;
 
@@ -195,7 +195,7 @@ impl Object {
         self.raw(key, if value { "true" } else { "false" })
     }
 
-    /// Adds what is JSON already: an object, a client's payload, [`strings`].
+    /// Adds a value that is JSON already: an object, a client's payload, [`strings`].
     pub fn raw(self, key: &str, value: impl AsRef<[u8]>) -> Object {
         self.add(key, |text| text.extend_from_slice(value.as_ref()))
     }

@@ -40,8 +40,8 @@
 //!                    └────► Registry ──► …                              a server's
 //! ```
 //!
-//! What a channel asks for (reply, push, broadcast …) happens when the callback returns `Ok`, in order. If it
-//! panics, returns an error, loops past its deadline or outgrows its memory, none of it happens: the process
+//! The effects of a channel (reply, push, broadcast …) happen when the callback returns `Ok`, in order. If it
+//! panics, returns an error, loops past its deadline or outgrows its memory, none of them happens: the process
 //! crashes, and its supervisor starts a new one with fresh memory, for which `join` runs again with the same
 //! payload; see [`Socket::replay`].
 //!
@@ -51,7 +51,7 @@
 //!
 //! # Clients
 //!
-//! What Phoenix.Socket and Phoenix.Channel let one do is all here:
+//! Phoenix.Socket and Phoenix.Channel have their counterparts here:
 //!
 //! ```text
 //! connect/3, id/1                 Plugin::on_connect: refuse, or set the Conn's id and assigns
@@ -70,11 +70,12 @@
 //! Presence.track/3, list/1        Socket::presence, Presence
 //! ```
 //!
-//! A [`TopicChannel`] has no counterpart there: one process for all who join a topic.
+//! A [`TopicChannel`] has no counterpart there: one process for all who join a topic. Its members are
+//! present each for itself, by [`Socket::presence`]; by [`Topic::presence`] the process is.
 //!
 //! # Processes
 //!
-//! A plugin is an application: beside the channels it can have processes of its own. Each is made of a module,
+//! A plugin is an application: besides the channels it can have processes of its own. Each is made of a module,
 //! which is registered by name; its memory is its own, and others reach it by messages.
 //!
 //! | | OTP | what you write |
@@ -88,56 +89,58 @@
 //!
 //! Processes find each other by name or [`Pid`]; [`call`](call()) and [`cast`] talk to servers, [`spawn`] starts what is not
 //! in the tree, [`link`] and [`monitor`] tell of ends. All of it works in every process, channels among them, and
-//! takes effect at once: it is not taken back if the event crashes later. What comes in goes to the same optional
-//! callbacks everywhere. A call or cast that nobody handles is a crash; anything else is logged and dropped.
+//! takes effect at once: it is not taken back if the event crashes later. Events go to the same optional
+//! callbacks everywhere. A call or cast without a callback is a crash; any other event without one is logged
+//! and dropped.
 //!
 //! # The next version
 //!
 //! A process whose type says `MIGRATES` takes its state along when the next version is deployed, by `export` and
-//! `import`. All others begin anew: `join` is called with [`Socket::replay`], or `init`. Sockets stay open either way.
+//! `import`. All others begin anew: `join` is called with [`Socket::replay`], or `init`; so do handlers of an
+//! [`EventManager`], in their place. One that was spawned without a supervisor stays in its version. Sockets stay open
+//! either way.
 //!
 //! # Questions
 //!
 //! **Why are payloads bytes?** A channel that passes a payload on need not parse it. Decode with what you like;
 //! [`json`] is there for those who want no dependency. The same holds for what processes say to each other.
 //!
-//! **How long is a payload valid?** Until the callback returns, as its lifetime says. What [`call`](call()), [`await_reply`]
-//! and the like return is yours.
+//! **How long is a payload valid?** Until the callback returns, as its lifetime says. Answers of [`call`](call()),
+//! [`await_reply`] and the like are yours.
 //!
 //! **Why does every callback of a channel get the socket?** A type that need not keep it is made by `default`, and
 //! has no `Option` to unwrap. A clone may be kept.
 //!
-//! **Why are there consts beside the callbacks, such as `TERMINATES`?** Some events are sent only to those who want
+//! **Why are there consts besides the callbacks, such as `TERMINATES`?** Some events are sent only to those who want
 //! them, because they cost something even if nobody looks. A trait cannot see which of its methods were
 //! overridden, so the type says it.
 //!
 //! **Why do `reply` and its like return nothing?** They fail only when a callback asks for more than one event may,
-//! which is a bug: the process crashes with that as its cause. What depends on another process, which can fail any
-//! time, or on the server's config, as [`publish`](publish()) does, returns an [`Error`].
+//! which is a bug: the process crashes with that as its cause. A function that depends on another process, which can
+//! fail any time, or on the server's config, as [`publish`](publish()) does, returns an [`Error`].
 //!
-//! **Why is [`Failure`] no `std::error::Error`?** So that `?` makes one of any error, and `.into()` of a text. All that
-//! becomes of it is the cause in the log.
+//! **Why is [`Failure`] no `std::error::Error`?** So that `?` makes one of any error, and `.into()` of a text. It
+//! becomes the cause in the log, and nothing else.
 //!
 //! **May statics be used?** They may, without fear: a guest has one thread. But each process has its own copy. One that
 //! is set in a callback is set there alone.
 //!
 //! **What of std does not work?** Threads, files, sockets, `Instant` and `SystemTime`: the target has none. There are
-//! [`now`], [`monotonic`] and [`sleep`]. What is printed goes nowhere; [`log()`] goes to the server's log. A panic's message
-//! and location do, too.
+//! [`now`], [`monotonic`] and [`sleep`]. Printed text goes nowhere; [`log()`] writes to the server's log, which also has
+//! a panic's message and location.
 //!
-//! **And `HashMap`?** It works, but on this target its keys are hashed without a secret: who can choose them can make it
-//! slow. `BTreeMap` is safe for what clients choose, and smaller.
+//! **And `HashMap`?** It works, but on this target its keys are hashed without a secret: a client that chooses them can
+//! make it slow. `BTreeMap` is safe for keys of clients, and smaller.
 //!
 //! **Why does the crate bring an allocator?** An idle process costs what its memory differs by from that of a new one.
 //! The allocator is std's, but wipes what is freed, so that garbage does not count: about a quarter less for the
 //! RoomChannel.
 //!
-//! **Why is each handler of an event manager a process, where OTP runs them in the manager's?** Memory is what a crash
-//! takes along, and there is no catching a trap in WebAssembly. With a memory for each, the crash of one is nobody
-//! else's.
+//! **Why is each handler of an event manager a process, where OTP runs them in the manager's?** A crash takes a memory
+//! along, and there is no catching a trap in WebAssembly. With a memory for each, the crash of one is nobody else's.
 //!
-//! **How is a plugin unit-tested?** Code that calls nothing of this crate runs under `cargo test` as any other. What does
-//! needs a server around it, or panics.
+//! **How is a plugin unit-tested?** Code that calls nothing of this crate runs under `cargo test` as any other. Code that
+//! does needs a server around it, or panics.
 
 #![warn(missing_docs)]
 
@@ -147,51 +150,59 @@ mod agent;
 mod call;
 mod callbacks;
 mod channel;
+mod clock;
 mod connect;
+mod entry;
 mod error;
-mod event;
+mod event_handler;
 mod event_manager;
-mod guest;
+mod host;
 pub mod json;
-mod log;
+#[cfg(target_arch = "wasm32")]
+mod memory;
+mod migrate;
+mod module;
+mod payload;
 mod plugin;
 mod presence;
 mod process;
-mod publish;
+mod pubsub;
+#[allow(missing_docs)]
+mod record;
 mod server;
 mod socket;
+mod supervisor;
 mod task;
-mod time;
-mod topic_channel;
-mod tree;
+mod timer;
 
 #[cfg(test)]
 mod tests;
 
 pub use agent::{Agent, AgentFn};
 pub use call::{await_reply, call, call_timeout, cast, request, request_notify, Caller, TIMEOUT};
-pub use callbacks::State;
-pub use channel::Channel;
+pub use channel::{Channel, Topic, TopicChannel};
+pub use clock::{Clock, Span, Time};
 pub use connect::Conn;
-pub use error::{refuse, refuse_status, refuse_with, Code, Error, Failure, Result};
-pub use event::{EventHandler, EventManager, HandlerSpec};
-pub use guest::{abort, is_binary};
 #[doc(hidden)]
-pub use guest::{handle, inbox};
-pub use log::{log, Level};
+pub use entry::{handle, inbox};
+pub use error::{refuse, refuse_status, refuse_with, Code, Error, Failure, Result};
+pub use event_handler::{EventHandler, HandlerSpec};
+pub use event_manager::EventManager;
+pub use host::{abort, log, random, Level};
+pub use migrate::State;
+pub use payload::{Binary, Payload};
 pub use plugin::Plugin;
 pub use presence::Presence;
 pub use process::{
     children, demonitor, exit, hibernate, is_crash, link, monitor, process_info, register, send, spawn, stop,
     stop_child, this, trap_exit, unlink, unregister, whereis, Pid, Ref, SpawnOptions, KILLED, NORMAL, SHUTDOWN,
 };
-pub use publish::{disconnect, publish, subscribe, unsubscribe};
+pub use pubsub::{disconnect, publish, subscribe, unsubscribe};
 pub use server::Server;
-pub use socket::{socket_ref, Binary, Payload, Socket, SocketRef};
+pub use socket::{is_binary, socket_ref, Socket, SocketRef};
+pub use supervisor::{Child, Dynamic, Restart, Strategy, Supervisor, Worker};
 pub use task::{Job, Task, TaskOptions};
-pub use time::{cancel, monotonic, now, random, send_after, sleep};
-pub use topic_channel::{Topic, TopicChannel};
-pub use tree::{Child, Dynamic, Restart, Strategy, Supervisor, Worker};
+pub use timer::{cancel, monotonic, now, send_after, sleep};
 
 /// Makes the crate a plugin: `rtd::plugin!(setup);` names the function that describes it.
 ///

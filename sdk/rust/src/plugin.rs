@@ -1,23 +1,28 @@
-use crate::abi::{self, text, Record};
-use crate::channel::ChannelBody;
-use crate::connect::{self, Conn};
-use crate::guest::effect;
-use crate::server::ServerBody;
-use crate::topic_channel::TopicBody;
-use crate::tree::Child;
-use crate::{json, Agent, Channel, EventHandler, EventManager, Pid, Result, Server, Task, TopicChannel};
+use crate::abi::{self, Record};
+use crate::agent::Agent;
+use crate::channel::{Channel, ChannelBody, TopicBody, TopicChannel};
+use crate::connect::Conn;
+use crate::error::Result;
+use crate::event_handler::{EventHandler, HandlerBody};
+use crate::event_manager::EventManager;
+use crate::host::effect;
+use crate::module::{set_modules, Body, Create, Modules};
+use crate::record::text;
+use crate::server::{Server, ServerBody};
+use crate::supervisor::Child;
+use crate::task::Task;
 use std::cell::Cell;
 
-/// What a plugin consists of. The function that [`plugin!`](crate::plugin!) names says it, once for each
-/// version, in the event start; all instances begin with the memory that this leaves. What is said goes to
-/// the host at once, and counts if the function returns `Ok`.
+/// The plugin, to which its channels, modules and processes are added. The function that
+/// [`plugin!`](crate::plugin!) names does so, once for each version, before anything else; all instances begin
+/// with the memory that it leaves. An error stops the deploy.
 #[derive(Default)]
 pub struct Plugin {
     name: String,
     version: String,
     config: Vec<u8>,
     routes: Vec<Route>,
-    modules: Vec<(String, Create)>,
+    modules: Modules,
     workers: Vec<(String, String)>, // and their modules
     on_stop: Vec<Box<dyn Fn() -> Result>>,
     on_connect: Option<Decide>,
@@ -25,13 +30,6 @@ pub struct Plugin {
     mistake: String, // the last one
 }
 
-/// The code of a process.
-pub(crate) trait Body {
-    /// Takes one event. An error is a crash.
-    fn handle(&mut self, e: &Record) -> Result;
-}
-
-type Create = Box<dyn Fn() -> Box<dyn Body>>;
 type Decide = Box<dyn Fn(&mut Conn) -> Result>;
 
 struct Route {
@@ -73,7 +71,7 @@ impl Plugin {
         self.route(pattern, "", Box::new(move || Box::new(ChannelBody::new(create()))));
     }
 
-    /// [`channel`](Plugin::channel) with one channel for each topic, whoever joins.
+    /// [`channel`](Plugin::channel) with one channel for each topic, for all who join it.
     pub fn topic_channel<C: TopicChannel + 'static>(&mut self, pattern: &str, create: impl Fn() -> C + 'static) {
         self.migrates(C::MIGRATES);
         self.route(pattern, "topic", Box::new(move || Box::new(TopicBody::new(create()))));
@@ -93,7 +91,7 @@ impl Plugin {
     /// Registers a module whose processes handle the events of a manager.
     pub fn event_handler<H: EventHandler + 'static>(&mut self, module: &str, create: impl Fn() -> H + 'static) {
         self.migrates(H::MIGRATES);
-        self.module(module, Box::new(move || Box::new(crate::event::HandlerBody(create()))));
+        self.module(module, Box::new(move || Box::new(HandlerBody(create()))));
     }
 
     /// Registers an event manager as a module under its name.
@@ -115,10 +113,9 @@ impl Plugin {
     }
 
     fn module(&mut self, name: &str, create: Create) {
-        if self.has_module(name) {
+        if !self.modules.add(name, create) {
             self.mistake = ["module ", name, " is registered twice; give one of them another name"].concat();
         }
-        self.modules.push((name.to_string(), create));
     }
 
     /// Asks once for the event that moves processes to the next version.
@@ -129,12 +126,12 @@ impl Plugin {
         }
     }
 
-    /// Declares a process or a supervisor that the plugin consists of: a
+    /// Declares a process or supervisor that the plugin consists of: a
     /// [`Worker`](crate::Worker), [`Supervisor`](crate::Supervisor) or [`Dynamic`](crate::Dynamic).
-    /// Children are started in this order, before any channel, and stopped in reverse order.
-    /// Strategy and intensity are those of the plugin's table in the server's config.
+    /// Children are started in this order, before any channel, and stopped in reverse order. They
+    /// are children of the plugin, whose strategy and intensity are in its table of the server's config.
     pub fn child(&mut self, child: impl Into<Child>) {
-        child.into().declare(self, "");
+        child.into().declare(&mut self.workers, "");
     }
 
     /// Says that another plugin must run before this one starts. Processes of this one reach its
@@ -143,10 +140,14 @@ impl Plugin {
         effect(&Record::new(abi::EFFECT_DEPENDS, plugin));
     }
 
-    /// Registers the function that decides about each client that connects, before anything else
-    /// of it is looked at. `Ok` accepts the client; the error of
-    /// [`refuse_status`](crate::refuse_status) or [`refuse`](crate::refuse) refuses it; any other
-    /// is a crash, and the client gets status 500.
+    /// Registers the function that decides about each client that connects. `Ok` accepts the
+    /// client; the error of [`refuse_status`](crate::refuse_status) or [`refuse`](crate::refuse)
+    /// refuses it; any other is a crash, as a panic is, and the client gets status 500.
+    ///
+    /// Ask for it with `connect = true` in `[capabilities]` of rtd.toml. The server grants it with
+    /// `allows = ["connect"]` in `[plugin.NAME]` of its config, or else does not deploy the plugin.
+    /// If the server has other plugins, its config also has to name the plugin that decides, with
+    /// `connect = "NAME"` in `[socket.NAME]`.
     ///
     /// ```
     /// # fn setup(p: &mut rtd::Plugin) {
@@ -162,8 +163,8 @@ impl Plugin {
     /// # }
     /// ```
     ///
-    /// It runs in a process of its own, which ends after it: it can call others, publish and
-    /// so on, and may wait; no other client waits for it.
+    /// It runs in a process of its own, which ends after it: it can call others, publish,
+    /// disconnect and so on, and may wait; no other client waits for it.
     pub fn on_connect(&mut self, decide: impl Fn(&mut Conn) -> Result + 'static) {
         if self.on_connect.is_some() {
             self.mistake = "on_connect is called twice; let one function call the other".to_string();
@@ -181,20 +182,10 @@ impl Plugin {
         self.on_stop.push(Box::new(f));
     }
 
-    pub(crate) fn has_module(&self, name: &str) -> bool {
-        self.modules.iter().any(|(module, _)| module == name)
-    }
-
-    /// Notes what can be checked when all is registered.
-    pub(crate) fn worker(&mut self, id: &str, module: &str) {
-        self.workers.push((id.to_string(), module.to_string()));
-    }
-
+    /// Checks what can be checked when all is registered.
     fn check(&mut self) -> Result {
         for (id, module) in std::mem::take(&mut self.workers) {
-            if !self.has_module(&module) {
-                return Err(["child ", &id, ": ", &no_module(&module)].concat().into());
-            }
+            self.modules.check(&id, &module)?;
         }
         match self.mistake.as_str() {
             "" => Ok(()),
@@ -203,17 +194,24 @@ impl Plugin {
     }
 
     /// The code for a topic.
-    fn open(&self, topic: &str) -> Result<Box<dyn Body>> {
+    pub(crate) fn open(&self, topic: &str) -> Result<Box<dyn Body>> {
         let route = self.routes.iter().find(|r| r.matches(topic)).or_else(|| self.routes.first());
         Ok((route.ok_or("no channel; register one with Plugin::channel")?.create)())
     }
 
     /// The code of a module.
-    fn create(&self, module: &str) -> Result<Box<dyn Body>> {
-        match self.modules.iter().find(|(name, _)| name == module) {
-            Some((_, create)) => Ok(create()),
-            None => Err(no_module(module).into()),
-        }
+    pub(crate) fn create(&self, module: &str) -> Result<Box<dyn Body>> {
+        self.modules.create(module)
+    }
+
+    /// Runs the functions of [`on_stop`](Plugin::on_stop).
+    pub(crate) fn stop(&self) -> Result {
+        self.on_stop.iter().rev().try_for_each(|f| f())
+    }
+
+    /// The function that decides about clients.
+    pub(crate) fn decider(&self) -> Result<&dyn Fn(&mut Conn) -> Result> {
+        Ok(self.on_connect.as_ref().ok_or("nobody decides about clients; call Plugin::on_connect")?)
     }
 }
 
@@ -221,74 +219,18 @@ fn want(event: &str) {
     effect(&Record::new(abi::EFFECT_WANTS, event));
 }
 
-pub(crate) fn no_module(name: &str) -> String {
-    ["no module ", name, "; register it, for example with Plugin::server"].concat()
-}
-
 thread_local! {
-    /// What start leaves, the same in every instance.
+    /// The plugin as start leaves it, the same in every instance.
     static PLUGIN: Cell<Option<&'static Plugin>> = const { Cell::new(None) };
-    /// The one process that the instance is, from its first event on.
-    static THIS: Cell<Option<Box<dyn Body>>> = const { Cell::new(None) };
-    /// Its pid, once it is known.
-    static PID: Cell<Option<Pid>> = const { Cell::new(None) };
 }
 
+/// The plugin, from the end of start on.
 pub(crate) fn plugin() -> Result<&'static Plugin> {
     Ok(PLUGIN.with(|p| p.get()).ok_or("event before start")?)
 }
 
-pub(crate) fn pid(ask: impl FnOnce() -> Pid) -> Pid {
-    let pid = PID.with(|pid| pid.take()).unwrap_or_else(ask);
-    set_pid(pid.clone());
-    pid
-}
-
-fn set_pid(pid: Pid) {
-    PID.with(|p| p.set(Some(pid)));
-}
-
-/// Makes the instance what it was after start.
-#[cfg(test)]
-pub(crate) fn new_process() {
-    THIS.with(|t| t.take());
-    PID.with(|p| p.take());
-}
-
-/// Takes one event of this instance.
-pub(crate) fn dispatch(e: &Record, setup: fn(&mut Plugin) -> Result) -> Result {
-    match e.kind {
-        abi::EVENT_START => return start(e, setup),
-        abi::EVENT_STOP => return plugin()?.on_stop.iter().rev().try_for_each(|f| f()),
-        abi::EVENT_IDLE => return Ok(()), // nothing to tidy up: what is not needed is freed already
-        abi::EVENT_CONNECT => {
-            return match &plugin()?.on_connect {
-                Some(decide) => connect::decide(e, decide),
-                None => Err("nobody decides about clients; call Plugin::on_connect".into()),
-            }
-        }
-        _ => {}
-    }
-    let mut body = match THIS.with(|t| t.take()) {
-        Some(body) => body,
-        None => match begin(e)? {
-            Some(body) => body,
-            None => return Ok(()),
-        },
-    };
-    let handled = body.handle(e);
-    THIS.with(|t| t.set(Some(body)));
-    match handled {
-        Err(failure) if e.kind == abi::EVENT_IMPORT => {
-            let response = json::object().string("reason", &failure.cause());
-            effect(&Record::new(abi::EFFECT_REPLY, "error").payload(response.as_ref()));
-            Ok(())
-        }
-        handled => handled,
-    }
-}
-
-fn start(e: &Record, setup: fn(&mut Plugin) -> Result) -> Result {
+/// Lets setup describe the plugin, in the event start.
+pub(crate) fn start(e: &Record, setup: fn(&mut Plugin) -> Result) -> Result {
     let plugin = Box::leak(Box::new(Plugin {
         name: text(e.name).to_string(),
         version: text(e.detail).to_string(),
@@ -297,28 +239,7 @@ fn start(e: &Record, setup: fn(&mut Plugin) -> Result) -> Result {
     }));
     setup(plugin)?;
     plugin.check()?;
+    set_modules(&plugin.modules);
     PLUGIN.with(|p| p.set(Some(plugin)));
     Ok(())
-}
-
-/// The code of the process that the instance's first event makes of it.
-fn begin(e: &Record) -> Result<Option<Box<dyn Body>>> {
-    let (plugin, name) = (plugin()?, text(e.name));
-    let body = match e.kind {
-        abi::EVENT_JOIN | abi::EVENT_MEMBERS => plugin.open(name)?,
-        abi::EVENT_INIT => {
-            set_pid(Pid::new(e.detail));
-            plugin.create(name)?
-        }
-        abi::EVENT_IMPORT => match &abi::fields(e.extra).collect::<Vec<_>>()[..] {
-            [pid, _arguments] => {
-                set_pid(Pid::new(pid));
-                plugin.create(name)?
-            }
-            _members => plugin.open(name)?,
-        },
-        abi::EVENT_EXPORT..=u16::MAX => return Ok(None), // or what a newer host tells of
-        _ => return Err("event before join or init".into()),
-    };
-    Ok(Some(body))
 }

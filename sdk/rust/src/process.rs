@@ -1,16 +1,18 @@
-use crate::abi::{self, text, Record};
-use crate::guest::{effect, operate};
-use crate::plugin::{self, no_module};
-use crate::{Code, Error};
+use crate::abi::{self, Record};
+use crate::error::{Code, Error};
+use crate::host::{abort, effect, operate};
+use crate::module::{has_module, no_module};
+use crate::record::text;
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 
-/// Which process is meant: "#12". Functions that want a process take a name as well, under which it is
-/// registered: "registry", or "accounts/registry" for one of a plugin that this one depends on.
+/// Says which process is meant: "#1c.k3v9q2m". Wherever one is asked for, a name under which the process is
+/// registered will do: "registry", or "accounts/registry" for one of a plugin that this one depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pid(String);
 
-/// A request, monitor or timer of this process.
+/// Names a request, monitor or timer of this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ref(String);
 
@@ -47,27 +49,39 @@ macro_rules! text_of_the_host {
 text_of_the_host!(Pid);
 text_of_the_host!(Ref);
 
-/// The pid of this process.
-pub fn this() -> Pid {
-    plugin::pid(|| match operate(&Record::new(abi::OP_SELF, "")) {
-        Ok(pid) => Pid::new(&pid),
-        Err(e) => crate::abort(&e.to_string()),
-    })
+thread_local! {
+    /// The pid of this process, once it is known.
+    static THIS: Cell<Option<Pid>> = const { Cell::new(None) };
 }
 
-/// How a process is started. The default is one without supervisor, link or name.
+/// The pid of this process.
+pub fn this() -> Pid {
+    let pid = THIS.with(|this| this.take()).unwrap_or_else(|| match operate(&Record::new(abi::OP_SELF, "")) {
+        Ok(pid) => Pid::new(&pid),
+        Err(e) => abort(&e.to_string()),
+    });
+    set_this(Some(pid.clone()));
+    pid
+}
+
+/// Notes the pid that this process was told.
+pub(crate) fn set_this(pid: Option<Pid>) {
+    THIS.with(|this| this.set(pid));
+}
+
+/// How a process is started. The default is a process without supervisor, link or name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SpawnOptions<'a> {
     /// The id of a [`Dynamic`](crate::Dynamic) supervisor, which restarts the process as declared
-    /// there. The spawn then waits for its init, and fails if that does.
+    /// there. The spawn then waits for its `init`, and fails if that does. "" is none.
     pub under: &'a str,
-    /// Registered for the process before it begins.
+    /// Registered for the process before it begins; "" is none.
     pub name: &'a str,
     /// Whether the process is linked with this one.
     pub link: bool,
 }
 
-/// Starts a process of a module that is registered with [`Plugin`](crate::Plugin). It has its own
+/// Starts a process of a module, which the methods of [`Plugin`](crate::Plugin) register. It has its own
 /// memory and gets a copy of the arguments.
 pub fn spawn(module: &str, args: impl AsRef<[u8]>, options: SpawnOptions) -> Result<Pid, Error> {
     spawn_flags(module, args.as_ref(), options, 0).map(|(pid, _)| pid)
@@ -77,7 +91,7 @@ pub fn spawn(module: &str, args: impl AsRef<[u8]>, options: SpawnOptions) -> Res
 pub(crate) fn spawn_flags(
     module: &str, args: &[u8], options: SpawnOptions, flags: u16,
 ) -> Result<(Pid, Ref), Error> {
-    if !plugin::plugin().map_or(false, |p| p.has_module(module)) {
+    if !has_module(module) {
         return Err(Error::new("spawn", module, Code::Other(no_module(module))));
     }
     let flags = if options.link { flags | abi::LINK } else { flags };
@@ -88,13 +102,13 @@ pub(crate) fn spawn_flags(
     Ok((Pid::new(pid), Ref::new(request)))
 }
 
-/// The processes under a dynamic supervisor.
+/// The pids of the processes under a [`Dynamic`](crate::Dynamic) supervisor.
 pub fn children(supervisor: &str) -> Result<Vec<Pid>, Error> {
     let answer = operate(&Record::new(abi::OP_CHILDREN, supervisor))?;
     Ok(abi::fields(&answer).map(Pid::new).collect())
 }
 
-/// Ends a process under a dynamic supervisor for good.
+/// Ends a process under a [`Dynamic`](crate::Dynamic) supervisor for good.
 pub fn stop_child(process: &Pid) -> Result<(), Error> {
     about(abi::OP_STOP_CHILD, process)
 }
@@ -121,7 +135,7 @@ pub fn exit(process: &str, reason: &str) -> Result<(), Error> {
     operate(&Record::new(abi::OP_EXIT, process).payload(reason.as_bytes())).map(drop)
 }
 
-/// Lets this process's `handle_down` know when another ends. If it has ended already, that is
+/// Lets this process's `handle_down` know when another ends. If that has ended already, the error is
 /// [`Code::NoProcess`].
 pub fn monitor(process: &str) -> Result<Ref, Error> {
     operate(&Record::new(abi::OP_MONITOR, process)).map(|monitor| Ref::new(&monitor))
@@ -152,7 +166,7 @@ pub fn send(process: &str, message: impl AsRef<[u8]>) -> Result<(), Error> {
     operate(&Record::new(abi::OP_SEND, process).payload(message.as_ref())).map(drop)
 }
 
-/// What the host knows of a process, as a JSON object: its names, state, mailbox, memory and so on.
+/// A JSON object about a process: its names, state, mailbox, memory and so on.
 pub fn process_info(process: &str) -> Result<Vec<u8>, Error> {
     operate(&Record::new(abi::OP_INFO, process))
 }
@@ -176,9 +190,9 @@ pub fn stop(reason: &str) {
 
 /// The reason of a process that had no more to do.
 pub const NORMAL: &str = "normal";
-/// The reason of a process that was asked to end; "shutdown: " and why is one, too.
+/// The reason of a process that was asked to end; so it was for "shutdown: " and more text.
 pub const SHUTDOWN: &str = "shutdown";
-/// The reason of a process that was not asked.
+/// The reason of a process that was ended without being asked.
 pub const KILLED: &str = "killed";
 
 /// Whether a process that ended for this reason crashed.

@@ -1,13 +1,14 @@
 use crate::abi::{self, Record};
+use crate::call::Caller;
 use crate::callbacks::{call_back, callbacks, want_terminate};
-use crate::plugin::Body;
-use crate::{Caller, Result};
+use crate::error::Result;
+use crate::module::Body;
 
 /// OTP's GenServer: a process that keeps a state and answers. Its methods are called one at a time.
 /// An error is a crash, as a panic is. Bytes that a method gets are valid until it returns.
 #[allow(unused_variables)]
 pub trait Server {
-    /// Takes what [`spawn`](crate::spawn) or the tree gives as arguments.
+    /// Takes the arguments that [`spawn`](crate::spawn) or the tree gives.
     fn init(&mut self, args: &[u8]) -> Result {
         Ok(())
     }
@@ -27,7 +28,7 @@ impl<S: Server> Body for ServerBody<S> {
     }
 }
 
-/// Handles the init of a server. Whoever asked for an answer to it hears that it went well.
+/// Handles the init of a server, and answers the process that asked whether it went well.
 pub(crate) fn begin<S: Server>(server: &mut S, e: &Record) -> Result {
     want_terminate(S::TERMINATES);
     server.init(e.payload)?;

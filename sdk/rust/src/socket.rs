@@ -1,6 +1,8 @@
-use crate::abi::{self, text, Record};
-use crate::guest::{effect, is_rejoining, token};
-use crate::Presence;
+use crate::abi::{self, Record};
+use crate::host::effect;
+use crate::payload::Payload;
+use crate::record::text;
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// The channel's side of a client that joined. It is valid until the client leaves or the process
@@ -17,18 +19,19 @@ struct Joined {
 }
 
 impl Socket {
-    /// The topic joined.
+    /// The topic that the client has joined.
     pub fn topic(&self) -> &str {
         &self.0.topic
     }
 
-    /// Tells the members of a topic channel apart. It is the same after a crash.
+    /// Tells the members of a [`TopicChannel`](crate::TopicChannel) apart. It is the same after a crash,
+    /// and "" in a [`Channel`](crate::Channel).
     pub fn member(&self) -> &str {
         &self.0.member
     }
 
-    /// What the function of [`on_connect`](crate::Plugin::on_connect) assigned to the client's
-    /// connection; empty if that was nothing.
+    /// The assigns that the function of [`on_connect`](crate::Plugin::on_connect) gave the client's
+    /// connection; empty if it gave none.
     pub fn assigns(&self) -> &[u8] {
         &self.0.assigns
     }
@@ -39,9 +42,9 @@ impl Socket {
         self.0.replay
     }
 
-    /// Answers the message or join at hand, whoever's it is. The status is "ok" or "error" by
-    /// convention. There is one reply to a message; none is fine as well. A join is answered with
-    /// "ok" here; [`refuse`](crate::refuse) is for the rest.
+    /// Answers the message or join at hand, whichever client's it is. The status is "ok" or "error" by
+    /// convention. A message has one reply, or none. A join is answered with "ok" here; the error of
+    /// [`refuse`](crate::refuse) refuses it.
     pub fn reply(&self, status: &str, response: impl Payload) {
         if !is_rejoining() {
             let r = Record::new(abi::EFFECT_REPLY, status).payload(response.bytes());
@@ -59,26 +62,14 @@ impl Socket {
         self.tell(abi::EFFECT_BROADCAST, "", event, &payload);
     }
 
-    /// Sends a message to everybody on the topic but this client. If it has joined on other
-    /// connections, too, those get it.
+    /// Sends a message to everybody on the topic but this client. If its user has joined on other
+    /// connections, those get it.
     pub fn broadcast_from(&self, event: &str, payload: impl Payload) {
         self.tell(abi::EFFECT_BROADCAST_FROM, self.member(), event, &payload);
     }
 
     fn tell(&self, kind: u16, member: &str, event: &str, payload: &impl Payload) {
         effect(&Record::new(kind, event).flags(payload.flags()).payload(payload.bytes()).detail(member));
-    }
-
-    /// Who is in the topic.
-    pub fn presence(&self) -> Presence {
-        Presence::of(self.topic())
-    }
-
-    /// Tells this client who is in the topic, by presence_state; the presence_diff that follow keep
-    /// it up to date. Call it in `join`, behind the track of who has joined. The host makes the list
-    /// when the event has been handled: however many there are, they do not enter the plugin.
-    pub fn push_presence(&self) {
-        effect(&Record::new(abi::EFFECT_PRESENT, "").detail(self.member()));
     }
 
     pub(crate) fn joined(e: &Record) -> Socket {
@@ -95,14 +86,15 @@ impl Socket {
     }
 }
 
-/// Who waits for a reply to the message at hand, so that it can be given during a later event; do
-/// not call [`Socket::reply`] then. It is Phoenix's socket_ref.
+/// Stands for the client that waits for a reply to the message at hand, so that it can be replied to
+/// during a later event; do not call [`Socket::reply`] then. It is Phoenix's socket_ref.
 pub fn socket_ref() -> SocketRef {
     SocketRef { token: token() }
 }
 
-/// Who waits for a reply. It is good for one, by the process that got the message. If nobody waits,
-/// as for the reply to a join or to a client that has left, the reply goes nowhere.
+/// Stands for a client that waits for a reply. It is good for one reply, by the process that got the
+/// message. A reply that nobody waits for goes nowhere: one to a join, to a message without a ref, or
+/// to a client that has left. The default is that of nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SocketRef {
     token: String,
@@ -129,37 +121,48 @@ impl From<&str> for SocketRef {
     }
 }
 
-/// What is sent to clients: JSON text, in a `&str`, `&[u8]`, `String`, [`json::Object`](crate::json::Object)
-/// or whatever else has bytes, or [`Binary`]. A reply's is any value, the others are
-/// objects; "" stands for `{}`.
-pub trait Payload {
-    /// The payload as it is sent.
-    fn bytes(&self) -> &[u8];
+// ---- the event at hand
 
-    /// Flags of [`abi`].
-    #[doc(hidden)]
-    fn flags(&self) -> u16 {
-        0
-    }
+thread_local! {
+    /// Is the payload of the event at hand binary?
+    static BINARY: Cell<bool> = const { Cell::new(false) };
+    /// Members join again, and their clients wait for no reply.
+    static REJOINING: Cell<bool> = const { Cell::new(false) };
+    /// By which the message at hand may be answered later.
+    static TOKEN: Cell<String> = const { Cell::new(String::new()) };
 }
 
-impl<T: AsRef<[u8]>> Payload for T {
-    fn bytes(&self) -> &[u8] {
-        self.as_ref()
-    }
+/// Whether the payload of the event at hand is binary, in `join`, `handle_in`, `handle_out` or
+/// `handle_broadcast`. If it is not, it is JSON text.
+pub fn is_binary() -> bool {
+    BINARY.with(|b| b.get())
 }
 
-/// A payload of any bytes, which the client gets as such: `s.push("frame", Binary(&pixels))`. Topics
-/// and the names of events are then at most 255 bytes long.
-#[derive(Clone, Copy, Debug)]
-pub struct Binary<'a>(pub &'a [u8]);
+/// Notes the parts of the event at hand that the functions here need.
+pub(crate) fn take_in_hand(e: &Record) {
+    BINARY.with(|b| b.set(e.has(abi::BINARY)));
+    let token = if e.kind == abi::EVENT_MESSAGE { text(e.extra).to_string() } else { String::new() };
+    TOKEN.with(|t| t.set(token));
+}
 
-impl Payload for Binary<'_> {
-    fn bytes(&self) -> &[u8] {
-        self.0
-    }
+/// Forgets it again.
+pub(crate) fn let_go() {
+    TOKEN.with(|t| t.take());
+}
 
-    fn flags(&self) -> u16 {
-        abi::BINARY
-    }
+pub(crate) fn set_rejoining(on: bool) {
+    REJOINING.with(|r| r.set(on));
+}
+
+fn is_rejoining() -> bool {
+    REJOINING.with(|r| r.get())
+}
+
+/// The token of the message at hand; "" if nobody waits for a reply to it.
+fn token() -> String {
+    TOKEN.with(|t| {
+        let token = t.take();
+        t.set(token.clone());
+        token
+    })
 }

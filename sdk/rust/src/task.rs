@@ -1,7 +1,9 @@
 use crate::abi::{self, cut_field, push_field, Record};
-use crate::plugin::Body;
-use crate::process::spawn_flags;
-use crate::{await_reply, send, spawn, stop, this, Caller, Error, Pid, Ref, Result, SpawnOptions, State, NORMAL};
+use crate::call::{await_reply, Caller};
+use crate::error::{Error, Result};
+use crate::migrate::State;
+use crate::module::Body;
+use crate::process::{send, spawn, spawn_flags, stop, this, Pid, Ref, SpawnOptions, NORMAL};
 use std::time::Duration;
 
 /// OTP's Task: a function that runs in a process of its own, once.
@@ -34,7 +36,7 @@ pub struct Task {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TaskOptions<'a> {
     /// The id of a [`Dynamic`](crate::Dynamic) supervisor; "" is none. Its restart type should be
-    /// temporary: a restarted task has nobody to answer to.
+    /// temporary: nobody waits for the answer of a restarted task.
     pub under: &'a str,
     /// The answer goes to this process's `handle_reply` with the job's ref, instead of being awaited.
     pub notify: bool,
@@ -50,7 +52,7 @@ pub struct Job {
 }
 
 impl Task {
-    /// A module whose processes run the function and end. What it returns is the answer; an error
+    /// A module whose processes run the function and end. The function returns the answer; an error
     /// or panic crashes the process.
     pub const fn new(name: &'static str, run: fn(args: &[u8]) -> Result<Vec<u8>>) -> Task {
         Task { name, run }
@@ -63,8 +65,8 @@ impl Task {
         self.job(args.as_ref(), options, abi::REQUEST)
     }
 
-    /// Runs the task in a process that is not linked, as OTP's Task.Supervisor.async_nolink: only who
-    /// waits for its answer learns that it crashed.
+    /// Runs the task in a process that is not linked, as OTP's Task.Supervisor.async_nolink: only the
+    /// process that waits for its answer learns that it crashed.
     pub fn spawn(&self, args: impl AsRef<[u8]>, options: TaskOptions) -> Result<Job, Error> {
         let flags = if options.notify { abi::REQUEST | abi::NOTIFY } else { abi::REQUEST };
         let options = SpawnOptions { under: options.under, ..SpawnOptions::default() };
@@ -98,8 +100,8 @@ impl Job {
     }
 }
 
-/// The process. It works in an event after its init: whoever starts it under a supervisor waits for the
-/// init.
+/// The process. It works in an event after its init, for which whoever starts it under a supervisor
+/// waits.
 struct TaskBody {
     task: &'static Task,
     args: Vec<u8>,

@@ -270,6 +270,10 @@ fn presence() {
         "present",
     ];
     assert_eq!(h.asked(), asked);
+    let ada = Socket::replayed("doc:1", b"a", b"");
+    ada.presence().track("ada", "{}").unwrap();
+    Presence::of("lobby").for_client(&ada).untrack("ada").unwrap();
+    assert_eq!(h.asked(), ["track|ada|{}|doc:1|a", "untrack|ada||lobby|a"]);
     h.fails("present", -13, "");
     let denied = lobby.push_to(&Socket::default()).unwrap_err();
     assert_eq!((denied.code(), denied.name()), (&crate::Code::Denied, "lobby"));

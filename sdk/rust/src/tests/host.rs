@@ -1,6 +1,6 @@
 use crate::abi::{self, push_field, Record};
-use crate::guest::{self, host};
-use crate::{plugin, Plugin, Result};
+use crate::host::imports;
+use crate::{entry, Plugin, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -25,7 +25,7 @@ impl Host {
     pub fn new(setup: fn(&mut Plugin) -> Result) -> Host {
         let h = Host { setup, notes: Rc::default() };
         let notes = h.notes.clone();
-        host::FAKE.with(|fake| fake.replace(Some(Box::new(move |b, out| notes.borrow_mut().op(b, out)))));
+        imports::FAKE.with(|fake| fake.replace(Some(Box::new(move |b, out| notes.borrow_mut().op(b, out)))));
         h
     }
 
@@ -44,9 +44,9 @@ impl Host {
     /// Gives the instance an event and returns the cause if it crashed.
     pub fn event(&self, e: Record) -> Option<String> {
         let bytes = e.encode();
-        let at = guest::inbox(bytes.len());
+        let at = entry::inbox(bytes.len());
         unsafe { at.copy_from(bytes.as_ptr(), bytes.len()) };
-        match catch_unwind(AssertUnwindSafe(|| guest::handle(bytes.len(), self.setup))) {
+        match catch_unwind(AssertUnwindSafe(|| entry::handle(bytes.len(), self.setup))) {
             Ok(code) => {
                 assert_eq!(code, 0);
                 None
@@ -60,7 +60,7 @@ impl Host {
 
     /// Gives another instance its first event.
     pub fn first(&self, e: Record) -> Option<String> {
-        plugin::new_process();
+        entry::new_process();
         self.event(e)
     }
 

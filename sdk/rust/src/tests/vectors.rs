@@ -1,5 +1,5 @@
 use crate::abi::{self, Record};
-use crate::{guest, json};
+use crate::{entry, json};
 
 /// Both directions of the codec, against the records that all SDKs are held to.
 #[test]
@@ -59,8 +59,8 @@ fn malformed_records() {
 
 #[test]
 fn inbox_is_bounded() {
-    assert!(guest::inbox(usize::MAX).is_null());
-    assert!(!guest::inbox(1 << 20).is_null());
+    assert!(entry::inbox(usize::MAX).is_null());
+    assert!(!entry::inbox(1 << 20).is_null());
 }
 
 #[test]

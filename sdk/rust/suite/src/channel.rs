@@ -205,7 +205,7 @@ fn send(s: &Socket, how: &str, o: &Order, payload: &[u8]) {
     }
 }
 
-fn refuse(s: &Socket, e: &Error) {
+pub fn refuse(s: &Socket, e: &Error) {
     s.reply("error", json::object().string("reason", &word(e.code())));
 }
 

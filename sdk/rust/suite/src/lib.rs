@@ -6,7 +6,7 @@ mod processes;
 mod shared;
 
 use channel::Suite;
-use processes::{Listener, Recorder, Server, COUNTER, EVENTS, JOB};
+use processes::{Archive, Listener, Recorder, Server, COUNTER, EVENTS, JOB};
 use rtd::{json, Code, Conn, Dynamic, Level, Plugin, Restart, Result, Strategy, Supervisor, Worker};
 use shared::Shared;
 use std::time::Duration;
@@ -32,6 +32,7 @@ fn setup(p: &mut Plugin) -> Result {
     p.task(&JOB);
     p.event_manager(&EVENTS);
     p.event_handler("listener", Listener::default);
+    p.event_handler("archive", Archive::default);
 
     let worker = |id| Worker::new(id).module("server").args(id);
     p.child(Worker::new("recorder"));

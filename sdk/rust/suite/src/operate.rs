@@ -1,6 +1,6 @@
 use crate::channel::patience;
 use crate::processes::{ADD, CRASH, EVENTS, GET, JOB, SET};
-use rtd::{json, Error, HandlerSpec, Level, Presence, Ref, Socket, SpawnOptions, TaskOptions, TIMEOUT};
+use rtd::{json, Clock, Error, HandlerSpec, Level, Presence, Ref, Socket, Span, SpawnOptions, TaskOptions, Time, TIMEOUT};
 use std::time::Duration;
 
 /// What a payload can say.
@@ -24,12 +24,16 @@ impl Order<'_> {
         Duration::from_millis(json::integer(self.0, "ms").unwrap_or(0) as u64)
     }
 
+    fn integer(&self, key: &str) -> i64 {
+        json::integer(self.0, key).unwrap_or(0)
+    }
+
     fn yes(&self, key: &str) -> bool {
         self.text(key) == "yes"
     }
 
     fn presence(&self, s: &Socket) -> Presence {
-        self.some("topic").map_or(s.presence(), |topic| Presence::of(&topic))
+        self.some("topic").map_or(s.presence(), |topic| Presence::of(&topic).for_client(s))
     }
 }
 
@@ -39,6 +43,7 @@ type Response = Result<Vec<u8>, Error>;
 pub fn operate(s: &Socket, event: &str, o: &Order) -> Option<Response> {
     presence(s, event, o)
         .or_else(|| topics(event, o))
+        .or_else(|| clock(event, o))
         .or_else(|| messages(event, o))
         .or_else(|| processes(event, o))
         .or_else(|| behaviours(event, o))
@@ -51,6 +56,7 @@ fn presence(s: &Socket, event: &str, o: &Order) -> Option<Response> {
         "track" => presence.track(&key, meta).map(|phx_ref| one("ref", &phx_ref)),
         "update" => presence.update(&key, meta).map(|phx_ref| one("ref", &phx_ref)),
         "untrack" => presence.untrack(&key).map(nothing),
+        "track_self" => Presence::of(s.topic()).track(&key, meta).map(|phx_ref| one("ref", &phx_ref)),
         "presences" => presence.list(),
         "presence_count" => presence.count().map(|(keys, metas)| {
             json::object().integer("keys", keys as i64).integer("metas", metas as i64).into()
@@ -70,6 +76,42 @@ fn topics(event: &str, o: &Order) -> Option<Response> {
         "log" => done(rtd::log(level(&o.text("level")), &o.text("text"))),
         _ => return None,
     })
+}
+
+fn clock(event: &str, o: &Order) -> Option<Response> {
+    let (zone, text, layout, ms) = (o.text("zone"), o.text("text"), o.text("layout"), o.integer("ms"));
+    let clock = Clock(&zone);
+    Some(match event {
+        "clock_now" => clock.now().map(whole),
+        "clock_at" => clock.at(ms).map(whole),
+        "clock_parse" => clock.parse(&text, &layout).map(whole),
+        "clock_add" => {
+            let part = |key| o.integer(key) as i32;
+            clock.add(ms, Span { years: part("years"), months: part("months"), days: part("days") }).map(whole)
+        }
+        "clock_format" => clock.format(ms, &layout).map(|text| one("text", &text)),
+        _ => return None,
+    })
+}
+
+/// All of a time.
+fn whole(t: Time) -> Vec<u8> {
+    let o = json::object().integer("unix_ms", t.unix_ms).string("zone", &t.zone);
+    let o = o.string("abbreviation", &t.abbreviation).boolean("dst", t.dst);
+    let numbers = [
+        ("offset", t.offset),
+        ("year", t.year),
+        ("month", t.month),
+        ("day", t.day),
+        ("hour", t.hour),
+        ("minute", t.minute),
+        ("second", t.second),
+        ("ms", t.milliseconds),
+        ("weekday", t.weekday),
+        ("yearday", t.year_day),
+    ];
+    let o = numbers.iter().fold(o, |o, (key, n)| o.integer(key, i64::from(*n)));
+    o.boolean("skipped", t.skipped).boolean("twice", t.twice).into()
 }
 
 fn messages(event: &str, o: &Order) -> Option<Response> {
@@ -133,7 +175,9 @@ fn behaviours(event: &str, o: &Order) -> Option<Response> {
         "sync_notify" => EVENTS.sync_notify(text, TIMEOUT).map(nothing),
         "events_call" => EVENTS.call(&id, text, TIMEOUT).map(answer),
         "events_add" => {
-            let handler = HandlerSpec::new(&id).module("listener").args(id.as_bytes());
+            let module = o.text("module");
+            let handler = HandlerSpec::new(&id).module(if module.is_empty() { "listener" } else { &module });
+            let handler = handler.args(id.as_bytes());
             EVENTS.add(&HandlerSpec { restart: o.yes("restart"), ..handler }).map(nothing)
         }
         "events_remove" => EVENTS.remove(&id).map(nothing),

@@ -199,3 +199,37 @@ impl EventHandler for Listener {
         Ok(())
     }
 }
+
+/// A listener that hands on what it has heard.
+#[derive(Default)]
+pub struct Archive(Listener);
+
+impl rtd::Server for Archive {
+    const MIGRATES: bool = true;
+
+    fn init(&mut self, args: &[u8]) -> Result {
+        self.0.init(args)
+    }
+
+    fn handle_call(&mut self, caller: Caller, question: &[u8]) -> Result {
+        self.0.handle_call(caller, question)
+    }
+
+    fn export(&self) -> Result<State> {
+        Ok(State::new(SCHEMA, format!("{} {}", self.0.id, self.0.heard.join(","))))
+    }
+
+    fn import(&mut self, schema: &str, state: &[u8]) -> Result {
+        check_schema(schema)?;
+        let (id, heard) = from_utf8(state)?.split_once(' ').ok_or("no state")?;
+        self.0.id = id.to_string();
+        self.0.heard = heard.split(',').map(str::to_string).collect();
+        Ok(())
+    }
+}
+
+impl EventHandler for Archive {
+    fn handle_event(&mut self, event: &[u8]) -> Result {
+        self.0.handle_event(event)
+    }
+}

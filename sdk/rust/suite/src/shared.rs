@@ -1,4 +1,4 @@
-use crate::channel::{arrive, common, joined};
+use crate::channel::{arrive, common, joined, refuse};
 use crate::operate::{operate, Order};
 use crate::{check_schema, SCHEMA};
 use rtd::{json, Result, Socket, State, Topic, TopicChannel};
@@ -37,6 +37,9 @@ impl TopicChannel for Shared {
         self.set_name(s, &o.text("name"));
         arrive(&o.text("name"), s);
         joined(&o, s);
+        if let Some(key) = o.some("track") {
+            s.presence().track(&key, json::object().string("text", &o.text("name")))?;
+        }
         Ok(())
     }
 
@@ -54,11 +57,10 @@ impl TopicChannel for Shared {
                 }
                 s.reply("ok", "");
             }
-            "present" | "track" | "untrack" => {
-                if let Some(response) = operate(s, event, &o) {
-                    s.reply("ok", response?);
-                }
-            }
+            "present" | "track" | "update" | "untrack" | "track_self" => match operate(s, event, &o) {
+                Some(Err(e)) => refuse(s, &e),
+                response => s.reply("ok", response.unwrap_or(Ok(vec![]))?),
+            },
             "status" => return Err("unknown event status".into()),
             _ if common(s, event, &o, payload)? => {}
             _ => return Err(format!("unknown event {}", event).into()),

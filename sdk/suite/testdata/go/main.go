@@ -36,6 +36,7 @@ func init() {
 	rtd.Serve("recorder", func() rtd.Server { return new(Recorder) })
 	rtd.Serve("server", func() rtd.Server { return new(Server) })
 	rtd.ServeEvents("listener", func() rtd.EventHandler { return new(Listener) })
+	rtd.ServeEvents("archive", func() rtd.EventHandler { return new(Archive) })
 
 	worker := func(id string) rtd.Child { return rtd.Worker{ID: id, Module: "server", Args: []byte(id)} }
 	rtd.Tree(

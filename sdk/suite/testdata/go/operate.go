@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -31,6 +32,8 @@ func operate(s *rtd.Socket, event string, o order) (response []byte, err error) 
 		return one("ref")(presence(s, o).Update(o.Key, toJSON(object{"text": o.Text})))
 	case "untrack":
 		return nil, presence(s, o).Untrack(o.Key)
+	case "track_self":
+		return one("ref")(rtd.Presence(s.Topic()).Track(o.Key, toJSON(object{"text": o.Text})))
 	case "presences":
 		return presence(s, o).List()
 	case "presence_count":
@@ -96,9 +99,36 @@ func operate(s *rtd.Socket, event string, o order) (response []byte, err error) 
 	case "process_info":
 		return rtd.Info(to)
 	default:
-		return behave(event, o)
+		return tell(event, o)
 	}
 	return nil, nil
+}
+
+// tell says what time it is.
+func tell(event string, o order) (response []byte, err error) {
+	clock, unixMS := rtd.Clock(o.Zone), int64(o.MS)
+	switch event {
+	case "clock_now":
+		return whole(clock.Now())
+	case "clock_at":
+		return whole(clock.At(unixMS))
+	case "clock_parse":
+		return whole(clock.Parse(o.Text, o.Layout))
+	case "clock_add":
+		return whole(clock.Add(unixMS, rtd.Span{Years: o.Years, Months: o.Months, Days: o.Days}))
+	case "clock_format":
+		return one("text")(clock.Format(unixMS, o.Layout))
+	}
+	return behave(event, o)
+}
+
+// whole is all of a time.
+func whole(t rtd.Time, err error) ([]byte, error) {
+	return toJSON(object{
+		"unix_ms": t.UnixMS, "zone": t.Zone, "abbreviation": t.Abbreviation, "offset": t.Offset, "dst": t.DST,
+		"year": t.Year, "month": t.Month, "day": t.Day, "hour": t.Hour, "minute": t.Minute, "second": t.Second,
+		"ms": t.Milliseconds, "weekday": t.Weekday, "yearday": t.YearDay, "skipped": t.Skipped, "twice": t.Twice,
+	}), err
 }
 
 // behave uses the behaviours.
@@ -138,7 +168,7 @@ func behave(event string, o order) (response []byte, err error) {
 	case "events_call":
 		return answer(events.Call(o.ID, []byte(o.Text), 0))
 	case "events_add":
-		return nil, events.Add(rtd.HandlerSpec{ID: o.ID, Module: "listener", Args: []byte(o.ID), Restart: o.Restart == "yes"})
+		return nil, events.Add(rtd.HandlerSpec{ID: o.ID, Module: cmp.Or(o.Module, "listener"), Args: []byte(o.ID), Restart: o.Restart == "yes"})
 	case "events_remove":
 		return nil, events.Remove(o.ID)
 	case "events_list":

@@ -186,3 +186,16 @@ func (l *Listener) HandleCall(from rtd.From, question []byte) error {
 	from.Reply([]byte(strings.Join(l.heard, ",")))
 	return nil
 }
+
+// Archive is a listener that hands on what it has heard.
+type Archive struct{ Listener }
+
+func (a *Archive) Export() (string, []byte, error) {
+	return schema, []byte(a.id + " " + strings.Join(a.heard, ",")), nil
+}
+
+func (a *Archive) Import(schema string, state []byte) error {
+	id, heard, _ := strings.Cut(string(state), " ")
+	a.id, a.heard = id, strings.Split(heard, ",")
+	return checkSchema(schema)
+}

@@ -24,6 +24,10 @@ func (c *Shared) Join(s *rtd.Socket, payload []byte) error {
 	if o.Push != "" {
 		s.Push("joined", toJSON(object{"text": o.Push, "replay": s.Replay()}))
 	}
+	if o.Track != "" {
+		_, err := s.Presence().Track(o.Track, toJSON(object{"text": o.Name}))
+		return err
+	}
 	return nil
 }
 
@@ -66,12 +70,12 @@ func (c *Shared) HandleIn(s *rtd.Socket, event string, payload []byte) error {
 			}
 		}
 		s.Reply("ok", nil)
-	case "present", "track", "untrack":
-		response, err := operate(s, event, o)
-		if err != nil {
-			return err
+	case "present", "track", "update", "untrack", "track_self":
+		if response, err := operate(s, event, o); err != nil {
+			s.Reply("error", toJSON(object{"reason": word(err)}))
+		} else {
+			s.Reply("ok", response)
 		}
-		s.Reply("ok", response)
 	default:
 		ok, err := common(s, event, o, payload)
 		if !ok && err == nil {

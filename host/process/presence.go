@@ -1,0 +1,112 @@
+package process
+
+import (
+	"cmp"
+	"errors"
+	"strconv"
+
+	"rtd/channels"
+	"rtd/channels/presence"
+	"rtd/sandbox/abi"
+)
+
+// presenceOperation makes an operation of a function of a topic in which the guest may be
+// present: its own, or one that it may use.
+func presenceOperation(do func(b *body, topic string, o *abi.Effect) ([]byte, error), topicOf func(*abi.Effect) string) func(*body, *abi.Effect) ([]byte, error) {
+	return func(b *body, o *abi.Effect) (answer []byte, err error) {
+		topic := cmp.Or(topicOf(o), b.guest.Topic())
+		if topic == "" {
+			return nil, abi.CodeMalformed
+		}
+		if !b.using(topic, func() { answer, err = do(b, topic, o) }) {
+			return nil, abi.CodeDenied
+		}
+		return answer, err
+	}
+}
+
+func inDetail(o *abi.Effect) string { return o.Detail }
+func inName(o *abi.Effect) string   { return o.Name }
+
+// presenceOwner returns the owner of an operation's entry: the actor of the process, as a
+// channel handler stays the same over all of its lives; or, if extra names one, a member
+// of the handler's topic. ok is false if the owner has ended.
+func (b *body) presenceOwner(o *abi.Effect) (owner any, ok bool) {
+	actor := b.process.Actor()
+	if o.Extra == "" {
+		return actor, b.process.Reason() == nil
+	}
+	if c, shared := actor.(*channels.SharedChannel); shared {
+		return c.PresenceOwner(o.Extra)
+	}
+	return nil, false
+}
+
+func (b *body) track(o *abi.Effect) ([]byte, error)  { return b.tracks(o, (*presence.Tracker).Track) }
+func (b *body) update(o *abi.Effect) ([]byte, error) { return b.tracks(o, (*presence.Tracker).Update) }
+
+// tracks does one of the two.
+func (b *body) tracks(o *abi.Effect, do func(all *presence.Tracker, owner any, topic, key string, meta []byte) (ref string, err error)) ([]byte, error) {
+	all := b.home.Node.Endpoint.Presence
+	owner, ok := b.presenceOwner(o)
+	if !ok {
+		return nil, abi.CodeNoProcess
+	}
+	ref, err := presenceOperation(func(_ *body, topic string, _ *abi.Effect) ([]byte, error) {
+		ref, err := do(all, owner, topic, o.Name, metaOf(o))
+		return []byte(ref), presenceCode(err)
+	}, inDetail)(b, o)
+	if _, ok := b.presenceOwner(o); err == nil && !ok { // killed, and untracked before this
+		all.Untrack(owner, cmp.Or(o.Detail, b.guest.Topic()), o.Name)
+		return nil, errStopped
+	}
+	return ref, err
+}
+
+// untrack is possible in any topic: it ends only entries of the guest, suspended ones
+// included. A member that has left has none.
+func (b *body) untrack(o *abi.Effect) ([]byte, error) {
+	topic := cmp.Or(o.Detail, b.guest.Topic())
+	if topic == "" {
+		return nil, abi.CodeMalformed
+	}
+	owner, ok := b.presenceOwner(o)
+	if untracked := ok && b.home.Node.Endpoint.Presence.Untrack(owner, topic, o.Name); !untracked && !b.mayUse(topic) {
+		return nil, abi.CodeDenied
+	}
+	return nil, nil
+}
+
+func (b *body) presences(topic string, _ *abi.Effect) ([]byte, error) {
+	return b.home.Node.Endpoint.Presence.List(topic), nil
+}
+
+func (b *body) presenceCount(topic string, _ *abi.Effect) ([]byte, error) {
+	keys, metas := b.home.Node.Endpoint.Presence.Count(topic)
+	return abi.AppendField(abi.AppendField(nil, strconv.Itoa(keys)), strconv.Itoa(metas)), nil
+}
+
+// metaOf returns the meta of an operation; none stands for {}.
+func metaOf(o *abi.Effect) []byte {
+	if len(o.Payload) == 0 {
+		return []byte("{}")
+	}
+	return o.Payload
+}
+
+// presenceCode returns a guest's code for an error.
+func presenceCode(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, presence.ErrTracked):
+		return abi.CodeTaken
+	case errors.Is(err, presence.ErrNotTracked):
+		return abi.CodeNoProcess
+	case errors.Is(err, presence.ErrOwnerFull), errors.Is(err, presence.ErrTopicFull), errors.Is(err, presence.ErrNoRoom):
+		return abi.CodeLimit
+	case errors.Is(err, presence.ErrTooLarge):
+		return abi.CodeTooLarge
+	}
+	return abi.CodeMalformed
+}

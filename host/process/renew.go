@@ -1,0 +1,87 @@
+package process
+
+import (
+	"errors"
+
+	"rtd/channels"
+	"rtd/host/release"
+	"rtd/sandbox/abi"
+	"rtd/supervisor"
+)
+
+// renewal asks a worker to move to the release that its plugin has for it now, as
+// [channels.Channel.Renew] does a channel.
+type renewal struct {
+	keep bool // on its release, if its state cannot be taken over
+	done func(became channels.Renewal, lost error)
+}
+
+// Renew asks the process of a worker to move to the next release. With keep it stays as it is
+// if its state cannot be taken over. done is called once, by the process or because it has
+// ended.
+func Renew(p *supervisor.Process, keep bool, done func(became channels.Renewal, lost error)) {
+	r := renewal{keep, done}
+	if p.Post(r) != nil {
+		r.Dropped()
+	}
+}
+
+// Dropped implements [supervisor.Dropper]: the process has ended.
+func (r renewal) Dropped() { r.done(channels.Unmoved, nil) }
+
+// renew moves the process to its next release, between two messages, by a
+// [channels.Handover]. With its state nothing else changes. A process that is Replayed
+// begins anew, with init.
+func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
+	became, lost := channels.Unmoved, error(nil)
+	defer func() { r.done(became, lost) }() // also after a panic
+	old := w.body.Load()
+	next := w.home.App.After(old.release)
+	if next == old.release {
+		return nil
+	}
+	move := w.handover(p, old.release, next, r.keep)
+	b, effects, failure := move.Run(old,
+		func() (channels.Guest, error) { return w.home.newBody(next, p, "") },
+		func(g channels.Guest, e *abi.Event) ([]abi.Effect, error) {
+			effects, err := w.ask(g.(*body), *e)
+			if err != nil {
+				w.died(g.(*body).release, err)
+			}
+			return effects, err
+		})
+	switch became, lost = move.Became(failure); became {
+	case channels.Migrated:
+		w.swap(b.(*body))
+		defer old.Close(channels.Replaced)
+		return w.apply(b.(*body), effects)
+	case channels.Replayed:
+		var how abi.Flags
+		if errors.Is(failure, channels.ErrStateless) {
+			how = abi.Replay
+		}
+		return w.begin(p, next, nil, how)
+	case channels.Stayed:
+		old.Release()
+		return nil
+	}
+	lost = nil // it ends: as it was asked to, or by a crash that is told as one
+	return failure
+}
+
+// handover is a move of the process between two releases. A task that is done once may not
+// begin anew: it would not be started again after a crash, either.
+func (w *Worker) handover(p *supervisor.Process, from, to *release.Release, keep bool) *channels.Handover {
+	return &channels.Handover{
+		From: &from.Version, To: &to.Version, Name: w.module,
+		Members: func() string { return string(abi.AppendField(abi.AppendField(nil, pidOf(p)), w.args)) },
+		Again:   w.again, Keep: keep,
+	}
+}
+
+// died reports a guest that crashed of the move, while its process goes on.
+func (w *Worker) died(of *release.Release, err error) {
+	if supervisor.IsCrash(err) && !errors.Is(err, channels.ErrTooLarge) {
+		w.home.App.Crashed(w.Label(), of, err, supervisor.Restarts, int(w.restarts.Load()))
+	}
+}

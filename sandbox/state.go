@@ -1,0 +1,161 @@
+package sandbox
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/klauspost/compress/s2"
+
+	"rtd/sandbox/image"
+)
+
+// Errors of [Module.Resume].
+var (
+	// ErrSnapshot says that a state is of another snapshot than the plugin's: of another version,
+	// config or limit of memory, or of a snapshot that was lost.
+	ErrSnapshot = errors.New("state is of another snapshot")
+	// ErrDamaged says that a state is not as it was written.
+	ErrDamaged = errors.New("state is damaged")
+)
+
+// A state as [Instance.State] writes it:
+//
+//	byte       stateFormat
+//	16 bytes   the beginning of the snapshot's name
+//	4 bytes    CRC-32C of all that follows, little-endian
+//	bytes      what slot.save writes
+const (
+	stateFormat   = 1
+	stateSnapshot = 16
+	stateHead     = 1 + stateSnapshot + 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// State appends the state of the instance to dst, as of its last event: memory and globals, as far as they differ
+// from the snapshot, which is named, see [Module.Snapshot]. The instance stays as it is and where it is, ready for the
+// next event; but if its state has grown by 16 KiB, it goes to rest first, as always when others need its slot, so that
+// its guest collects its garbage. State may be called as Handle is, and waits for an event that is being handled. What
+// the guest declared as scratch is left out.
+//
+// The error is a [*Trap] if the guest is dead, [ErrClosed], or [ErrPinned].
+func (i *Instance) State(dst []byte) ([]byte, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.module
+	switch {
+	case i.trap != nil:
+		return dst, i.trap
+	case i.closed:
+		return dst, ErrClosed
+	case p.pinned != "":
+		return dst, ErrPinned
+	}
+	at := len(dst)
+	dst = append(dst, stateFormat)
+	dst = append(dst, p.snapshotID[:stateSnapshot]...)
+	dst = append(dst, 0, 0, 0, 0)
+	body := len(dst)
+	switch {
+	case i.slot != nil: // nobody else takes it while mu is held
+		dst = i.slot.diff(dst)
+		if len(dst)-body <= int(i.compacted)+compactOver || !p.compacts() {
+			break
+		}
+		s := i.slot
+		p.pool.reclaim(s)
+		i.rest(s, i.process)
+		p.pool.checkIn(s, nil)
+		if i.trap != nil { // there was no room
+			return dst[:at], i.trap
+		}
+		var err error
+		if dst, err = appendStored(dst[:body], p.engine.store.Get(i.idle)); err != nil {
+			return dst[:at], err
+		}
+	case i.idle.IsZero(): // the snapshot
+		dst = binary.AppendUvarint(dst, 0)
+		dst = binary.AppendUvarint(dst, uint64(p.snapshot.Size()))
+	default:
+		var err error
+		if dst, err = appendStored(dst, p.engine.store.Get(i.idle)); err != nil {
+			return dst[:at], err
+		}
+	}
+	binary.LittleEndian.PutUint32(dst[body-4:], crc32.Checksum(dst[body:], castagnoli))
+	return dst, nil
+}
+
+// appendStored appends what [slot.pack] was given.
+func appendStored(dst, stored []byte) ([]byte, error) {
+	if stored[0] == plain {
+		return append(dst, stored[1:]...), nil
+	}
+	state, err := s2.Decode(nil, stored[1:])
+	if err != nil {
+		return dst, fmt.Errorf("%w: %w", errState, err)
+	}
+	return append(dst, state...), nil
+}
+
+// Resume makes an instance that goes on with a state of [Instance.State], perhaps of another process. The start
+// event is not handled again. Bytes that nothing has vouched for do no harm to anybody but the
+// instance: what is no state of this plugin's snapshot is refused. So is a state for which the plugin's guests have no
+// memory left.
+//
+// The error is [ErrSnapshot], [ErrDamaged], [ErrClosed], [ErrPinned], or says that there is no room.
+func (p *Module) Resume(topic string, process Process, state []byte) (*Instance, error) {
+	if p.pinned != "" {
+		return nil, ErrPinned
+	}
+	body, size, err := p.checkState(state)
+	if err != nil {
+		return nil, err
+	}
+	i, err := p.Start(topic, process)
+	if err != nil {
+		return nil, err
+	}
+	err = i.moveIn(process, size, func(s *slot) error { return s.load(body) })
+	if err != nil {
+		i.Close()
+		if errors.Is(err, errState) || errors.Is(err, image.ErrDelta) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return nil, err
+	}
+	return i, nil
+}
+
+// checkState returns what [slot.load] takes of a state, and the size of the memory that it needs. All of it that can be
+// wrong is refused here, but for runs that lie outside of the memory.
+func (p *Module) checkState(state []byte) (body []byte, size int, err error) {
+	if len(state) <= stateHead || state[0] != stateFormat {
+		return nil, 0, fmt.Errorf("%w: it has no head", ErrDamaged)
+	}
+	if string(state[1:1+stateSnapshot]) != string(p.snapshotID[:stateSnapshot]) {
+		return nil, 0, fmt.Errorf("%w: %x, the plugin has %x", ErrSnapshot, state[1:1+stateSnapshot], p.snapshotID[:stateSnapshot])
+	}
+	body = state[stateHead:]
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(state[stateHead-4:]) {
+		return nil, 0, fmt.Errorf("%w: its checksum is another", ErrDamaged)
+	}
+	count, at := binary.Uvarint(body)
+	memory := body[max(at, 0):]
+	for range count {
+		n, _, rest, ok := cutGlobal(memory)
+		if !ok || n >= uint64(len(p.globals)) {
+			return nil, 0, fmt.Errorf("%w: %w", ErrDamaged, errState)
+		}
+		memory = rest
+	}
+	if size, err = image.DeltaSize(memory); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if !p.sizeFits(size) || size < p.snapshot.Size() {
+		return nil, 0, fmt.Errorf("%w: its memory has %s", ErrDamaged, byteSize(int64(size)))
+	}
+	return body, size, nil
+}
