@@ -20,6 +20,7 @@ import (
 type adminBackend struct {
 	plugins  *rollout.Set
 	deployer *deploy.Deployer
+	*busNeeds
 	readiness
 }
 

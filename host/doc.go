@@ -9,6 +9,7 @@
 //	back ends ───► apibackend.go                  /api: broadcast, topics, presence, disconnect
 //	probes ──────► ready.go                       /healthz, /readyz
 //	operators ───► metrics.go                     /metrics ◄── Stats of all packages
+//	who needs it ► busneeds.go ───► bus.Bus       begins with the first, ends after the plugins
 //
 //	server.go    the parts, and their start         drain.go         their end
 //	services.go  what guests may ask                memory.go        what nobody uses is given back
@@ -152,6 +153,7 @@
 //	snapshots cannot be kept      a warning; each start of the server makes its own
 //	certificate that is no good   the old one stays; one log line says why
 //	config file that is no good   the old one stays; the log names file and line
+//	bus that does not work        not ready, a warning; who needs it gets errors, until it is back by itself
 //	admin socket not to be had    runs without one, unless the config gives its path; a warning says so
 //	SIGTERM                       drain, see package gateway; a second one exits at once
 //
@@ -241,6 +243,9 @@
 //
 // In which order does a server end? From the outside in. Files and the config are no longer looked at; the gateway
 // closes connections (its doc says how) while plugins still serve them; then come plugins, writers, the sandbox.
+//
+// Why does the bus begin late? What is embedded there costs memory, files and a lock, and most servers need none of it. Whoever
+// needs it says so to busneeds.go, and then it counts for readiness, too: its state is in rtd bus status.
 //
 // Why does a crash report come from here? The sandbox has what is left of the guest,
 // package rollout knows what the process was, and package crashes writes files: it is

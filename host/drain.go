@@ -29,18 +29,21 @@ func (s *Server) release(ctx context.Context) error {
 	go func() {
 		s.plugins.Close()
 		s.runtime.Wait()
+		begin("the bus is still being closed")
+		err := s.bus.close() // when nobody has anything more to store
 		begin("connections are still being closed, or plugins deployed")
 		s.gateway.Close()
 		s.running.Wait()
 		begin("the sandbox is still being closed")
 		s.endpoint.Presence.Close()
-		released <- s.engine.Close(context.Background())
+		if failed := s.engine.Close(context.Background()); failed != nil {
+			err = errors.Join(err, fmt.Errorf("close sandbox: %w", failed))
+		}
+		released <- err
 	}()
 	select {
 	case err := <-released:
-		if err != nil {
-			return fmt.Errorf("close sandbox: %w", err)
-		}
+		return err
 	case <-ctx.Done():
 		s.log.Warn(*step.Load()+"; leaving them, the grace period is over", "processes", s.runtime.Stats().Processes)
 	}

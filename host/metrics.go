@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"rtd/host/app"
+	"rtd/host/bus"
 	"rtd/host/release"
 )
 
@@ -84,6 +85,16 @@ var (
 	mIdleBytes   = gauge("idle_state_bytes", "Memory that holds the states of idle guests.")
 	mGuestTime   = counter("guest_seconds_total", "Processor time of guests, and of the host for them.", "plugin", "version")
 
+	mBusUp         = gauge("bus_up", "Whether the bus works: 1 or 0. Like all of the bus, it is there once something needs that.")
+	mBusBytes      = gauge("bus_bytes", "What the bus stores, as of some seconds ago.")
+	mBusLimit      = gauge("bus_limit_bytes", "How much it may store: bus.max_bytes, or the limit of its server's account, if it has one.")
+	mBusStreams    = gauge("bus_streams", "Logs and stores of the bus.")
+	mBusWrites     = counter("bus_writes_total", "Writes to the bus, by kind and result.", "kind", "result")
+	mBusReconnects = counter("bus_reconnects_total", "Times that the connection to the bus was made again.")
+	mBusPublished  = counter("bus_messages_published_total", "Messages published on the bus.")
+	mBusReceived   = counter("bus_messages_received_total", "Messages taken from the bus.")
+	mBusLosses     = counter("bus_losses_total", "Times that a reader of the bus was told that messages for it were lost.")
+
 	handlerSeconds = prometheus.NewDesc("rtd_handler_seconds", "How long guests took for an event.", []string{"plugin", "version"}, nil)
 )
 
@@ -124,6 +135,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if s.linesLost != nil {
 		put(mLinesLost, float64(s.linesLost()))
+	}
+	if b := s.bus.begun(); b != nil {
+		putBus(put, b.Status())
 	}
 	put(mReloads, float64(s.tables.taken.Load()))
 
@@ -178,6 +192,28 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 		out <- histogram(p)
 	}
+}
+
+func putBus(put func(m metric, value float64, labels ...string), b bus.Status) {
+	up := 0.0
+	if b.Cause == nil {
+		up = 1
+	}
+	put(mBusUp, up)
+	put(mBusBytes, float64(b.Bytes))
+	if b.Limit > 0 {
+		put(mBusLimit, float64(b.Limit))
+	}
+	put(mBusStreams, float64(b.Streams))
+	for kind, results := range b.Operations {
+		for result, n := range results {
+			put(mBusWrites, float64(n), kind, result)
+		}
+	}
+	put(mBusReconnects, float64(b.Reconnects))
+	put(mBusPublished, float64(b.Published))
+	put(mBusReceived, float64(b.Received))
+	put(mBusLosses, float64(b.Losses))
 }
 
 func histogram(p app.Stats) prometheus.Metric {

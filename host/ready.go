@@ -8,10 +8,12 @@ import (
 	"rtd/host/gateway"
 )
 
-// readiness is whether clients should come here: every plugin of the folder has been decided about, and runs.
+// readiness is whether clients should come here: every plugin of the folder has been decided about, and runs, and
+// the bus works if anything needs it.
 type readiness struct {
 	gateway  *gateway.Gateway
 	deployer *deploy.Deployer
+	needs    *busNeeds
 }
 
 // Ready implements [api.Backend] and [admin.Backend].
@@ -22,7 +24,11 @@ func (r readiness) reasons() []string {
 	if why := r.gateway.Shut(); why != "" {
 		return []string{why}
 	}
-	return r.deployer.NotReady()
+	reasons := r.deployer.NotReady()
+	if why := r.needs.reason(); why != "" {
+		reasons = append(reasons, why)
+	}
+	return reasons
 }
 
 // ServeHTTP answers /readyz. Causes are in the log, which is not for everybody.

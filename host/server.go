@@ -44,6 +44,7 @@ type Server struct {
 	gateway  *gateway.Gateway
 	admin    *administration
 	crashes  crashReports
+	bus      *busNeeds
 
 	listener    net.Listener
 	certificate *certificate   // nil without TLS
@@ -83,6 +84,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.log = s.admin.log
 	s.tables = newTables(o, s.log)
+	s.bus = newBusNeeds(s.config, s.log)
 	apiKeys, err := secrets(s.config.API.Keys)
 	if err != nil {
 		return nil, fmt.Errorf("read api.keys: %w", err)
@@ -116,7 +118,7 @@ func New(o Options) (*Server, error) {
 }
 
 // readiness is whether clients should come here.
-func (s *Server) readiness() readiness { return readiness{s.gateway, s.deployer} }
+func (s *Server) readiness() readiness { return readiness{s.gateway, s.deployer, s.bus} }
 
 // route has requests answered that are not of clients.
 func (s *Server) route(mux *http.ServeMux, apiKeys []string) {
@@ -188,7 +190,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.Join(err, s.listener.Close(), s.admin.close(), s.release(context.Background()))
 	}
 	s.deployer.Use(plugins)
-	s.admin.serve(adminBackend{s.plugins, s.deployer, s.readiness()})
+	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, s.readiness()})
 	s.running.Go(func() { s.deployer.Run(watch, s.loaded) })
 	s.running.Go(func() { s.tables.watch(watch, func() { s.Reload(watch) }) })
 	if s.certificate != nil {

@@ -98,6 +98,8 @@ func deployment(version string) admin.Deployment {
 	}
 }
 
+func (p *plant) Bus() admin.Bus { return admin.Bus{State: admin.BusOff, By: []string{}} }
+
 func (p *plant) Ready() bool { return true }
 
 // serve runs a server on a Unix socket and on a TCP address.

@@ -130,6 +130,11 @@ func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, c.ask(ctx, "GET", "health", nil, nil, &h)
 }
 
+// Bus returns the state of the bus.
+func (c *Client) Bus(ctx context.Context) (b Bus, err error) {
+	return b, c.ask(ctx, "GET", "bus", nil, nil, &b)
+}
+
 // LogLine is a line of a server's log, or a gap in it.
 type LogLine struct {
 	JSON []byte // one object; nil of a gap

@@ -13,6 +13,7 @@
 //	                                          └────────┘
 //
 //	GET  /admin/health                                   → {"ready": true}, as /readyz
+//	GET  /admin/bus                                      → Bus
 //	GET  /admin/plugins                                  → [Plugin]
 //	GET  /admin/versions?plugin=NAME                     → [Version]
 //	GET  /admin/processes?plugin=NAME                    → [Process], trees; without plugin those of all

@@ -39,6 +39,8 @@ type Backend interface {
 	// Rollback makes a former version current: the version whose hash begins with to, or
 	// the last good one.
 	Rollback(ctx context.Context, plugin, to, by string) (Deployment, error)
+	// Bus returns the state of the bus.
+	Bus() Bus
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
@@ -101,6 +103,7 @@ func New(b Backend, o Options) *Server {
 	s.ending, s.end = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /admin/health", s.health)
+	mux.HandleFunc("GET /admin/bus", s.bus)
 	mux.HandleFunc("GET /admin/plugins", s.plugins)
 	mux.HandleFunc("GET /admin/versions", s.versions)
 	mux.HandleFunc("GET /admin/processes", s.processes)
@@ -195,6 +198,10 @@ func by(r *http.Request) string { return r.Context().Value(requester{}).(string)
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	httpapi.Succeed(w, Health{Ready: s.backend.Ready()})
+}
+
+func (s *Server) bus(w http.ResponseWriter, _ *http.Request) {
+	httpapi.Succeed(w, s.backend.Bus())
 }
 
 func (s *Server) plugins(w http.ResponseWriter, _ *http.Request) {

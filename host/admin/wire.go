@@ -98,6 +98,34 @@ type Health struct {
 	Ready bool `json:"ready"` // every plugin of the folder runs, and it does not drain
 }
 
+// Bus is the bus of a server.
+type Bus struct {
+	State    string    `json:"state"`           // see the constants
+	By       []string  `json:"by"`              // who needs it
+	Cause    string    `json:"cause,omitempty"` // why it does not work
+	Since    time.Time `json:"since,omitzero"`  // when that began, or that it works
+	Embedded bool      `json:"embedded"`
+	Where    string    `json:"where,omitempty"`  // the folder, or the URL
+	Server   string    `json:"server,omitempty"` // its version
+
+	Bytes      int64  `json:"bytes"`           // stored
+	Limit      int64  `json:"limit,omitempty"` // of Bytes, if one is known
+	Streams    int    `json:"streams"`         // logs and stores
+	Reconnects uint64 `json:"reconnects"`
+	Losses     uint64 `json:"losses"` // times that a reader was told of lost messages
+
+	// Writes counts by kind (append, put, batch, delete), and then by result (ok, down, unknown, full, conflict,
+	// too_large, other).
+	Writes map[string]map[string]uint64 `json:"writes"`
+}
+
+// The states of a [Bus].
+const (
+	BusOff   = "off" // nobody needs it
+	BusWorks = "works"
+	BusDown  = "down" // it does not work, and is tried again
+)
+
 // loss stands among the lines of a log in place of those that its reader was too slow
 // for.
 type loss struct {

@@ -30,6 +30,7 @@ type Config struct {
 	Crashes Crashes `toml:"crashes"`
 	Auth    Auth    `toml:"auth"`
 	Plugins Plugins `toml:"plugins"`
+	Bus     Bus     `toml:"bus"`
 
 	// Sockets holds the mounts by name: the [socket.NAME] tables of the file, completed
 	// with the defaults. A file without any has one mount, called "socket", for all
@@ -244,6 +245,44 @@ type Plugins struct {
 	Versions string `toml:"versions"`
 }
 
+// Bus says where everything durable is stored, and how nodes talk. It begins only if something needs it.
+type Bus struct {
+	// Dir is the folder of the embedded one. "auto": .rtd/bus in the plugin folder.
+	Dir string `toml:"dir" check:"filled"`
+
+	// MaxBytes is how many bytes the embedded one stores, about. Then writes are refused.
+	MaxBytes int64 `toml:"max_bytes" range:"1048576..1125899906842624"`
+
+	// Sync says when the embedded one syncs to disk: "always", before it acknowledges, or how often: see [Bus.SyncEvery].
+	Sync string `toml:"sync" check:"sync"`
+
+	// URL is an existing NATS in its place, "nats://HOST:PORT" or "tls://HOST:PORT", or several with commas between; "":
+	// the embedded one.
+	URL string `toml:"url" check:"nats?"`
+
+	// Prefix begins the names of all that is stored or sent.
+	Prefix string `toml:"prefix" check:"prefix"`
+
+	// Credentials are for URL: the content of a .creds file, "user:password", or a token. As in [Auth], they may stand
+	// in the environment or in a file. "": none.
+	Credentials string `toml:"credentials"`
+
+	// TLSCA names a PEM file with the authorities that URL's certificate may come from; "" is the system's. TLSCert and
+	// TLSKey name the client's own certificate: both, or neither.
+	TLSCA   string `toml:"tls_ca"`
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
+}
+
+// SyncAlways is the word for [Bus].Sync before each acknowledgement.
+const SyncAlways = "always"
+
+// SyncEvery is how often the embedded bus syncs; 0 is always.
+func (b *Bus) SyncEvery() time.Duration {
+	every, _ := time.ParseDuration(b.Sync) // always, or checked
+	return every
+}
+
 // Plugin is the table of one plugin.
 type Plugin struct {
 	// Topics are the patterns that the plugin serves: a topic, or its beginning followed
@@ -364,6 +403,7 @@ func Default() *Config {
 			RequireExpiry: true, Notice: time.Minute, Grace: 30 * time.Second,
 		},
 		Plugins: Plugins{Dir: "plugins", CompileTime: time.Minute, CompileMemory: 1 << 30, Build: true, Versions: "auto"},
+		Bus:     Bus{Dir: "auto", MaxBytes: 10 << 30, Sync: SyncAlways, Prefix: "rtd"},
 		Sockets: map[string]Socket{"socket": defaultSocket("socket")},
 		Tables:  map[string]Plugin{},
 	}

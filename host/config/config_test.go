@@ -42,7 +42,7 @@ func TestShippedFileHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, of := range []any{config.Server{}, config.Log{}, config.Socket{}, config.Crashes{}, config.Plugins{}, config.Plugin{}} {
+	for _, of := range []any{config.Server{}, config.Log{}, config.Socket{}, config.Crashes{}, config.Plugins{}, config.Bus{}, config.Plugin{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {
 			key := field.Tag.Get("toml")
 			line := regexp.MustCompile(`(?m)^` + key + ` += |^\[plugin\.chat\.` + key + `\]`)
@@ -117,6 +117,13 @@ func TestProblems(t *testing.T) {
 		{"float", "[server]\nmax_frame = 65536.0", `f:2: server.max_frame: is 65536; expected a whole number from 1024 to 268435456`},
 		{"low", "[server]\nmax_frame = 1023", `f:2: server.max_frame: is 1023; expected a whole number from 1024 to 268435456`},
 		{"memory", "[plugin.a]\nmemory = 4294967297", `f:2: plugin.a.memory: is 4294967297; expected a whole number from 65536 to 4294967296`},
+		{"bus sync", "[bus]\nsync = 'never'", `f:2: bus.sync: is "never"; expected "always", or how often, from "10ms" to "1h", such as "1s"`},
+		{"bus url", "[bus]\nurl = 'http://a'", `f:2: bus.url: is no list of servers; expected one such as "nats://127.0.0.1:4222" or "tls://a.example.com,tls://b.example.com"`},
+		{"bus url with a secret", "[bus]\nurl = 'nats://a:secret@b'", `f:2: bus.url: has a user; expected that in credentials, such as "env:NATS_CREDENTIALS"`},
+		{"bus prefix", "[bus]\nprefix = 'a.b'", `f:2: bus.prefix: is "a.b"; expected 1 to 32 letters, digits, - and _ such as "rtd"`},
+		{"bus certificate", "[bus]\nurl = 'tls://a'\ntls_cert = 'a'", `f:3: bus.tls_cert: is set without tls_key; expected both or neither`},
+		{"bus credentials", "[bus]\ncredentials = 'env:A'", `f:2: bus.credentials: is set without url; expected the url of the server that it is for`},
+		{"bus room", "[bus]\nmax_bytes = 1", `f:2: bus.max_bytes: is 1; expected a whole number from 1048576 to 1125899906842624`},
 		{"duration", "[server]\ngrace = 10", `f:2: server.grace: is 10; expected a string such as "5s"`},
 		{"duration text", "[server]\ngrace = 'soon'", `f:2: server.grace: is "soon"; expected a string such as "5s", from "0s" to "10m"`},
 		{"share", "[plugin.a]\ncanary = 1.5", `f:2: plugin.a.canary: is 1.5; expected a number from 0 to 1`},

@@ -242,6 +242,7 @@ func (p *parser) together(c *Config) {
 	if c.Admin.Listen != "" && len(c.Admin.Keys) == 0 {
 		p.problem(toml.Key{"admin", "listen"}, "is set without keys; expected at least one, since anybody can connect there")
 	}
+	p.bus(&c.Bus)
 	p.origins(toml.Key{"server", "origins"}, c.Server.Origins)
 	names := slices.Sorted(maps.Keys(c.Sockets))
 	paths := map[string]string{} // whose is a path
@@ -252,6 +253,23 @@ func (p *parser) together(c *Config) {
 			p.problem(toml.Key{"socket", name, "path"}, "matches the same as the path of [socket.%s]; expected another one", other)
 		}
 		paths[path] = name
+	}
+}
+
+func (p *parser) bus(b *Bus) {
+	if b.TLSCert != "" && b.TLSKey == "" {
+		p.problem(toml.Key{"bus", "tls_cert"}, "is set without tls_key; expected both or neither")
+	}
+	if b.TLSKey != "" && b.TLSCert == "" {
+		p.problem(toml.Key{"bus", "tls_key"}, "is set without tls_cert; expected both or neither")
+	}
+	if b.URL != "" {
+		return
+	}
+	for key, value := range map[string]string{"credentials": b.Credentials, "tls_ca": b.TLSCA, "tls_cert": b.TLSCert} {
+		if value != "" {
+			p.problem(toml.Key{"bus", key}, "is set without url; expected the url of the server that it is for")
+		}
 	}
 }
 

@@ -60,8 +60,54 @@ var checks = map[string]func(string) error{
 		}
 		return nil
 	},
+	"nats?": func(list string) error {
+		if list == "" {
+			return nil
+		}
+		return checkNATS(list)
+	},
+	"prefix": func(prefix string) error {
+		if !busPrefix.MatchString(prefix) {
+			return fmt.Errorf(`is %.80q; expected 1 to 32 letters, digits, - and _ such as "rtd"`, prefix)
+		}
+		return nil
+	},
+	"sync":  checkSync,
 	"path":  checkPath,
 	"proxy": func(s string) error { _, err := ParseProxy(s); return err },
+}
+
+// busPrefix is what may begin names at a bus.
+var busPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+
+// checkNATS checks a list of addresses. Errors do not show one that may have a password.
+func checkNATS(list string) error {
+	for entry := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(entry))
+		switch {
+		case err == nil && u.User != nil:
+			return errors.New(`has a user; expected that in credentials, such as "env:NATS_CREDENTIALS"`)
+		case err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.Port() != "" && !validPort(u.Port()):
+			return errors.New(`is no list of servers; expected one such as "nats://127.0.0.1:4222" or "tls://a.example.com,tls://b.example.com"`)
+		}
+	}
+	return nil
+}
+
+// The bounds of a bus's sync.
+const (
+	shortestSync = 10 * time.Millisecond
+	longestSync  = time.Hour
+)
+
+func checkSync(text string) error {
+	if text == SyncAlways {
+		return nil
+	}
+	if every, err := time.ParseDuration(text); err != nil || every < shortestSync || every > longestSync {
+		return fmt.Errorf(`is %.80q; expected "always", or how often, from "10ms" to "1h", such as "1s"`, text)
+	}
+	return nil
 }
 
 func checkPlugin(name string) error {

@@ -1,0 +1,222 @@
+package bus
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"crypto/rand"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// MaxData is how many bytes a record, a value or a message may have.
+const MaxData = 2 << 20
+
+// patience is how long an operation may take whose context has no deadline.
+const patience = 5 * time.Second
+
+// Options say where the bus is.
+type Options struct {
+	// Dir is the folder of the embedded server, which this process alone may use. It is made if it is missing.
+	//
+	// What is damaged in it is named by a file in its folder "damaged", and refused with [ErrDamaged] until
+	// somebody removes that file, which accepts what is left.
+	Dir string
+
+	// MaxBytes is how many bytes the embedded server stores, about: one write may go beyond. Default: 10 GiB.
+	MaxBytes int64
+
+	// SyncEvery is how often the embedded server syncs to disk. 0: before each acknowledgement. Otherwise what was
+	// acknowledged survives the end of the process, and a power cut only if it is older.
+	SyncEvery time.Duration
+
+	// URL is an existing server, or several with commas between, in place of the embedded one. It is to sync
+	// before it acknowledges (sync_interval: always), which it does not tell.
+	URL string
+
+	// Prefix begins the names of all that is stored or sent, so that several systems can use one server: letters,
+	// digits, - and _. Default: "rtd".
+	Prefix string
+
+	// Credentials are for URL: the content of a .creds file, "user:password", or a token. "": none.
+	Credentials string
+
+	// TLS is for URL. Nil: if the URL asks for it, with the system's certificates.
+	TLS *tls.Config
+
+	Log *slog.Logger // default: slog.Default()
+}
+
+// Bus is a server within the process, or a connection to one elsewhere. Its methods, and those of what it returns,
+// may be called from any goroutine. While it is down they fail with [ErrDown]; it goes on by itself when the cause is gone.
+type Bus struct {
+	options Options
+	log     *slog.Logger
+	writer  string // marks what this bus has written, so that it knows it again
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	engine  *engine // nil with a URL
+
+	state   atomic.Pointer[state]
+	kick    chan struct{} // the keeper is to look
+	suspect atomic.Bool   // the embedded server may not store any more
+	usage   atomic.Pointer[usage]
+	counts  counts
+	heights sync.Map // name of a stream → *height
+	end     context.CancelFunc
+	kept    sync.WaitGroup
+
+	mu      sync.Mutex
+	inboxes map[*nats.Subscription]*Inbox
+	changed chan struct{} // closed at the next change of state
+}
+
+// state is whether the bus works.
+type state struct {
+	since time.Time
+	cause error           // nil: it does
+	holds context.Context // ended with the state
+	leave context.CancelFunc
+}
+
+// Open begins to start the embedded server, or to connect, and returns at once: the error is about options alone. [Bus.Up]
+// waits. Close ends it.
+func Open(o Options) (*Bus, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Prefix == "" {
+		o.Prefix = "rtd"
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 10 << 30
+	}
+	if err := checkName(o.Prefix); err != nil {
+		return nil, fmt.Errorf("prefix: %w", err)
+	}
+	if (o.Dir == "") == (o.URL == "") {
+		return nil, errors.New("a bus has a folder or a URL")
+	}
+	b := &Bus{options: o, log: o.Log, writer: rand.Text()[:12], kick: make(chan struct{}, 1), inboxes: map[*nats.Subscription]*Inbox{}, changed: make(chan struct{})}
+	b.state.Store(newState(errors.New("starting")))
+	b.usage.Store(&usage{})
+	if o.URL == "" {
+		b.engine = &engine{options: &b.options, log: b.log, worried: b.look}
+	}
+	if err := b.connect(); err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancel(context.Background())
+	b.end = end
+	b.kept.Go(func() { b.keep(ctx) })
+	return b, nil
+}
+
+// Close ends the bus: the connection, and the embedded server, which has stored what it has to. Operations fail
+// with [ErrClosed] then. It may be called again.
+func (b *Bus) Close() error {
+	b.end()
+	b.kept.Wait()
+	proper := b.state.Load().cause == nil
+	b.enter(ErrClosed)
+	b.conn.Close()
+	b.mu.Lock()
+	inboxes := b.inboxes
+	b.inboxes = map[*nats.Subscription]*Inbox{}
+	b.mu.Unlock()
+	for _, i := range inboxes {
+		i.shut()
+	}
+	if b.engine == nil {
+		return nil
+	}
+	return b.engine.stop(proper)
+}
+
+// Up waits until the bus works. If ctx ends before, the error says why it does not.
+func (b *Bus) Up(ctx context.Context) error {
+	for {
+		b.mu.Lock()
+		changed := b.changed
+		b.mu.Unlock()
+		s := b.state.Load()
+		if s.cause == nil || errors.Is(s.cause, ErrClosed) {
+			return s.cause
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return because(ErrDown, s.cause)
+		}
+	}
+}
+
+// Err returns why the bus does not work, or nil. It does not wait.
+func (b *Bus) Err() error {
+	if s := b.state.Load(); s.cause != nil {
+		return because(ErrDown, s.cause)
+	}
+	return nil
+}
+
+func newState(cause error) *state {
+	holds, leave := context.WithCancel(context.Background())
+	return &state{since: time.Now(), cause: cause, holds: holds, leave: leave}
+}
+
+// enter changes the state. What is under way in the one before ends.
+func (b *Bus) enter(cause error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.state.Load()
+	if errors.Is(was.cause, ErrClosed) || cause == nil && was.cause == nil || cause != nil && was.cause != nil && cause.Error() == was.cause.Error() {
+		return
+	}
+	b.state.Store(newState(cause))
+	was.leave()
+	close(b.changed)
+	b.changed = make(chan struct{})
+	switch {
+	case errors.Is(cause, ErrClosed):
+	case cause == nil:
+		b.log.Info("bus works", "at", b.where(), "after", time.Since(was.since).Round(time.Millisecond))
+	default:
+		b.log.Warn("bus does not work; it is tried again", "at", b.where(), "cause", cause)
+	}
+}
+
+// begin is the start of an operation: it fails while the bus is down, and gives it an end.
+func (b *Bus) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	s := b.state.Load()
+	if errors.Is(s.cause, ErrClosed) {
+		return nil, nil, ErrClosed
+	}
+	if s.cause != nil {
+		return nil, nil, because(ErrDown, s.cause)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	var cancel context.CancelFunc
+	if _, has := ctx.Deadline(); has {
+		ctx, cancel = context.WithCancel(ctx)
+	} else {
+		ctx, cancel = context.WithTimeout(ctx, patience)
+	}
+	stop := context.AfterFunc(s.holds, cancel)
+	return ctx, func() { stop(); cancel() }, nil
+}
+
+// where is the place of the bus, for people.
+func (b *Bus) where() string {
+	if b.engine != nil {
+		return b.options.Dir
+	}
+	return b.options.URL
+}

@@ -1,0 +1,96 @@
+// Package bus is what remembers, and what nodes talk by: logs, stores of keys and values, and messages. It is the one package
+// that knows NATS, embedded or somewhere else; the others see records, entries and messages.
+//
+//	          Bus
+//	Log        Store         Inbox              kinds of errors: errors.go
+//	log.go     store.go      inbox.go           names: names.go    counts: status.go
+//	   └── stream.go ──┘        │
+//	       request.go           │
+//	           └───── conn ─────┘
+//	                    │            keeper.go: connects, checks, starts anew
+//	     in process     │     TCP
+//	   ┌────────────────┴───────┐
+//	engine.go            an existing NATS
+//	a server that           2.12 or later
+//	listens nowhere
+//	   │
+//	folder.go, damage.go      DIR/format.json    what this is, of which version
+//	                          DIR/lock           one process at a time
+//	                          DIR/alone/         what the server stores
+//	                          DIR/damaged/NAME   a log or store that must not be used
+//
+// A [Log] is for who must know that something is stored before going on: one writer appends at the end that it knows, and
+// whoever takes over from it makes its next append fail. A [Store] has the latest value of each key. An [Inbox] has what is
+// published while it is there, and is told when it misses some.
+//
+//	b, err := bus.Open(bus.Options{Dir: dir})    // returns at once
+//	err = b.Up(ctx)                              // waits
+//	log, err := b.Log(ctx, "node-1")
+//	_, last, err := log.Bounds(ctx)
+//	last, err = log.Append(ctx, last, record)    // it is on the disk
+//
+// # Promises
+//
+//	write returns        what is so
+//	nil                  it is stored and synced (with SyncEvery 0); kill -9 and a power cut leave it
+//	ErrUnknown           it is stored once, or not: the same call again tells
+//	any other            it is not stored, and will not be
+//	WriteAll             all or none, for readers too
+//	Publish              at most once to each inbox; an inbox that may have missed some gets ErrLost
+//
+// # What may go wrong, and what then
+//
+//	folder read-only, or no folder    ErrDown with the cause; tried again, at least every 5 s
+//	disk full                         the write under way is ErrUnknown, then ErrDown; the server is started
+//	                                  anew as soon as 256 KiB can be written
+//	max_bytes reached                 ErrFull; reading, purging and deleting go on
+//	folder of a later format          ErrDown, ErrUnfit; nothing in it is touched
+//	folder of another process         the same, until that one ends
+//	damaged record, torn file         the log or store is ErrDamaged; the others go on
+//	server away                       ErrDown within milliseconds, or after 10 s if it just hangs; back by itself
+//	server not fit                    ErrDown, ErrUnfit: max_payload, version, JetStream
+//	log or store not fit              ErrUnfit: in memory, persist_mode async, messages that go by themselves
+//
+// Each is one line in the log when it begins and one when it ends. Operations without a deadline take 5 s at the most.
+//
+// # Questions
+//
+// Why NATS? It is one engine for logs, keys and values, messages and clusters, for one node and many, embedded or not. pebble, bbolt
+// and SQLite are not faster when commits come in groups, and replicate nothing. It costs 16 MB of binary, and 0.4 MB of memory where
+// nothing needs it. nkeys, of the same authors, signs for who logs in by a seed.
+//
+// Why is it one connection for both kinds? Embedded, it ends at a server in the process; all else is the same code, and one
+// suite of exercises holds both to the same behaviour. The same connection stays while the embedded server is started anew.
+//
+// Why does Open not fail if the disk is full? It may be so at any later moment as well. There is one way to learn of that, [Bus.Err],
+// and one way back.
+//
+// How does an append after ErrUnknown know its record again? It fails with a conflict then, and reads the record at its
+// place: that has the mark of this Bus, and the same bytes, or it is somebody else's. A sequence is never asked for
+// and taken as the new end: another node may have taken over.
+//
+// Why is a failed write of the embedded server a reason to start it anew? Its file store does not answer writes any more after the first
+// that failed, and does not say so. It reports an error on its log, at which the keeper tries the folder; and a write that is not
+// answered is one, too.
+//
+// Why does this package look at the server's files? A server that finds a damaged record cuts the file there, drops all behind it,
+// synced or not, and starts without a word: acknowledged records vanish. So the sizes before and after a start are compared. After a
+// proper end nothing may be cut. After a kill or a power cut a log may lose the one record that was being written, which nobody
+// was told of. Of a store an unfinished batch may be lost; more than that cannot be told apart, and is not.
+// Files that go bad under a running server show when a sequence is smaller than one that was there before.
+//
+// Why do logs and stores have no copies on several nodes? They will, with the first code that runs on several. Reads go to the leader
+// already if somebody has given a stream copies: a follower may be behind.
+//
+// Why is there no watching of keys? Watchers of NATS stand still for 17 s when the node of their consumer dies. Polling, or a message,
+// says the same.
+//
+// Why is what is deleted really gone, without a mark? A key has one message. To remove the message of a sequence is to remove the
+// key if it still has that revision, and marks would pile up.
+//
+// What else of NATS is a trap? max_payload is 1 MB by default. persist_mode async switches sync_always off, without a
+// word. The default discards the oldest messages when a stream is full: streams here refuse the newest. Subjects beyond 4 KiB break the
+// connection: keys are shorter, and [Token] hashes what is long. A folder of a server alone is deleted by one in a cluster, so its
+// name is "alone". A write that is queued while there is no connection is stored who knows when: nothing is queued. Handlers of a
+// signal, and an end of the process, are not for libraries: NoSigs, and a logger whose Fatalf is an error.
+package bus

@@ -1,0 +1,118 @@
+package bus
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rtd/host/disk"
+)
+
+// Names in the folder of the embedded server.
+const (
+	formatName = "format.json"
+	lockName   = "lock"
+	probeName  = "probe"
+	alone      = "alone"   // what a server without others stores; one in a cluster would delete it
+	marks      = "damaged" // a file for each stream that must not be used
+	cleanName  = "clean"   // is there from a proper end to the next start
+)
+
+// folderFormat is the version of all that is in the folder. Another one has another number.
+const folderFormat = 1
+
+type format struct {
+	Format int    `json:"format"`
+	Server string `json:"server"` // that wrote it last
+}
+
+// folder is the place of the embedded server, which no other process has.
+type folder struct {
+	dir  string
+	lock *os.File
+}
+
+func openFolder(dir string) (*folder, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	lock, err := lockFile(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, err
+	}
+	f := &folder{dir: dir, lock: lock}
+	if err := f.checkFormat(); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
+}
+
+func (f *folder) close() error { return f.lock.Close() }
+
+// checkFormat refuses a folder that this program does not know, and marks a new one.
+func (f *folder) checkFormat() error {
+	path := filepath.Join(f.dir, formatName)
+	data, err := disk.Read(path, 4<<10)
+	found := format{Format: folderFormat}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(filepath.Join(f.dir, alone)); err == nil {
+			return fmt.Errorf("%w: %s is missing; put it back, or use another folder", ErrUnfit, path)
+		}
+	case err != nil:
+		return fmt.Errorf("read format: %w", err)
+	default:
+		if json.Unmarshal(data, &found) != nil || found.Format < 1 {
+			return fmt.Errorf("%w: %s is no format file; put the right one back, or use another folder", ErrUnfit, path)
+		}
+	}
+	if found.Format > folderFormat {
+		return fmt.Errorf("%w: %s has format %d, and this rtd knows up to %d; use the rtd that wrote it, or a later one", ErrUnfit, f.dir, found.Format, folderFormat)
+	}
+	now := format{folderFormat, server.VERSION}
+	if err == nil && found == now {
+		return nil
+	}
+	text, err := json.Marshal(now)
+	if err != nil {
+		return err
+	}
+	if _, err := disk.Replace(path, 0o600, disk.Bytes(append(text, '\n'))); err != nil {
+		return fmt.Errorf("write format: %w", err)
+	}
+	return nil
+}
+
+// probeSize is how many bytes must find room for the server to be started: a record, and what goes with it.
+const probeSize = 256 << 10
+
+// probe tells whether the folder can be written.
+func (f *folder) probe() error {
+	path := filepath.Join(f.dir, probeName)
+	_, err := disk.Replace(path, 0o600, disk.Bytes(make([]byte, probeSize)))
+	if err != nil {
+		return fmt.Errorf("write to folder: %w", err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("write to folder: %w", err)
+	}
+	return nil
+}
+
+func (f *folder) mark(name, text string) error {
+	dir := filepath.Join(f.dir, marks)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("note damage: %w", err)
+	}
+	path := filepath.Join(dir, name)
+	text += "; to go on with what is left, remove " + path
+	if _, err := disk.Replace(path, 0o600, disk.Bytes([]byte(text))); err != nil {
+		return fmt.Errorf("note damage: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package bus
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// Status is the state of a bus, as those see it who operate it.
+type Status struct {
+	Embedded bool
+	Where    string    // the folder, or the URL
+	Cause    error     // why it does not work; nil: it does
+	Since    time.Time // when that began
+	Server   string    // version of the server, if it was ever reached
+
+	Bytes   int64 // stored, as of the last look, which is at most some seconds ago
+	Limit   int64 // of Bytes; 0: none is known
+	Streams int   // logs and stores, of all who use the server
+
+	Reconnects uint64 // times that the connection was made again
+	Published  uint64 // messages
+	Received   uint64
+	Losses     uint64 // times that an inbox was told of lost messages
+
+	// Operations counts writes by kind (append, put, batch, delete), and then by result (ok, down, unknown, full,
+	// conflict, too_large, other). Kinds and results without any are left out.
+	Operations map[string]map[string]uint64
+}
+
+// usage is how full a server is.
+type usage struct {
+	bytes, limit int64
+	streams      int
+}
+
+// counts are what has happened.
+type counts struct {
+	reconnects, published, received, losses atomic.Uint64
+	appends, puts, batches, deletes         results
+}
+
+// results counts operations of a kind by their result.
+type results [len(words)]atomic.Uint64
+
+// words are the results, and errs the errors that they stand for.
+var (
+	words = [...]string{"ok", "down", "unknown", "full", "conflict", "too_large", "other"}
+	errs  = [...]error{nil, ErrDown, ErrUnknown, ErrFull, ErrConflict, ErrTooLarge}
+)
+
+func (r *results) add(err error) {
+	if err == nil {
+		r[0].Add(1)
+		return
+	}
+	for i := 1; i < len(errs); i++ {
+		if errors.Is(err, errs[i]) {
+			r[i].Add(1)
+			return
+		}
+	}
+	r[len(errs)].Add(1)
+}
+
+func (r *results) by() map[string]uint64 {
+	list := map[string]uint64{}
+	for i, word := range words {
+		if n := r[i].Load(); n > 0 {
+			list[word] = n
+		}
+	}
+	return list
+}
+
+// Status returns the state of the bus. It does not wait.
+func (b *Bus) Status() Status {
+	s, u, c := b.state.Load(), b.usage.Load(), &b.counts
+	status := Status{
+		Embedded: b.engine != nil, Where: b.where(), Cause: s.cause, Since: s.since, Server: b.conn.ConnectedServerVersion(),
+		Bytes: u.bytes, Limit: u.limit, Streams: u.streams,
+		Reconnects: c.reconnects.Load(), Published: c.published.Load(), Received: c.received.Load(), Losses: c.losses.Load(),
+		Operations: map[string]map[string]uint64{},
+	}
+	for kind, r := range map[string]*results{"append": &c.appends, "put": &c.puts, "batch": &c.batches, "delete": &c.deletes} {
+		if by := r.by(); len(by) > 0 {
+			status.Operations[kind] = by
+		}
+	}
+	return status
+}
