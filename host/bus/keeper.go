@@ -92,6 +92,9 @@ func (b *Bus) revive(ctx context.Context) error {
 
 // connected waits for the connection, which the library makes and makes again.
 func (b *Bus) connected(ctx context.Context) error {
+	if b.engine != nil && b.conn.IsReconnecting() {
+		_ = b.conn.ForceReconnect() // it has just started, so there is no reason to wait; no longer if that fails
+	}
 	for !b.conn.IsConnected() {
 		select {
 		case <-b.kick: // of its handlers
