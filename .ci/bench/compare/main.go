@@ -31,8 +31,11 @@ func main() {
 
 func run(args []string) error {
 	switch {
-	case len(args) == 2 && (args[0] == "full" || args[0] == "quick"):
+	case (len(args) == 2 || len(args) == 3) && (args[0] == "full" || args[0] == "quick"):
 		c := &comparison{dir: args[1], quick: args[0] == "quick"}
+		if len(args) == 3 {
+			c.only = args[2]
+		}
 		return c.run()
 	case len(args) == 4 && args[0] == "guard":
 		percent, err := strconv.ParseFloat(args[2], 64)
@@ -46,7 +49,7 @@ func run(args []string) error {
 		g := &guard{comparison: comparison{dir: filepath.Join(args[1], after.name)}, limit: 1 + percent/100, pairs: pairs}
 		return g.run()
 	}
-	return errors.New("usage: compare full|quick FOLDER, or compare guard FOLDER PERCENT PAIRS, as .ci/bench/run and .ci/bench/guard do")
+	return errors.New("usage: compare full|quick FOLDER [TEXT], or compare guard FOLDER PERCENT PAIRS, as .ci/bench/run and .ci/bench/guard do")
 }
 
 // server is one that is compared.
@@ -165,6 +168,7 @@ func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 type comparison struct {
 	dir    string
 	quick  bool
+	only   string // jobs whose arguments contain it; all if empty
 	pinned bool
 	wrong  int // of rtd: messages lost, repeated or reordered, connections closed, errors, crashes without recovery
 	runs   int
@@ -186,6 +190,9 @@ func (c *comparison) run() error {
 	}
 	fmt.Printf("\n\n| figure | to reach | %s | %s | %s | C / centrifuge |\n| --- | --- | --- | --- | --- | --- |\n", rtdC.name, rtdGo.name, centrifuge.name)
 	for _, j := range c.jobs() {
+		if !strings.Contains(strings.Join(j.args, " "), c.only) {
+			continue
+		}
 		if err := c.do(ctx, j); err != nil {
 			return err
 		}

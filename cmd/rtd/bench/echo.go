@@ -8,7 +8,7 @@ import "time"
 type echo struct {
 	*generator
 	flights  []flight
-	idle     []int32 // connections without a push under way
+	idle     []int32 // connections without a push under way, by since when: with a rate, all have their turn
 	sent     int
 	answered int
 	until    time.Duration // send nothing from then on
@@ -55,8 +55,8 @@ func (e *echo) step(now time.Duration) (next time.Duration) {
 			}
 			e.schedule.n++
 		}
-		i := e.idle[len(e.idle)-1]
-		e.idle = e.idle[:len(e.idle)-1]
+		i := e.idle[0]
+		e.idle = e.idle[1:]
 		e.ask(int(i), due)
 	}
 	return never
