@@ -166,13 +166,13 @@ func (w *stopwatch) isOver(now int64) bool { return now-w.since >= w.turn }
 // yield is called by the guest when its slice is over. After a turn it lets others
 // run, the garbage collector among them, or ends the guest if its time is up.
 func (s *slot) yield() {
-	s.reductions += s.slice - int64(s.counter.Get())
 	now := clock()
-	s.setSlice(now)
 	s.countStack()
 	if s.time.isOver(now) {
 		s.giveWay(now)
 	}
+	s.reductions += s.spent()
+	s.setSlice(now)
 }
 
 // check is yield for host functions that take up to some tens of microseconds, a few

@@ -143,7 +143,8 @@
 //
 // What happens to garbage? A guest with a collector leaves more of it with every
 // event, until the collector runs, and all that would be kept. When a state has
-// grown by 16 KiB the guest gets an idle event, in which SDKs collect. Go does not
+// grown by 16 KiB the guest gets an idle event, in which SDKs collect, but for one that comes back so soon that it will
+// have a slot of its own. Go does not
 // clear what it frees; told by GODEBUG=clobberfree=1 it overwrites it with one
 // pattern, which takes a few bytes in a delta. A plugin for which that was no use eight
 // times in a row is not asked again. Load has the guest collect before the snapshot is taken, so that no delta

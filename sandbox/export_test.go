@@ -87,3 +87,12 @@ func Stretches(n int, f func()) (cost time.Duration, sure bool) {
 	nanos, sure := w.end()
 	return time.Duration(nanos), sure
 }
+
+// The longest slices, and a turn that is too long for slices to stay as they are.
+const (
+	LongestSlice = slice
+	HeavyTurn    = time.Duration(heavyTurn)
+)
+
+// Shorter is how long slices are after one of which so much was spent has taken too long.
+func Shorter(slice, spent int64, cost time.Duration) int64 { return shorter(slice, spent, int64(cost)) }

@@ -23,6 +23,7 @@ const (
 	// compactOver is by how many bytes a state may grow until its guest is
 	// told to collect its garbage.
 	compactOver = 16 << 10
+	compactBusy = 256 << 10 // of an actor that comes back soon, while there are few slots
 
 	// restFree is how large a state may be that is kept in any case: the number of
 	// processes bounds them.
@@ -76,10 +77,16 @@ func (i *Instance) wake() (*slot, error) {
 func (i *Instance) rest(s *slot, by Process) {
 	i.slot = nil
 	state := i.save(s, s.state[:0])
-	if len(state) > int(i.compacted)+compactOver && i.module.compacts() {
+	if len(state) > int(i.compacted)+compactOver && i.module.compacts() && !i.busy(s, state) {
 		state = i.compact(s, state, by)
 	}
 	i.keep(s, state)
+}
+
+// busy says that the actor in s rests only until it has a slot of its own. To let its guest collect garbage takes two
+// milliseconds in Go, of those who wait for the slot.
+func (i *Instance) busy(s *slot, state []byte) bool {
+	return len(state) <= int(i.compacted)+compactBusy && i.module.pool.soonStays(s)
 }
 
 // restNow is rest without a word to the guest.

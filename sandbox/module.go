@@ -66,7 +66,8 @@ type Module struct {
 	stacks     budget       // that have grown
 	symbols    symbols      // of traps
 	examining  atomic.Int32 // goroutines that have slots in which guests have died
-	heavy      atomic.Int64 // until when, on [clock], its guests get small slices
+	heavy      atomic.Int64 // until when, on [clock], its guests get short slices
+	short      atomic.Int64 // how long those are
 	suspect    atomic.Int64 // and until when the system is asked what they use
 
 	mu     sync.Mutex

@@ -67,7 +67,7 @@ func (p *pool) reclaim(s *slot) {
 // event was when so many had come, or never. If all are in use it waits for one. It is on by's
 // goroutine, if there is a process.
 func (p *pool) vacate(size int, by Process, since uint32) (*slot, error) {
-	s, passes, err := p.checkOut(by, since)
+	s, back, passes, err := p.checkOut(by, since)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (p *pool) vacate(size int, by Process, since uint32) (*slot, error) {
 			return nil, err
 		}
 		if s.resize(size) {
-			s.passing = passes
+			s.passing, s.back = passes, back
 			return s, nil
 		}
 	}
@@ -102,42 +102,43 @@ func (p *pool) vacate(size int, by Process, since uint32) (*slot, error) {
 		p.forget()
 		return nil, err
 	}
-	s.passing = passes
+	s.passing, s.back = passes, back
 	return s, nil
 }
 
 // checkOut returns an idle slot, with its owner's mu held if it has one, or nil if the
 // caller shall make a new one, which is counted already. passes says what for. It fails if it
 // has to wait and the process is killed.
-func (p *pool) checkOut(by Process, since uint32) (s *slot, passes bool, err error) {
+func (p *pool) checkOut(by Process, since uint32) (s *slot, back, passes bool, err error) {
 	near, _ := p.near.Get().(*slot)
 	p.mu.Lock()
 	if near != nil {
 		near.near = false
 	}
 	p.came++
-	passes = !p.stays(since)
+	back = p.back(since)
+	passes = !back || !p.stays()
 	for {
 		if s = p.pick(passes, near); s != nil {
 			p.unlink(s)
 			p.mu.Unlock()
-			return s, passes, nil
+			return s, back, passes, nil
 		}
 		if p.count < p.max {
 			p.count++
 			p.returned = 0
 			p.mu.Unlock()
-			return nil, passes, nil
+			return nil, back, passes, nil
 		}
 		if p.staying.first == nil && p.passing.first == nil {
 			wait := make(chan *slot, 1)
 			p.queue = append(p.queue, wait)
 			p.mu.Unlock()
 			if by == nil {
-				return <-wait, passes, nil
+				return <-wait, back, passes, nil
 			}
 			s, err = p.await(wait, by)
-			return s, passes, err
+			return s, back, passes, err
 		}
 		// The owners of all idle slots are about to use them.
 		p.mu.Unlock()
@@ -146,16 +147,24 @@ func (p *pool) checkOut(by Process, since uint32) (s *slot, passes bool, err err
 	}
 }
 
-// stays says whether an actor gets a slot of its own whose last event was then. p.mu is held.
+// back says whether an actor is worth a slot of its own whose last event was then. p.mu is held.
+func (p *pool) back(since uint32) bool { return since != never && int64(p.came-since) <= int64(p.max) }
+
+// stays says whether an actor that is back gets a slot of its own now. p.mu is held.
 //
-// A new slot takes a hundred times as long as a move, and memory. Beyond a few there is one more when so many
+// A new slot takes ten times as long as a move, and memory. Beyond a few there is one more when so many
 // that are worth it have found another in their slot; meanwhile they pass.
-func (p *pool) stays(since uint32) bool {
-	if since == never || int64(p.came-since) > int64(p.max) {
-		return false
-	}
+func (p *pool) stays() bool {
 	p.returned++
 	return p.count < keepSlots || p.count >= p.max || p.returned >= worthSlot
+}
+
+// soonStays says whether the actor in a slot passes for the last times: it comes back soon, and there
+// may be more slots.
+func (p *pool) soonStays(s *slot) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.passing && s.back && p.count < p.max
 }
 
 // await waits in the queue for a slot, or for the right to make one, while others have

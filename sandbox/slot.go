@@ -35,6 +35,7 @@ type slot struct {
 	owner      *Instance
 	prev, next *slot
 	passing    bool // an actor passes in it
+	back       bool // and has come back to do so
 
 	// Guarded by the pool's mu.
 	idle bool // it is in the pool
@@ -62,11 +63,16 @@ type slot struct {
 // reaches pages which are not there yet, or still the snapshot's, with 3 to 5 µs each on
 // a virtual machine and, as a rule, up to four for each reduction. A small memory has few pages. In
 // a large one slices are shorter; and those of a plugin whose guests have been seen to
-// take very long are so short that nobody notices.
+// take very long are so short that a turn is half of that.
+//
+// One long stretch says little: a collector that clears a megabyte, or a thread that has worked for the
+// network meanwhile. To yield every 64 reductions for that would make each event three times as expensive. So
+// slices become an eighth of what they were, at most, until the next long stretch.
 const (
-	slice      = 10_000
-	largeSlice = 1_250 // of guests with more than largeMemory
-	heavySlice = 64    // for heavyFor after a turn of more than heavyTurn
+	slice         = 10_000
+	largeSlice    = 1_250 // of guests with more than largeMemory
+	shortestSlice = 64
+	shortened     = 8 // times at once, at most
 
 	largeMemory = 8 << 20
 
@@ -181,8 +187,8 @@ func (s *slot) run(e *abi.Event, i *Instance, by Process, work func(*slot, *abi.
 	err := s.protect(work, e)
 	s.memory.image.End()
 
-	s.reductions += s.slice - int64(s.counter.Get())
 	s.note(s.time.end())
+	s.reductions += s.spent()
 	s.dropStack(&s.inbox, abi.ExportInbox)
 	s.dropStack(&s.handle, abi.ExportHandle)
 	if !s.memory.worked(s.time.used) && err == nil {
@@ -208,21 +214,30 @@ func (s *slot) run(e *abi.Event, i *Instance, by Process, work func(*slot, *abi.
 // setSlice lets the guest spend another slice.
 func (s *slot) setSlice(now int64) {
 	s.slice = slice
-	switch {
-	case now < s.module.heavy.Load():
-		s.slice = heavySlice
-	case s.memory.image.Size() > largeMemory:
+	if s.memory.image.Size() > largeMemory {
 		s.slice = largeSlice
+	}
+	if now < s.module.heavy.Load() {
+		s.slice = min(s.slice, s.module.short.Load())
 	}
 	s.counter.Set(uint64(s.slice))
 }
 
-// note takes what a stretch has cost. From one that is very long on, slices are short; if
+// shorter is how long slices are after one of which so much was spent has taken too long.
+func shorter(slice, spent, cost int64) int64 {
+	return max(spent*(heavyTurn/2)/cost, slice/shortened, shortestSlice)
+}
+
+// spent is how many reductions of the slice at hand are spent.
+func (s *slot) spent() int64 { return s.slice - int64(s.counter.Get()) }
+
+// note takes what a stretch has cost. From one that is very long on, slices are shorter; if
 // that may have been the machine's doing, the next ones are looked at more closely.
 func (s *slot) note(cost int64, sure bool) {
 	switch {
 	case cost <= heavyTurn:
 	case sure:
+		s.module.short.Store(shorter(s.slice, s.spent(), cost))
 		s.module.heavy.Store(s.time.since + heavyFor)
 	default:
 		s.module.suspect.Store(s.time.since + heavyFor)

@@ -183,3 +183,24 @@ func TestKillsInTheQueueForSlots(t *testing.T) {
 		t.Errorf("%d slots", n)
 	}
 }
+
+// A turn that was somewhat too long makes slices somewhat shorter, since for innocent code more yields are a
+// loss. Code that is as slow as code can be has turns of the right length after the fourth one, and never such that
+// nothing but yields happens.
+func TestSlicesAreAsLongAsTheyMayBe(t *testing.T) {
+	if got := sandbox.Shorter(sandbox.LongestSlice, sandbox.LongestSlice, sandbox.HeavyTurn+sandbox.HeavyTurn/4); got != sandbox.LongestSlice*2/5 {
+		t.Errorf("after a turn of %v a slice has %d reductions", sandbox.HeavyTurn*5/4, got)
+	}
+	if got := sandbox.Shorter(sandbox.LongestSlice, 1, sandbox.HeavyTurn+1); got != sandbox.LongestSlice/8 {
+		t.Errorf("after one costly reduction a slice has %d", got)
+	}
+	for _, each := range []time.Duration{time.Microsecond, 5 * time.Microsecond, 20 * time.Microsecond} {
+		slice, turns := int64(sandbox.LongestSlice), 0
+		for ; time.Duration(slice)*each > sandbox.HeavyTurn; turns++ {
+			slice = sandbox.Shorter(slice, slice, time.Duration(slice)*each)
+		}
+		if turns > 4 || time.Duration(slice)*each < sandbox.HeavyTurn/4 {
+			t.Errorf("%v each: %d reductions, after %d turns", each, slice, turns)
+		}
+	}
+}
