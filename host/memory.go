@@ -42,6 +42,7 @@ func giveBack(ctx context.Context, engine *sandbox.Engine) {
 		}
 		if c.due(read()) {
 			debug.FreeOSMemory()
+			dropCode()
 			c.returned(read())
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -24,7 +25,8 @@ type survey struct {
 // block is a file of records before the server starts.
 type block struct {
 	size int64
-	tail []byte // its end, as far as a record that was being written may reach; of logs
+	log  bool   // of a log
+	tail []byte // its end, as far as a record that was being written may reach; of the last one of a log, after an end that was not proper
 }
 
 // longest is how many bytes a record of a stream has at the most, with what the server adds.
@@ -49,9 +51,25 @@ func (f *folder) survey() (s survey, err error) {
 		return s, err
 	}
 	s.blocks = make(map[string]block, len(paths))
+	last := map[string]string{} // of each log
 	for _, path := range paths {
-		b, err := readBlock(path, !s.clean && strings.Contains(path, "_"+kindLog+"_"))
+		info, err := os.Stat(path)
 		if err != nil {
+			return s, fmt.Errorf("read folder: %w", err)
+		}
+		dir := filepath.Dir(path)
+		b := block{size: info.Size(), log: strings.Contains(dir, "_"+kindLog+"_")}
+		s.blocks[path] = b
+		if b.log && number(path) >= number(last[dir]) {
+			last[dir] = path
+		}
+	}
+	if s.clean {
+		return s, nil
+	}
+	for _, path := range last {
+		b := s.blocks[path]
+		if b.tail, err = tail(path, b.size); err != nil {
 			return s, fmt.Errorf("read folder: %w", err)
 		}
 		s.blocks[path] = b
@@ -59,22 +77,22 @@ func (f *folder) survey() (s survey, err error) {
 	return s, nil
 }
 
-func readBlock(path string, tail bool) (b block, err error) {
+// number is the number of a file of records, which is its name.
+func number(path string) int {
+	n, _ := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), ".blk")) // of others 0
+	return n
+}
+
+// tail returns the end of a file.
+func tail(path string, size int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return b, err
+		return nil, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return b, err
-	}
-	b.size = info.Size()
-	if tail {
-		b.tail = make([]byte, min(b.size, longest))
-		_, err = file.ReadAt(b.tail, b.size-int64(len(b.tail)))
-	}
-	return b, err
+	data := make([]byte, min(size, longest))
+	_, err = file.ReadAt(data, size-int64(len(data)))
+	return data, err
 }
 
 // note marks the streams that the server has not read whole. read has those that it has read.
@@ -119,7 +137,7 @@ func (s survey) unwritten(before block, cut int64) bool {
 	switch {
 	case s.clean:
 		return false
-	case before.tail == nil:
+	case !before.log:
 		return true // a batch of a store may be any number of records
 	case cut > int64(len(before.tail)):
 		return false

@@ -31,7 +31,7 @@ func (b *Bus) look() {
 	}
 }
 
-// doubt says that a write was not answered. An embedded server is started anew: it does not answer writes any more
+// doubt says that writes are not answered. An embedded server is started anew: it does not answer writes any more
 // once one has failed.
 func (b *Bus) doubt() {
 	if b.engine != nil {

@@ -41,11 +41,11 @@ func (s *stream) write(ctx context.Context, m *nats.Msg) (sequence uint64, err e
 		return 0, err
 	}
 	defer done()
+	began := time.Now()
 	answer, err := b.conn.RequestMsgWithContext(ctx, m)
-	if err = asked(err); err != nil {
-		if errors.Is(err, ErrUnknown) {
-			b.doubt()
-		}
+	err = asked(err)
+	s.heard(!errors.Is(err, ErrUnknown), began)
+	if err != nil {
 		return 0, err
 	}
 	var is stored

@@ -196,11 +196,11 @@ func (s *Store) delete(ctx context.Context, key string, last uint64) error {
 	}
 	defer done()
 	question := fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, last)
+	began := time.Now()
 	answer, err := b.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.DELETE."+s.stream.name, question)
-	if err = asked(err); err != nil {
-		if errors.Is(err, ErrUnknown) {
-			b.doubt()
-		}
+	err = asked(err)
+	s.stream.heard(!errors.Is(err, ErrUnknown), began)
+	if err != nil {
 		return err
 	}
 	var d deleted

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,23 @@ type stream struct {
 	handle  jetstream.Stream
 	copies  int
 	height  *height
+	silent  atomic.Int64 // since when writes are not answered, in ns since 1970; 0: the last one was
+}
+
+// silence is how long writes may go without an answer before the embedded server is started anew.
+const silence = 2 * time.Second
+
+// heard notes whether a write that began at a time was answered.
+func (s *stream) heard(answered bool, began time.Time) {
+	if answered {
+		s.silent.Store(0)
+		return
+	}
+	s.silent.CompareAndSwap(0, began.UnixNano())
+	if since := s.silent.Load(); since != 0 && time.Since(time.Unix(0, since)) > silence {
+		s.silent.Store(0)
+		s.bus.doubt()
+	}
 }
 
 // kinds of streams.

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package host
+
+// dropCode is for Linux.
+func dropCode() {}
