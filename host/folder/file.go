@@ -101,7 +101,8 @@ func (f *Folder) take(name, path string, file *file) time.Duration {
 	}
 	file.told = ""
 	sum := sha256.Sum256(data)
-	known := f.wasWritten(name, sum) || file.loaded && sum == file.sum
+	same := file.loaded && sum == file.sum
+	known := f.wasWritten(name, sum, same) || same
 	file.loaded, file.sum = true, sum
 	if known {
 		return f.poll

@@ -51,8 +51,9 @@ func (f *Folder) place(from, name string, sum [32]byte) error {
 }
 
 // wasWritten reports whether the content of a file was written by Write. All contents
-// written before it have been replaced unseen; all of them, if it was not.
-func (f *Folder) wasWritten(name string, sum [32]byte) bool {
+// written before it have been replaced unseen; all of them, if it was not. But content that is
+// the same as before may have been read just before a Write, which the next look sees.
+func (f *Folder) wasWritten(name string, sum [32]byte, same bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w := f.written[name]
@@ -60,6 +61,9 @@ func (f *Folder) wasWritten(name string, sum [32]byte) bool {
 		return false
 	}
 	i := slices.Index(w.sums, sum)
+	if i < 0 && same {
+		return false
+	}
 	w.sums = w.sums[i+1:]
 	if i < 0 || len(w.sums) == 0 {
 		delete(f.written, name)
