@@ -140,7 +140,7 @@ func (n *busNeeds) Bus() admin.Bus {
 	b, by := n.bus, slices.Clone(n.by)
 	n.mu.Unlock()
 	if b == nil {
-		return admin.Bus{State: admin.BusOff, By: []string{}}
+		return admin.Bus{State: admin.BusOff, By: []string{}, Writes: map[string]map[string]uint64{}}
 	}
 	s := b.Status()
 	a := admin.Bus{

@@ -7,4 +7,5 @@ func TestBusStatus(t *testing.T) {
 	p := serve(t, "")
 	p.wants(t, `^STATE +off\n$`, "bus", "status")
 	p.wants(t, `"state": "off"`, "bus", "status", "--json")
+	p.wants(t, `"writes": {}`, "bus", "status", "--json") // as for a bus that nobody has written to
 }
