@@ -87,14 +87,14 @@ func (cs *connSet) room(address netip.Addr) (all, own int) {
 }
 
 // fit lowers the limits to what so many file descriptors allow: besides those of
-// connections there are files, plugins' builds and the admin socket. One
-// address leaves an eighth to others.
+// connections there are files, plugins' builds and the admin socket, fewer than a
+// hundred in all. One address, which may be that of a proxy, leaves some to others.
 func (cs *connSet) fit(descriptors int) {
-	own := min(max(descriptors/8, 64), 1024, descriptors/2)
+	own := min(max(descriptors/64, 64), 1024, descriptors/2)
 	cs.spare = min(spareInAll, (descriptors-own)/4)
 	if most := max(descriptors-own-cs.spare, 1); cs.limit > most {
 		cs.limit = most
-		cs.perAddress = min(cs.perAddress, max(most-most/8, 1))
+		cs.perAddress = min(cs.perAddress, max(most-cs.spare, 1))
 	}
 }
 

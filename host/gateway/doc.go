@@ -92,9 +92,9 @@
 // been sent to all members that were there before the sender's batch is
 // disconnected.
 //
-// How many connections do file descriptors allow? All but an eighth (64 to 1024 of them), which
+// How many connections do file descriptors allow? All but a 64th (64 to 1024 of them), which
 // is for files, builds and the admin socket, and but the 64 for visitors. One address leaves
-// an eighth of these to others, whatever server.max_per_address says.
+// 64 of these to others, whatever server.max_per_address says.
 //
 // Why may one address have so many connections? Behind it may be a proxy that
 // nobody has entered in server.trusted_proxies, or a mobile network. The default
