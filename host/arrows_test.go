@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"host/crashes":      {"host/disk", "sandbox", "sandbox/abi"},
 	"host/deploy":       {"host/folder", "host/names", "host/release", "host/rollout", "host/versions", "sandbox"},
 	"host/disk":         {},
+	"host/durable":      {},
 	"host/folder":       {"host/disk", "host/names", "sandbox/sections", "github.com/fsnotify/fsnotify"},
 	"host/gate":         {},
 	"host/api":          {"host/httpapi"},
