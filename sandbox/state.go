@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -107,16 +109,24 @@ func appendStored(dst, stored []byte) ([]byte, error) {
 //
 // The error is [ErrSnapshot], [ErrDamaged], [ErrClosed], [ErrPinned], or says that there is no room.
 func (p *Module) Resume(topic string, process Process, state []byte) (*Instance, error) {
+	i := new(Instance)
+	if err := p.ResumeIn(i, topic, process, state); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// ResumeIn is Resume for who keeps an instance within something else, see [Module.StartIn].
+func (p *Module) ResumeIn(i *Instance, topic string, process Process, state []byte) error {
 	if p.pinned != "" {
-		return nil, ErrPinned
+		return ErrPinned
 	}
 	body, size, err := p.checkState(state)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	i, err := p.Start(topic, process)
-	if err != nil {
-		return nil, err
+	if err := p.StartIn(i, topic, process); err != nil {
+		return err
 	}
 	err = i.moveIn(process, size, func(s *slot) error { return s.load(body) })
 	if err != nil {
@@ -124,19 +134,34 @@ func (p *Module) Resume(topic string, process Process, state []byte) (*Instance,
 		if errors.Is(err, errState) || errors.Is(err, image.ErrDelta) {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		return nil, err
 	}
-	return i, nil
+	return err
+}
+
+// SnapshotOf says which snapshot a state is of: prefix is how the name begins that [Module.Snapshot] returns, 32
+// hexadecimal digits. Nothing else of the state is looked at, which may be any bytes; the error is [ErrDamaged] if they
+// do not begin as a state does.
+func SnapshotOf(state []byte) (prefix string, err error) {
+	id, err := snapshotOf(state)
+	return hex.EncodeToString(id), err
+}
+
+func snapshotOf(state []byte) (id []byte, err error) {
+	if len(state) <= stateHead || state[0] != stateFormat {
+		return nil, fmt.Errorf("%w: it has no head", ErrDamaged)
+	}
+	return state[1 : 1+stateSnapshot], nil
 }
 
 // checkState returns what [slot.load] takes of a state, and the size of the memory that it needs. All of it that can be
 // wrong is refused here, but for runs that lie outside of the memory.
 func (p *Module) checkState(state []byte) (body []byte, size int, err error) {
-	if len(state) <= stateHead || state[0] != stateFormat {
-		return nil, 0, fmt.Errorf("%w: it has no head", ErrDamaged)
+	id, err := snapshotOf(state)
+	if err != nil {
+		return nil, 0, err
 	}
-	if string(state[1:1+stateSnapshot]) != string(p.snapshotID[:stateSnapshot]) {
-		return nil, 0, fmt.Errorf("%w: %x, the plugin has %x", ErrSnapshot, state[1:1+stateSnapshot], p.snapshotID[:stateSnapshot])
+	if has := p.snapshotID[:stateSnapshot]; !bytes.Equal(id, has) {
+		return nil, 0, fmt.Errorf("%w: %x, the plugin has %x", ErrSnapshot, id, has)
 	}
 	body = state[stateHead:]
 	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(state[stateHead-4:]) {

@@ -157,6 +157,41 @@ func TestDamagedState(t *testing.T) {
 	wantReply(t, resume(t, p, state), "last", "", "[]")
 }
 
+// Which snapshot a state is of can be told without its module, of a state that is damaged further on, too. An instance
+// that is kept within something else goes on like any other.
+func TestSnapshotOfState(t *testing.T) {
+	p := load(t, actorGuest(t, "c"), sandbox.LoadOptions{})
+	i := actor(t, p)
+	must(t, tell(i, message("say", `{"body":"mine"}`)))
+	state := stateOf(t, i)
+	name, _ := p.Snapshot()
+	for _, state := range [][]byte{state, append(slices.Clone(state[:len(state)-1]), 0xff)} {
+		if prefix, err := sandbox.SnapshotOf(state); err != nil || prefix != name[:32] {
+			t.Errorf("it is of %q, %v; want the beginning of %s", prefix, err, name)
+		}
+	}
+	for at := range 1 + 16 + 4 {
+		if _, err := sandbox.SnapshotOf(state[:at]); !errors.Is(err, sandbox.ErrDamaged) {
+			t.Errorf("%d bytes: %v", at, err)
+		}
+	}
+	if _, err := sandbox.SnapshotOf(append([]byte{state[0] + 1}, state[1:]...)); !errors.Is(err, sandbox.ErrDamaged) {
+		t.Errorf("another format: %v", err)
+	}
+
+	var kept struct{ guest sandbox.Instance }
+	must(t, p.ResumeIn(&kept.guest, "actor:1", nil, state))
+	defer kept.guest.Close()
+	wantReply(t, &kept.guest, "last", "", `["mine"]`)
+	if got := kept.guest.Topic(); got != "actor:1" {
+		t.Errorf("its topic is %q", got)
+	}
+	var refused sandbox.Instance
+	if err := p.ResumeIn(&refused, "actor:1", nil, state[:len(state)-1]); !errors.Is(err, sandbox.ErrDamaged) {
+		t.Errorf("resumed a part: %v", err)
+	}
+}
+
 // Bytes from a disk, with the right checksum, do no harm to anybody but the instance.
 func FuzzResume(f *testing.F) {
 	p := load(f, actorGuest(f, "c"), sandbox.LoadOptions{Limits: sandbox.Limits{Slots: 1, Memory: 4 << 20, TotalMemory: 8 << 20, Deadline: patient.Deadline / 10}})
