@@ -117,19 +117,25 @@ func appendRun(dst, run []byte, gap int) []byte {
 }
 
 // nextFill finds the first stretch of at least minFill bytes that repeat with a
-// period of 4. It returns how many bytes come before, and its length, 0 if there
+// period of 4. It returns how many bytes come before, a multiple of 4, and its length, 0 if there
 // is none.
 func nextFill(run []byte) (plain, fill int) {
-	for i := 0; i+minFill <= len(run); i += 4 {
+	// Any such stretch has 8 bytes at a multiple of 8 whose halves are the same.
+	for i := 0; i+8 <= len(run); i += 8 {
 		w := binary.NativeEndian.Uint64(run[i:])
-		if w != binary.NativeEndian.Uint64(run[i+8:]) || uint32(w) != uint32(w>>32) {
+		if uint32(w) != uint32(w>>32) {
 			continue
 		}
-		end := i + minFill
+		from, end := i, i+8
+		if i >= 4 && binary.NativeEndian.Uint32(run[i-4:]) == uint32(w) {
+			from = i - 4
+		}
 		for end < len(run) && run[end] == run[end-4] {
 			end++
 		}
-		return i, end - i
+		if end-from >= minFill {
+			return from, end - from
+		}
 	}
 	return len(run), 0
 }

@@ -26,6 +26,10 @@ type Memory struct {
 	turns    int // of the guest since Save or Reset
 	kept     int // bytes of pages that stayed its own then
 
+	settled  settled // differs from the snapshot, besides spans
+	diffs    int     // since it was settled, or thought of
+	patience int     // and how many there must be until it is again
+
 	counting []span // reused by Own
 }
 
@@ -49,6 +53,10 @@ type backing interface {
 	// bytes that written told. It may call renew, and says so.
 	tidy(written int) bool
 	renew()
+	// settle makes written leave out these spans until they are written again, or as many of them as
+	// the system allows. Others that it tells of must be as they were before they were written: the
+	// snapshot's, or as they were settled. false says that nothing was done.
+	settle(spans []span) bool
 	close()
 }
 
@@ -121,11 +129,15 @@ func (m *Memory) Save(dst []byte) []byte {
 }
 
 // Diff appends what Save would, and leaves the memory as it is: the guest may go on in
-// it at once. What Forget names is not in there, and stays in the memory.
+// it at once. What Forget names is not in there, and stays in the memory. Whoever asks for it after
+// each event pays for what that has written, as a rule (settle.go).
 func (m *Memory) Diff(dst []byte) []byte {
 	m.find()
-	dst = m.each(binary.AppendUvarint(dst, uint64(m.size)), true, false)
+	dst = binary.AppendUvarint(dst, uint64(m.size))
+	at := len(dst)
+	dst = m.each(dst, true, false)
 	m.known, m.turns = true, 0
+	m.mayBeSettled(len(dst) - at - len(m.settled.runs))
 	return dst
 }
 
@@ -136,18 +148,16 @@ func (m *Memory) Reset() { m.revert(nil, false) }
 // for a memory that was written to in many places.
 func (m *Memory) Renew() {
 	m.Bytes() // the backing must know of all of it
+	m.unsettle()
 	m.backing.renew()
 	m.known, m.turns, m.kept = false, 0, 0
 }
 
 // Own is how many bytes of the snapshot the memory has pages of its own for, since
-// they were written. It asks the system.
-func (m *Memory) Own() (n int) {
+// they were written, and how many it has settled. It asks the system.
+func (m *Memory) Own() int {
 	m.counting = m.backing.written(m.counting[:0], min(m.size, len(m.snapshot.bytes)))
-	for _, s := range m.counting {
-		n += s.to - s.from
-	}
-	return n
+	return length(m.counting) + m.settled.bytes
 }
 
 // Kept is how many bytes of pages of its own the memory has, right after Save, Reset
@@ -170,16 +180,25 @@ func (m *Memory) Load(delta []byte) error {
 }
 
 // Close gives the memory back. Nothing may use it any more.
-func (m *Memory) Close() { m.backing.close() }
+func (m *Memory) Close() {
+	m.unsettle()
+	m.backing.close()
+}
 
 // revert makes the content the snapshot's again. If save is set it first
 // appends what differs.
 func (m *Memory) revert(dst []byte, save bool) []byte {
-	m.find()
-	written := 0 // bytes of spans
-	for _, s := range m.spans {
-		written += s.to - s.from
+	if len(m.settled.spans) > 0 {
+		if save {
+			m.find()
+			dst = m.each(dst, true, false)
+		}
+		m.Renew()
+		return dst
 	}
+	m.find()
+	m.diffs, m.patience = 0, 0
+	written := length(m.spans)
 	if !save && m.backing.tidy(written) { // nobody wants what is there
 		m.known, m.turns, m.kept = false, 0, 0
 		return dst
@@ -200,29 +219,37 @@ func (m *Memory) find() {
 	}
 }
 
-// each goes through spans, and appends what differs from the snapshot if save is set, and
-// puts the snapshot's bytes back if revert is.
+// each goes through spans, and appends what differs from the snapshot if save is set, with what
+// is settled, and puts the snapshot's bytes back if revert is.
 func (m *Memory) each(dst []byte, save, revert bool) []byte {
-	mem, snapshot := m.Bytes(), m.snapshot.bytes
+	mem := m.Bytes()
 	last := 0 // end of the latest run
+	parts := m.settled.parts
 	for _, s := range m.spans {
+		dst, last, parts = m.settled.appendParts(dst, parts, last, s)
 		for from := s.from; from < s.to; {
-			base := zeros[:]
-			if from < len(snapshot) {
-				base = snapshot[from:]
-			}
-			end, forget := m.scratch.cut(from, min(s.to, from+min(len(base), stretchSize)))
+			end, base, forget := m.stretch(from, s.to)
 			part := mem[from:end]
-			base = base[:len(part)]
 			if save && !forget {
 				dst, last = appendRuns(dst, part, base, from, last, revert)
 			} else if revert && !bytes.Equal(part, base) {
 				copy(part, base)
 			}
-			from += len(part)
+			from = end
 		}
 	}
+	dst, _, _ = m.settled.appendParts(dst, parts, last, span{m.size, m.size})
 	return dst
+}
+
+// stretch is how much of [from, to) is looked at at once, and what it is in the snapshot. No stretch crosses
+// a page's end. forget says that it is scratch.
+func (m *Memory) stretch(from, to int) (end int, base []byte, forget bool) {
+	end, forget = m.scratch.cut(from, min(to, from&^(stretchSize-1)+stretchSize))
+	if from < len(m.snapshot.bytes) {
+		return end, m.snapshot.bytes[from:end], forget
+	}
+	return end, zeros[:end-from], forget
 }
 
 // cut shortens [from, to) to what is wholly inside of s, or wholly outside.

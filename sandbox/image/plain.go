@@ -37,4 +37,6 @@ func (p *plain) renew() {
 	clear(p.mem[n:])
 }
 
+func (p *plain) settle([]span) bool { return false }
+
 func (p *plain) close() { p.mem = nil }

@@ -89,6 +89,8 @@ type mapped struct {
 	limit    int
 	top      int   // no page behind it was reached since renew
 	faults   int64 // of the thread when watch was called
+
+	settled bool // pages are those of a file of its own, since renew
 }
 
 func (s *Snapshot) newBacking(limit int) (backing, error) {
@@ -110,9 +112,7 @@ func (m *mapped) mapSnapshot() error {
 	if len(m.snapshot.bytes) == 0 {
 		return nil
 	}
-	_, err := unix.MmapPtr(m.snapshot.file, 0, m.base, uintptr(len(m.snapshot.bytes)), unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
-	if err != nil {
+	if err := mapFile(m.snapshot.file, 0, m.base, uintptr(len(m.snapshot.bytes))); err != nil {
 		return fmt.Errorf("map snapshot: %w", err)
 	}
 	return nil
@@ -157,19 +157,88 @@ const renewPiece = 4 << 20
 
 // renew gives all pages back. What is read next is the snapshot's, and zeros behind it.
 func (m *mapped) renew() {
-	snapshot := len(m.snapshot.bytes)
-	top := max(m.top, snapshot)
-	m.top = 0
-	for at := 0; at < top; at += renewPiece {
-		piece := unsafe.Slice((*byte)(unsafe.Add(m.base, at)), min(renewPiece, top-at))
-		if unix.Madvise(piece, unix.MADV_DONTNEED) != nil { // no system refuses
-			n := 0
-			if at < snapshot {
-				n = copy(piece, m.snapshot.bytes[at:])
-			}
-			clear(piece[n:])
+	top := max(m.top, len(m.snapshot.bytes))
+	m.giveBack(0, top)
+	if m.settled {
+		m.settled = false
+		if m.mapSnapshot() != nil || m.mapZeros(top) != nil { // the file's pages are still there
+			m.restore(0, top)
 		}
 	}
+	m.top = 0
+}
+
+// giveBack gives the pages of [from, to) back.
+func (m *mapped) giveBack(from, to int) {
+	for at := from; at < to; at += renewPiece {
+		end := min(at+renewPiece, to)
+		if unix.Madvise(m.bytes(end)[at:], unix.MADV_DONTNEED) != nil { // no system refuses
+			m.restore(at, end)
+		}
+	}
+}
+
+// restore writes what the snapshot has in [from, to), and zeros behind it.
+func (m *mapped) restore(from, to int) {
+	mem, n := m.bytes(to)[from:], 0
+	if from < len(m.snapshot.bytes) {
+		n = copy(mem, m.snapshot.bytes[from:])
+	}
+	clear(mem[n:])
+}
+
+// mapZeros makes what is behind the snapshot's end zeros.
+func (m *mapped) mapZeros(top int) error {
+	from := len(m.snapshot.bytes)
+	if top <= from {
+		return nil
+	}
+	_, err := unix.MmapPtr(-1, 0, unsafe.Add(m.base, from), uintptr(top-from), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	return err
+}
+
+// settle makes the spans private mappings of a file in memory of their own, which has their content: like the
+// snapshot's, their pages are copied when they are written.
+func (m *mapped) settle(spans []span) bool {
+	if ownPages().file < 0 {
+		return false
+	}
+	file, err := unix.MemfdCreate("rtd-settled", unix.MFD_CLOEXEC)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(file) // the mappings keep it
+	last := spans[len(spans)-1].to
+	mem := m.bytes(last)
+	for _, s := range spans {
+		for at := s.from; at < s.to; {
+			n, err := unix.Pwrite(file, mem[at:s.to], int64(at))
+			if err != nil {
+				return false
+			}
+			at += n
+		}
+	}
+	view, err := unix.MmapPtr(file, 0, nil, uintptr(last), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return false
+	}
+	defer unix.MunmapPtr(view, uintptr(last))
+	m.giveBack(0, m.top) // all at once, since the other processors are interrupted for it
+	m.settled = true
+	for _, s := range spans {
+		if mapFile(file, int64(s.from), unsafe.Add(m.base, s.from), uintptr(s.to-s.from)) != nil {
+			copy(mem[s.from:s.to], unsafe.Slice((*byte)(unsafe.Add(view, s.from)), s.to-s.from))
+		}
+	}
+	return true
+}
+
+// mapFile is a variable for the tests of what is done when the process has as many mappings as it may.
+var mapFile = func(file int, offset int64, at unsafe.Pointer, size uintptr) error {
+	_, err := unix.MmapPtr(file, offset, at, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	return err
 }
 
 func (m *mapped) close() {
