@@ -202,6 +202,15 @@ func TestStoreWriteAll(t *testing.T) {
 		}
 		first, err := s.WriteAll(ctx, writes)
 		must(t, err)
+		if again, err := s.WriteAll(ctx, writes); err != nil || again != first {
+			t.Errorf("the same again are from %d on, and were from %d on: %v", again, first, err)
+		}
+		mixed := []bus.Write{{Key: "mixed.any", Last: bus.Any}, {Key: "mixed.new", Last: 0}}
+		once, err := s.WriteAll(ctx, mixed)
+		must(t, err)
+		if again, err := s.WriteAll(ctx, mixed); err != nil || again != once {
+			t.Errorf("the same again are from %d on, and were from %d on: %v", again, once, err)
+		}
 		for _, i := range []int{0, 1, 500, 999} {
 			if e, err := s.Get(ctx, writes[i].Key); err != nil || string(e.Value) != strconv.Itoa(i) || e.Revision != first+uint64(i) {
 				t.Errorf("%d is %+v: %v", i, e, err)

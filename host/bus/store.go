@@ -115,9 +115,13 @@ func (s *Store) settle(ctx context.Context, w Write, conflict error) (uint64, er
 }
 
 // WriteAll stores up to [MaxWrites] entries of different keys: all, or with an error none, and nobody sees some of them. It
-// returns the revision of the first; the others have the following ones. After [ErrUnknown] the caller has to look.
+// returns the revision of the first; the others have the following ones. The same call again settles [ErrUnknown], if one of the entries
+// has a Last; without any they may be stored a second time.
 func (s *Store) WriteAll(ctx context.Context, writes []Write) (first uint64, err error) {
 	first, err = s.writeAll(ctx, writes)
+	if errors.Is(err, ErrConflict) {
+		first, err = s.settleAll(ctx, writes, err)
+	}
 	s.stream.bus.counts.batches.add(err)
 	return first, err
 }
@@ -162,6 +166,17 @@ func (s *Store) writeAll(ctx context.Context, writes []Write) (first uint64, err
 		}
 	}
 	return first + 1 - uint64(len(writes)), nil
+}
+
+// settleAll tells whether entries that were to be stored at once are: all are if one is.
+func (s *Store) settleAll(ctx context.Context, writes []Write, conflict error) (uint64, error) {
+	for i, w := range writes {
+		if w.Last != Any {
+			revision, err := s.settle(ctx, w, conflict)
+			return revision - uint64(i), err
+		}
+	}
+	return 0, conflict
 }
 
 // deleted is the answer to a removal.
