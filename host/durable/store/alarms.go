@@ -1,0 +1,119 @@
+package store
+
+import (
+	"container/heap"
+	"time"
+
+	"rtd/host/durable"
+)
+
+// noTime is when no alarm rings.
+var noTime time.Time
+
+// alarms are the times at which actors want to be woken. The keeper's lock guards them.
+type alarms struct {
+	heap   []*alarm
+	byWho  map[durable.Actor]*alarm
+	sooner chan struct{} // the first one has changed
+}
+
+type alarm struct {
+	who   durable.Actor
+	at    int64 // µs since 1970
+	index int
+}
+
+func (h *alarms) init() {
+	h.byWho = map[durable.Actor]*alarm{}
+	h.sooner = make(chan struct{}, 1)
+}
+
+// Len, Less, Swap, Push and Pop implement [heap.Interface].
+func (h *alarms) Len() int           { return len(h.heap) }
+func (h *alarms) Less(i, j int) bool { return h.heap[i].at < h.heap[j].at }
+func (h *alarms) Swap(i, j int) {
+	h.heap[i], h.heap[j] = h.heap[j], h.heap[i]
+	h.heap[i].index, h.heap[j].index = i, j
+}
+func (h *alarms) Push(x any) {
+	a := x.(*alarm)
+	a.index = len(h.heap)
+	h.heap = append(h.heap, a)
+}
+func (h *alarms) Pop() any {
+	n := len(h.heap) - 1
+	a := h.heap[n]
+	h.heap[n] = nil
+	h.heap = h.heap[:n]
+	return a
+}
+
+// set sets when an actor is woken; the zero time: never.
+func (h *alarms) set(who durable.Actor, at time.Time) {
+	a := h.byWho[who]
+	switch {
+	case a == nil && at.IsZero():
+		return
+	case at.IsZero():
+		heap.Remove(h, a.index)
+		delete(h.byWho, who)
+		return
+	case a == nil:
+		a = &alarm{who: who, at: at.UnixMicro()}
+		h.byWho[who] = a
+		heap.Push(h, a)
+	default:
+		a.at = at.UnixMicro()
+		heap.Fix(h, a.index)
+	}
+	if a.index == 0 {
+		kick(h.sooner)
+	}
+}
+
+// How often alarms are looked at although none is due, as the clock may be set; and again when it was.
+const (
+	lookAtClock = 20 * time.Second
+	ringAgain   = time.Minute
+)
+
+// ring tells of alarms until the keeper ends.
+func (k *Keeper) ring() {
+	for {
+		due, wait := k.due(time.Now())
+		if k.options.Due != nil {
+			for _, a := range due {
+				k.options.Due(a)
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-k.alarms.sooner:
+		case <-k.ended.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// due returns who is to be woken now, and how long to wait for the next.
+func (k *Keeper) due(now time.Time) (due []durable.Actor, wait time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h := &k.alarms
+	for len(h.heap) > 0 && len(due) < 1000 {
+		first := h.heap[0]
+		if ahead := time.UnixMicro(first.at).Sub(now); ahead > 0 {
+			return due, min(ahead, lookAtClock)
+		}
+		due = append(due, first.who)
+		first.at = now.Add(ringAgain).UnixMicro()
+		heap.Fix(h, 0)
+	}
+	if len(due) > 0 {
+		return due, 0
+	}
+	return due, lookAtClock
+}

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"rtd/host/durable"
+)
+
+// A record of the log is a group of commits:
+//
+//	format    1 byte
+//	frame     commit, commit, …
+//
+// Without any commit it is a fence: its text is random, so that no two are the same.
+
+// formatNumber is the version of all that is stored. Another one has another number.
+const formatNumber = 1
+
+// What a commit has.
+const (
+	hasState  = 1 << 0
+	hasPosts  = 1 << 1
+	hasTook   = 1 << 2
+	isBinary  = 1 << 0 // of a post
+	kindFence = 0      // in place of the kind of an actor
+)
+
+// encodeRecord appends the record of a group.
+func encodeRecord(b []byte, group []*durable.Commit) []byte {
+	return appendFrame(append(b, formatNumber), func(b []byte) []byte {
+		var known texts
+		for _, c := range group {
+			b = appendCommit(b, c, &known)
+		}
+		return b
+	})
+}
+
+// encodeFence returns the record of who takes the log over.
+func encodeFence(text string) []byte {
+	return appendFrame([]byte{formatNumber}, func(b []byte) []byte { return appendText(append(b, kindFence), text) })
+}
+
+// decodeRecord returns the commits of a record. They refer to data.
+func decodeRecord(data []byte) (group []*durable.Commit, err error) {
+	r := reader{rest: data}
+	if format := r.byte(); format != formatNumber {
+		return nil, fmt.Errorf("%w: format %d", errMalformed, format)
+	}
+	body, whole := r.frame()
+	if err := r.done(); err != nil || !whole {
+		return nil, errMalformed
+	}
+	r = reader{rest: body}
+	if len(body) > 0 && body[0] == kindFence {
+		return nil, nil
+	}
+	var known texts
+	for len(r.rest) > 0 {
+		c := readCommit(&r, &known)
+		if r.failed {
+			return nil, errMalformed
+		}
+		group = append(group, c)
+	}
+	return group, nil
+}
+
+func appendActor(b []byte, a durable.Actor, known *texts) []byte {
+	return appendText(known.append(append(b, byte(a.Kind)), a.Plugin), a.Name)
+}
+
+func readActor(r *reader, known *texts) (a durable.Actor) {
+	a.Kind = durable.Kind(r.byte())
+	a.Plugin = known.read(r)
+	a.Name = r.text()
+	if a.Kind != durable.Topic && a.Kind != durable.Process {
+		r.fail()
+	}
+	return a
+}
+
+func appendCommit(b []byte, c *durable.Commit, known *texts) []byte {
+	b = appendActor(b, c.Actor, known)
+	has := byte(0)
+	if c.State != nil {
+		has |= hasState
+	}
+	if len(c.Posts) > 0 {
+		has |= hasPosts
+	}
+	if len(c.Took) > 0 {
+		has |= hasTook
+	}
+	b = binary.AppendUvarint(append(b, has), c.Last)
+	if c.State != nil {
+		b = appendState(b, c.State, known)
+	}
+	if len(c.Posts) > 0 {
+		b = appendPosts(b, c.Posts, known)
+	}
+	if len(c.Took) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(c.Took)))
+		for _, id := range c.Took {
+			b = appendID(b, id)
+		}
+	}
+	return b
+}
+
+func readCommit(r *reader, known *texts) *durable.Commit {
+	c := &durable.Commit{Actor: readActor(r, known)}
+	has := r.byte()
+	c.Last = r.number()
+	if has&hasState != 0 {
+		c.State = readState(r, known)
+		if c.State.Revision != c.Last+1 {
+			r.fail()
+		}
+	}
+	if has&hasPosts != 0 {
+		c.Posts = readPosts(r, known)
+	}
+	if has&hasTook != 0 {
+		for range r.count() {
+			c.Took = append(c.Took, readID(r))
+		}
+	}
+	return c
+}
+
+func appendState(b []byte, s *durable.State, known *texts) []byte {
+	b = binary.AppendUvarint(b, s.Revision)
+	b = binary.LittleEndian.AppendUint64(b, s.Born)
+	b = appendTime(appendTime(b, s.At), s.Due)
+	b = known.append(known.append(b, s.Version), s.Snapshot)
+	return appendText(appendText(b, s.Guest), s.Held)
+}
+
+func readState(r *reader, known *texts) *durable.State {
+	return &durable.State{
+		Revision: r.number(), Born: r.fixed64(), At: r.time(), Due: r.time(),
+		Version: known.read(r), Snapshot: known.read(r), Guest: r.bytes(), Held: r.bytes(),
+	}
+}
+
+func appendID(b []byte, id durable.PostID) []byte {
+	b = binary.LittleEndian.AppendUint64(b, id.Born)
+	return binary.AppendUvarint(binary.AppendUvarint(b, id.Revision), uint64(id.Index))
+}
+
+func readID(r *reader) durable.PostID {
+	return durable.PostID{Born: r.fixed64(), Revision: r.number(), Index: r.small()}
+}
+
+func appendPosts(b []byte, posts []durable.Post, known *texts) []byte {
+	b = binary.AppendUvarint(b, uint64(len(posts)))
+	for i := range posts {
+		p := &posts[i]
+		flags := byte(0)
+		if p.Binary {
+			flags |= isBinary
+		}
+		b = appendActor(appendID(append(b, flags), p.ID), p.To, known)
+		b = binary.AppendUvarint(appendText(b, p.From), uint64(p.Kind))
+		b = appendText(b, p.Payload)
+	}
+	return b
+}
+
+func readPosts(r *reader, known *texts) (posts []durable.Post) {
+	for range r.count() {
+		p := durable.Post{Binary: r.byte()&isBinary != 0, ID: readID(r), To: readActor(r, known), From: r.text()}
+		kind := r.small()
+		p.Kind, p.Payload = uint16(kind), r.bytes()
+		if kind > math.MaxUint16 || r.failed {
+			r.fail()
+			return nil
+		}
+		posts = append(posts, p)
+	}
+	return posts
+}
