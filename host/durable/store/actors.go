@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"unique"
@@ -17,6 +18,7 @@ type actor struct {
 
 	changed uint64         // sequence of the record that changed it last; 0: as stored in its leaf
 	anew    bool           // the state has changed, not just the posts
+	clear   bool           // what is lost in its leaf is to go
 	state   *durable.State // the changed one; nil: it was removed
 	weight  int64          // what it counts in Keeper.bytes
 
@@ -85,8 +87,8 @@ func (p *plugin) count(kind durable.Kind, m meta, sign int) {
 }
 
 // take returns what is known of an actor, which the caller lets go of with drop. It reads its leaf if need be. If settled, it waits for
-// the outcome of a commit that is under way.
-func (k *Keeper) take(ctx context.Context, name durable.Actor, settled bool) (*actor, error) {
+// the outcome of a commit that is under way. Despite damage it goes on as if there were nothing.
+func (k *Keeper) take(ctx context.Context, name durable.Actor, settled, despite bool) (*actor, error) {
 	k.mu.Lock()
 	for k.dead == nil {
 		a := k.actors[name]
@@ -94,7 +96,7 @@ func (k *Keeper) take(ctx context.Context, name durable.Actor, settled bool) (*a
 			a = &actor{name: name, users: 1, reading: make(chan struct{})}
 			k.actors[name] = a
 			k.mu.Unlock()
-			return k.learn(ctx, a)
+			return k.learn(ctx, a, despite)
 		}
 		wait := a.reading
 		if wait == nil && settled {
@@ -117,14 +119,14 @@ func (k *Keeper) take(ctx context.Context, name durable.Actor, settled bool) (*a
 	return nil, k.dead
 }
 
-// learn reads the leaf of an actor.
-func (k *Keeper) learn(ctx context.Context, a *actor) (*actor, error) {
+// learn reads the leaf of an actor. Despite damage it goes on as if there were nothing.
+func (k *Keeper) learn(ctx context.Context, a *actor, despite bool) (*actor, error) {
 	e, err := k.read(ctx, a.name)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	close(a.reading)
 	a.reading = nil
-	if err != nil {
+	if err != nil && !(despite && errors.Is(err, durable.ErrDamaged)) {
 		delete(k.actors, a.name)
 		return nil, err
 	}
@@ -178,6 +180,7 @@ func (k *Keeper) apply(c *durable.Commit, sequence uint64) (posted []durable.Act
 	a.meta = metaOf(c.Actor, c.State)
 	p.count(c.Actor.Kind, a.meta, 1)
 	a.anew, a.state = true, c.State
+	a.clear = a.clear || removesNothing(c)
 	if c.State == nil {
 		k.remove(a, func(*durable.Post) bool { return true })
 		k.alarms.set(c.Actor, noTime)
@@ -201,6 +204,10 @@ func (k *Keeper) apply(c *durable.Commit, sequence uint64) (posted []durable.Act
 	}
 	return posted
 }
+
+// removesNothing reports whether a commit removes an actor that has no state, or one that cannot be read: then it removes all in its leaf that
+// cannot be read.
+func removesNothing(c *durable.Commit) bool { return c.Last == 0 && c.State == nil }
 
 // remove removes posts for an actor. The slice of those that wait is made anew, as others may have it.
 func (k *Keeper) remove(a *actor, which func(*durable.Post) bool) {
@@ -238,7 +245,7 @@ func (k *Keeper) clean(a *actor, sequence uint64) {
 	}
 	delete(k.dirty, a)
 	k.bytes -= a.weight
-	a.changed, a.weight, a.anew, a.state = 0, 0, false, nil
+	a.changed, a.weight, a.anew, a.clear, a.state = 0, 0, false, false, nil
 	k.rest(a)
 }
 

@@ -27,6 +27,7 @@ type change struct {
 	sequence uint64
 	entry    entry
 	anew     bool
+	clear    bool
 	order    uint64 // the hash from its end on: who shares a leaf is together
 }
 
@@ -43,6 +44,7 @@ func (k *Keeper) checkpointAll() {
 			return
 		}
 		timer.Stop()
+		k.measure()
 		err := k.Checkpoint(k.ended)
 		switch {
 		case err == nil:
@@ -61,6 +63,14 @@ func (k *Keeper) checkpointAll() {
 	}
 }
 
+// measure looks whether the bus is nearly full. A checkpoint needs room before it makes some, so commits must not take all of it.
+func (k *Keeper) measure() {
+	s := k.bus.Status()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tight = s.Limit > 0 && s.Bytes+2*k.bytes > s.Limit-s.Limit/16
+}
+
 // Checkpoint writes what has changed to the leaves, and removes the records that are not needed any more. The keeper does so by itself, too.
 func (k *Keeper) Checkpoint(ctx context.Context) error {
 	k.checkpoints.Lock()
@@ -70,7 +80,7 @@ func (k *Keeper) Checkpoint(ctx context.Context) error {
 	through, length := k.last, k.length
 	changes := make([]change, 0, len(k.dirty))
 	for a := range k.dirty {
-		changes = append(changes, change{a, a.changed, entry{name: a.name.Name, state: a.state, posts: a.posts}, a.anew, 0})
+		changes = append(changes, change{a, a.changed, entry{name: a.name.Name, state: a.state, posts: a.posts}, a.anew, a.clear, 0})
 	}
 	k.mu.Unlock()
 	if len(changes) == 0 && length == 0 {
@@ -153,6 +163,9 @@ func (k *Keeper) writeBatch(ctx context.Context, changes []change) (n int, err e
 			e := c.entry
 			if old := v.leaf.find(e.name); !c.anew && old != nil {
 				e.state = old.state
+			}
+			if c.clear {
+				v.leaf.lost = nil
 			}
 			v.leaf.put(e)
 		}

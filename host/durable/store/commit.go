@@ -49,14 +49,14 @@ func (k *Keeper) submit(ctx context.Context, c *durable.Commit) (*pending, error
 	if err := k.room(ctx); err != nil {
 		return nil, err
 	}
-	a, err := k.take(ctx, c.Actor, true)
+	a, err := k.take(ctx, c.Actor, true, removesNothing(c))
 	if err != nil {
 		return nil, err
 	}
 	p.actors = append(p.actors, a)
 	for i := range c.Posts {
 		if to := c.Posts[i].To; to != c.Actor {
-			b, err := k.take(ctx, to, false)
+			b, err := k.take(ctx, to, false, false)
 			if err != nil {
 				k.mu.Lock()
 				k.release(p)
@@ -88,7 +88,7 @@ func (k *Keeper) check(c *durable.Commit) (bytes int, err error) {
 		if n := len(s.Guest) + len(s.Held); n > k.options.MaxState {
 			return 0, fmt.Errorf("%w: %d bytes, and at most %d are kept", durable.ErrTooLarge, n, k.options.MaxState)
 		}
-		if s.Revision != c.Last+1 {
+		if s.Revision != c.Last+1 || s.Revision == 0 {
 			return 0, fmt.Errorf("%w: a state of revision %d cannot follow revision %d", durable.ErrConflict, s.Revision, c.Last)
 		}
 		bytes += len(s.Guest) + len(s.Held) + len(s.Version) + len(s.Snapshot)
@@ -163,6 +163,9 @@ func (k *Keeper) admit(p *pending) error {
 		if n += k.actors[to].waiting(); n > maxQueue {
 			return fmt.Errorf("%w: %v has not consumed %d bytes of posts, and at most %d may wait", durable.ErrFull, to, n, maxQueue)
 		}
+	}
+	if k.tight && len(more) > 0 {
+		return fmt.Errorf("%w: the bus is nearly full, and what is left is for what was stored already", durable.ErrFull)
 	}
 	if k.options.Room != nil {
 		for plugin, n := range more {

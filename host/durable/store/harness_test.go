@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -190,4 +193,26 @@ func (p *place) waits(a durable.Actor, list ...string) {
 	if got := p.posts(a); !slices.Equal(got, list) {
 		p.t.Errorf("for %v wait %q, and should %q", a, got, list)
 	}
+}
+
+// number is a number of the environment, or one by default.
+func number(name string, standard int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return standard
+}
+
+// rss is how many bytes of memory the process has, without garbage; 0 where that cannot be told.
+func rss() int64 {
+	debug.FreeOSMemory()
+	text, err := os.ReadFile("/proc/self/statm")
+	var all, resident int64
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &all, &resident)
+	}
+	if err != nil {
+		return 0
+	}
+	return resident * int64(os.Getpagesize())
 }

@@ -19,7 +19,7 @@ func (k *Keeper) Load(ctx context.Context, name durable.Actor) (*durable.State, 
 	if err := checkActor(name); err != nil {
 		return nil, err
 	}
-	a, err := k.take(ctx, name, true)
+	a, err := k.take(ctx, name, true, false)
 	if err != nil {
 		return nil, err
 	}
@@ -128,21 +128,28 @@ func (k *Keeper) stored(ctx context.Context, name tableName, see func(name strin
 
 // eachLeaf reads all leaves whose keys begin with a prefix. It hands on why one cannot be decoded.
 func (k *Keeper) eachLeaf(ctx context.Context, prefix string, see func(bus.Entry, *leaf, error) error) error {
+	return eachEntry(ctx, k.states, prefix, func(e bus.Entry) error {
+		number, err := parseKey(e.Key)
+		var l *leaf
+		if err == nil {
+			l, err = decodeLeaf(e.Value, number, k.hash)
+		}
+		return see(e, l, err)
+	})
+}
+
+// eachEntry reads all entries of a store whose keys begin with a prefix. One that changes meanwhile comes again, later.
+func eachEntry(ctx context.Context, s *bus.Store, prefix string, see func(bus.Entry) error) error {
 	const page = 500
 	for after, more := uint64(0), true; more; {
 		var list []bus.Entry
 		var err error
-		if list, more, err = k.states.List(ctx, prefix, after, page); err != nil {
+		if list, more, err = s.List(ctx, prefix, after, page); err != nil {
 			return unavailable(err)
 		}
 		for _, e := range list {
 			after = e.Revision
-			number, err := parseKey(e.Key)
-			var l *leaf
-			if err == nil {
-				l, err = decodeLeaf(e.Value, number, k.hash)
-			}
-			if err := see(e, l, err); err != nil {
+			if err := see(e); err != nil {
 				return err
 			}
 		}

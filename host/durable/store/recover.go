@@ -24,7 +24,9 @@ const (
 // format is what the key "format" of the store has.
 type format struct {
 	Format int    `json:"format"`
-	Seed   string `json:"seed"` // of the hashes, hexadecimal
+	Seed   string `json:"seed,omitempty"` // of the hashes, hexadecimal
+	// Restoring: a backup is being written here, or was, and has not come to its end.
+	Restoring bool `json:"restoring,omitempty"`
 }
 
 // recover reads what is stored. It tries again until the bus lets it, or it cannot be, or the keeper ends.
@@ -96,7 +98,7 @@ func (k *Keeper) checkFormat(ctx context.Context) error {
 	if errors.Is(err, bus.ErrNotFound) {
 		seed := make([]byte, 16)
 		rand.Read(seed)
-		text, err := json.Marshal(format{formatNumber, hex.EncodeToString(seed)})
+		text, err := json.Marshal(format{Format: formatNumber, Seed: hex.EncodeToString(seed)})
 		if err != nil {
 			return err
 		}
@@ -113,6 +115,9 @@ func (k *Keeper) checkFormat(ctx context.Context) error {
 	}
 	if f.Format > formatNumber {
 		return fmt.Errorf("%w: it has format %d, and this one knows up to %d; use the rtd that wrote it, or a later one", errLater, f.Format, formatNumber)
+	}
+	if f.Restoring {
+		return fmt.Errorf("%w: a restore has not come to its end; restore again, into an empty folder", durable.ErrDamaged)
 	}
 	k.seed, err = hex.DecodeString(f.Seed)
 	if err != nil {

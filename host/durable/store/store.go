@@ -24,6 +24,8 @@ const (
 	maxLog    = 512 << 20 // records before commits wait for a checkpoint
 )
 
+const defaultNode = "1"
+
 // Options say how a [Keeper] keeps actors, and whom it tells. Its functions are called from its goroutines, and must not block.
 type Options struct {
 	// Node names the log, which one keeper alone may write: a later one takes it over. Default: "1".
@@ -86,6 +88,7 @@ type Keeper struct {
 	bytes  int64                    // of dirty
 	free   chan struct{}            // closed when bytes or length shrink
 	queue  []*pending               // commits for the committer
+	tight  bool                     // the bus is nearly full: what is left is for checkpoints
 	dead   error                    // for good
 	doubt  error                    // the last group may be stored or not
 	last   uint64                   // sequence of the last record
@@ -103,7 +106,7 @@ var errStarting = fmt.Errorf("%w: what is stored is being read", durable.ErrUnav
 // now on.
 func Open(b *bus.Bus, o Options) *Keeper {
 	if o.Node == "" {
-		o.Node = "1"
+		o.Node = defaultNode
 	}
 	if o.MaxState <= 0 {
 		o.MaxState = maxState
