@@ -113,7 +113,7 @@ func (a *Alone) Operate(o *abi.Effect) (answer []byte, err error) {
 	switch o.Kind {
 	case abi.OpSelf:
 		return []byte("#1"), nil
-	case abi.OpSendAfter, abi.OpMonitor, abi.OpTrack, abi.OpUpdate:
+	case abi.OpSendAfter, abi.OpMonitor, abi.OpTrack, abi.OpUpdate, abi.OpEventID:
 		return a.number(), nil
 	case abi.OpCancel:
 		return []byte("0"), nil

@@ -14,8 +14,8 @@ const (
 	// maxText bounds the texts of a record besides its payload, in bytes: event names,
 	// statuses, topics, what a child is.
 	maxText = 4 << 10
-	// maxTopics bounds the patterns that a plugin may declare.
-	maxTopics = 100
+	// maxPatterns bounds the patterns that a plugin may declare, of topics and of what is durable.
+	maxPatterns = 100
 	// keepArena is how large an arena may be and still be kept for the next
 	// event. One burst should not be paid for by an idle instance for ever.
 	keepArena = 64 << 10
@@ -32,6 +32,7 @@ type effects struct {
 	silent  bool     // there is no topic, so nobody to push to
 	process Process  // that is asked for permission, or nil
 	topics  []string // declared in start
+	durable []string // declared in start
 	scratch span     // declared in start
 }
 
@@ -51,7 +52,7 @@ func newEffects(l Limits, topic string, p Process) *effects {
 
 func (c *effects) free() {
 	c.begin(0)
-	c.topics, c.scratch, c.process = nil, span{}, nil
+	c.topics, c.durable, c.scratch, c.process = nil, nil, span{}, nil
 	effectsPool.Put(c)
 }
 
@@ -99,6 +100,8 @@ func (c *effects) check(e *abi.Effect) abi.Code {
 	switch e.Kind {
 	case abi.EffectHandles:
 		return c.declare(e)
+	case abi.EffectDurable:
+		return c.remember(e.Name)
 	case abi.EffectScratch:
 		return c.forget(e.Payload)
 	case abi.EffectReply:
@@ -147,7 +150,7 @@ func (c *effects) allowed(kind abi.Kind) abi.Code {
 		ok = !alone && (!c.silent || c.event == abi.EventConnect || c.event == abi.EventImport)
 	case abi.EffectPush, abi.EffectPresent, abi.EffectBroadcast, abi.EffectBroadcastFrom:
 		ok = !alone && !c.silent
-	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends:
+	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends, abi.EffectDurable:
 		ok = starting
 	case abi.EffectIntercept:
 		ok = c.event == abi.EventJoin || c.event == abi.EventMembers
@@ -167,22 +170,31 @@ func (c *effects) allowed(kind abi.Kind) abi.Code {
 	return 0
 }
 
-// declare notes a topic pattern: a topic, or a prefix and "*".
+// declare notes a topic pattern.
 func (c *effects) declare(e *abi.Effect) abi.Code {
-	pattern, scope := e.Name, e.Detail
-	if pattern == "" || strings.Contains(strings.TrimSuffix(pattern, "*"), "*") {
-		return abi.CodeMalformed
-	}
+	scope := e.Detail
 	if scope != "" && scope != abi.ScopeJoin && scope != abi.ScopeTopic {
 		return abi.CodeMalformed
 	}
-	if slices.Contains(c.topics, pattern) {
+	return note(&c.topics, e.Name, e.Name)
+}
+
+// remember notes a durable pattern, of topics or of names.
+func (c *effects) remember(pattern string) abi.Code {
+	return note(&c.durable, pattern, strings.TrimPrefix(pattern, abi.DurableProcesses))
+}
+
+// note adds an entry to a list, whose pattern is a name, or a prefix and "*".
+func note(list *[]string, entry, pattern string) abi.Code {
+	switch {
+	case pattern == "" || strings.Contains(strings.TrimSuffix(pattern, "*"), "*"):
+		return abi.CodeMalformed
+	case slices.Contains(*list, entry):
 		return 0
-	}
-	if len(c.topics) == maxTopics {
+	case len(*list) == maxPatterns:
 		return abi.CodeTooMuch
 	}
-	c.topics = append(c.topics, pattern)
+	*list = append(*list, entry)
 	return 0
 }
 

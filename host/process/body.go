@@ -26,6 +26,7 @@ type body struct {
 	guest      sandbox.Instance // with the topic of a channel
 	terminates bool             // wants the event terminate
 	dead       bool             // there is no guest to ask any more
+	event      supervisor.Ref   // id of the event at hand; 0 until it is asked for
 	*holdings                   // nil until there is something to hold
 }
 
@@ -111,6 +112,7 @@ func (b *body) Name() string {
 // Handle implements [channels.Guest].
 func (b *body) Handle(e *abi.Event) ([]abi.Effect, error) {
 	start := time.Now()
+	b.event = 0
 	effects, err := b.guest.Handle(e)
 	b.release.Latency.Observe(time.Since(start))
 	if err == nil {

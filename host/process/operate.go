@@ -39,6 +39,8 @@ var operations = map[abi.Kind]func(*body, *abi.Effect) (answer []byte, err error
 	abi.OpUntrack:       (*body).untrack,
 	abi.OpPresences:     presenceOperation((*body).presences, inName),
 	abi.OpPresenceCount: presenceOperation((*body).presenceCount, inName),
+
+	abi.OpEventID: (*body).eventID,
 }
 
 // Operate implements [sandbox.Process].
@@ -61,6 +63,14 @@ func (b *body) Yield() (alive bool) { return b.process.Yield() }
 
 // Killed implements [sandbox.Process].
 func (b *body) Killed() <-chan struct{} { return b.process.Done() }
+
+// eventID is the id of the event at hand. Most events never need one.
+func (b *body) eventID(*abi.Effect) ([]byte, error) {
+	if b.event == 0 {
+		b.event = b.process.Runtime().NewRef()
+	}
+	return b.answerOf(b.event), nil
+}
 
 const (
 	// callTimeout is how long a call waits by default, as in OTP.

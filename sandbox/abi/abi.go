@@ -22,6 +22,9 @@ const (
 	ScopeTopic = "topic"
 )
 
+// DurableProcesses begins a durable pattern for processes by their names. Any other pattern is for topics.
+const DurableProcesses = "process:"
+
 // Kind says what a record is. Numbers are append-only.
 type Kind uint16
 
@@ -70,6 +73,7 @@ const (
 	EffectDisconnect    Kind = 0x111 // end all connections of a socket id
 	EffectPresent       Kind = 0x112 // push one client presence_state
 	EffectState         Kind = 0x113 // in export only: the state
+	EffectDurable       Kind = 0x114 // in start only: the handlers of these topics, or these processes, are remembered
 )
 
 // Operations, guest to host, done at once.
@@ -105,6 +109,8 @@ const (
 	OpUntrack       Kind = 0x21C // no longer
 	OpPresences     Kind = 0x21D // who is present in a topic
 	OpPresenceCount Kind = 0x21E // how many are
+
+	OpEventID Kind = 0x21F // the id of the event at hand
 )
 
 var kindNames = map[Kind]string{
@@ -147,6 +153,7 @@ var kindNames = map[Kind]string{
 	EffectDisconnect:    "disconnect",
 	EffectPresent:       "present",
 	EffectState:         "state",
+	EffectDurable:       "durable",
 	OpLog:               "log",
 	OpAbort:             "abort",
 	OpTake:              "take",
@@ -177,6 +184,7 @@ var kindNames = map[Kind]string{
 	OpUntrack:           "untrack",
 	OpPresences:         "presences",
 	OpPresenceCount:     "presence_count",
+	OpEventID:           "event_id",
 }
 
 // String returns the kind's name as in the package's table, or its number.

@@ -97,6 +97,7 @@
 //	0x111   disconnect      socket id
 //	0x112   present         topic (10)                      member
 //	0x113   state           schema          state                           Binary, Replay (15)
+//	0x114   durable         pattern (16)
 //
 //	kind    operation       field 0         field 1         detail          flags       answer
 //	0x201   log             level           text
@@ -129,6 +130,7 @@
 //	0x21C   untrack         key                             topic (10)                  (14)
 //	0x21D   presences       topic (10)                                                  JSON
 //	0x21E   presence_count  topic (10)                                                  keys, metas (2)
+//	0x21F   event_id                                                                    id (17)
 //
 // (1) With the flag Request, extra is the token of the first question, which is the
 // arguments. (2) A list of fields: length, bytes, length, bytes …; of members they
@@ -141,7 +143,8 @@
 // list of fields: the assigns of each member. (12) What the state effect had as its
 // name. (13) Extra is a list of fields: of each member its id, join payload and
 // assigns; of a process its pid and arguments. (14) Extra is the member who is present; empty
-// for the process itself. (15) See The next version.
+// for the process itself. (15) See The next version. (16) See What is remembered. (17) Of 64
+// bytes at most.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. Every instance begins
@@ -297,6 +300,20 @@
 // process stay. So it is under every config, and for processes that would else stay in their
 // version. A guest without that module best stops, with the reason shutdown. A channel's join
 // is replayed, under every config, too.
+//
+// # What is remembered
+//
+// With durable, in start, a guest says whose state is to outlive the server: "doc:*" or "doc:1" are topics, with one
+// handler each, "process:counter" or "process:*" processes by their names. So a topic that begins with "process:" has no
+// pattern but "*". A guest declares 100 patterns at most. A topic with a handler for each join cannot be durable: its plugin is not deployed.
+//
+// Of a durable process the state is stored after each event, before any effect of it leaves. It goes on from there
+// after a crash, after standing still for long and after a restart of the server: a handler with
+// members, which says who is there now, a process without init.
+//
+// event_id is the same text when an event is tried again, and no other event ever has it: with it a guest can tell a
+// service, or another process, that a question is an old one. Each event has one, also that of a process that is not durable.
+// Where there is no process, as in start, it fails.
 //
 // # Standing still
 //
