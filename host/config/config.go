@@ -354,6 +354,20 @@ type Plugin struct {
 	// 300,000 clients that are present, for example.
 	Pending int `toml:"pending" range:"1024..1099511627776"`
 
+	// Durable are patterns of what is remembered, besides those that the module declares: "doc:*" are topics,
+	// "process:counter" and "process:*" processes by their names.
+	Durable []string `toml:"durable" check:"durable"`
+
+	// DurableIdle is how long a durable actor without use stays in memory.
+	DurableIdle time.Duration `toml:"durable_idle" range:"1ms..24h"`
+
+	// DurableKeep is how long a state without use is stored; 0s: for ever.
+	DurableKeep time.Duration `toml:"durable_keep" range:"0s..87600h"`
+
+	// DurableState is how many bytes the state of one durable actor may have, DurableBytes those of all of the plugin.
+	DurableState int   `toml:"durable_state" range:"1024..1572864"`
+	DurableBytes int64 `toml:"durable_bytes" range:"1024..1125899906842624"`
+
 	// Migrate says what becomes of a process whose state a new version cannot take over: its join is replayed, or
 	// it stays in its version until it ends.
 	Migrate string `toml:"migrate" oneof:"replay stay"`
@@ -445,6 +459,11 @@ func defaultPlugin() Plugin {
 		Pending:     64 << 20,
 		Migrate:     "replay",
 		Watch:       30 * time.Second,
+
+		Durable:      []string{},
+		DurableIdle:  time.Minute,
+		DurableState: 1 << 20,
+		DurableBytes: 1 << 30,
 
 		CanaryPeriod: time.Minute,
 		Config:       map[string]any{},

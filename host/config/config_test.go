@@ -80,6 +80,8 @@ server.tls_key = "b"
 plugin.chat = { restart = "temporary", deadline = "250ms", memory = 4294967296 }
 [plugin.other_1-x]
 topics = ["room:*", "*", "lobby"]
+durable = ["room:*", "process:counter", "process:*"]
+durable_state = 1572864
 `)
 	if c.Server.Listen != ":0" || len(c.Server.Origins) != 4 || len(c.Server.TrustedProxies) != 2 {
 		t.Errorf("server = %+v", c.Server)
@@ -90,6 +92,9 @@ topics = ["room:*", "*", "lobby"]
 	}
 	if got := c.Plugin("other_1-x").Topics; !slices.Equal(got, []string{"room:*", "*", "lobby"}) {
 		t.Errorf("topics = %q", got)
+	}
+	if got := c.Plugin("other_1-x"); len(got.Durable) != 3 || got.DurableState != 1_572_864 || got.DurableBytes != 1<<30 || got.DurableIdle != time.Minute || got.DurableKeep != 0 {
+		t.Errorf("durable: %+v", got)
 	}
 	if got := c.Plugin("unheard of"); got.MaxRestarts != 3 || got.Restart != "transient" {
 		t.Errorf("plugin without a table = %+v", got)
@@ -116,6 +121,12 @@ func TestProblems(t *testing.T) {
 		{"number", "[server]\nmax_frame = '64k'", `f:2: server.max_frame: is "64k"; expected a whole number from 1024 to 268435456`},
 		{"float", "[server]\nmax_frame = 65536.0", `f:2: server.max_frame: is 65536; expected a whole number from 1024 to 268435456`},
 		{"low", "[server]\nmax_frame = 1023", `f:2: server.max_frame: is 1023; expected a whole number from 1024 to 268435456`},
+		{"durable", "[plugin.a]\ndurable = ['doc:*', 'process:']", `f:2: plugin.a.durable: has "process:"; expected topics such as "doc:*" or "doc:1", or processes such as "process:counter" or "process:*", at most 255 bytes`},
+		{"durable, inner star", "[plugin.a]\ndurable = ['d*c']", `f:2: plugin.a.durable: has "d*c"; expected topics such as "doc:*" or "doc:1", or processes such as "process:counter" or "process:*", at most 255 bytes`},
+		{"durable idle", "[plugin.a]\ndurable_idle = '0s'", `f:2: plugin.a.durable_idle: is "0s"; expected a string such as "5s", from "1ms" to "24h"`},
+		{"durable keep", "[plugin.a]\ndurable_keep = '-1s'", `f:2: plugin.a.durable_keep: is "-1s"; expected a string such as "5s", from "0s" to "87600h"`},
+		{"durable state", "[plugin.a]\ndurable_state = 1572865", "f:2: plugin.a.durable_state: is 1572865; expected a whole number from 1024 to 1572864"},
+		{"durable bytes", "[plugin.a]\ndurable_bytes = 1", "f:2: plugin.a.durable_bytes: is 1; expected a whole number from 1024 to 1125899906842624"},
 		{"memory", "[plugin.a]\nmemory = 4294967297", `f:2: plugin.a.memory: is 4294967297; expected a whole number from 65536 to 4294967296`},
 		{"bus sync", "[bus]\nsync = 'never'", `f:2: bus.sync: is "never"; expected "always", or how often, from "10ms" to "1h", such as "1s"`},
 		{"bus url", "[bus]\nurl = 'http://a'", `f:2: bus.url: is no list of servers; expected one such as "nats://127.0.0.1:4222" or "tls://a.example.com,tls://b.example.com"`},

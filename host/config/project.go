@@ -22,7 +22,9 @@ type Project struct {
 	// Version is for people: servers tell versions apart by their content.
 	Version string `toml:"version"`
 	// Topics are the patterns that the plugin must declare. None: any.
-	Topics       []string     `toml:"topics" check:"topic"`
+	Topics []string `toml:"topics" check:"topic"`
+	// Durable are the patterns of what it must declare as durable, as in [Plugin].Durable. None: any.
+	Durable      []string     `toml:"durable" check:"durable"`
 	Capabilities Capabilities `toml:"capabilities"`
 }
 
@@ -56,7 +58,7 @@ func ParseProject(file string, data []byte) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	project := &Project{Version: "0.1.0", Topics: []string{}, Capabilities: Capabilities{Topics: []string{}, Depends: []string{}}}
+	project := &Project{Version: "0.1.0", Topics: []string{}, Durable: []string{}, Capabilities: Capabilities{Topics: []string{}, Depends: []string{}}}
 	p.table(nil, p.tree(), reflect.ValueOf(project).Elem())
 	if _, ok := p.root["name"]; !ok {
 		p.problem(toml.Key{"name"}, `is missing; expected the name of the plugin, such as "room"`)

@@ -19,6 +19,9 @@ import (
 // maxTopic is the length in bytes of the longest topic pattern.
 const maxTopic = 255
 
+// processes begins a durable pattern for processes.
+const processes = "process:"
+
 // maxPath is the length in bytes of the longest path of a mount.
 const maxPath = 255
 
@@ -39,6 +42,13 @@ var checks = map[string]func(string) error{
 		return checkListen(address)
 	},
 	"topic": checkTopic,
+	"durable": func(pattern string) error {
+		if checkTopic(pattern) != nil || pattern == processes {
+			return fmt.Errorf(`has %.80q; expected topics such as "doc:*" or "doc:1", or processes such as "process:counter" or "process:*", at most %d bytes`,
+				pattern, maxTopic)
+		}
+		return nil
+	},
 	"origin": func(s string) error {
 		if s == "*" {
 			return nil

@@ -30,7 +30,8 @@
 //
 // # Rationale
 //
-// channels has [channels.Version], by which handlers know a release; sandbox the module
+// channels has [channels.Version], by which handlers know a release; host/durable the kinds of actors that are
+// remembered; sandbox the module
 // and its limits, sandbox/abi its declarations, sandbox/manifest its capabilities;
 // supervisor the words for strategies and restarts. The packages above run a release:
 // process, app, rollout.

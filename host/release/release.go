@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rtd/channels"
+	"rtd/host/durable"
 	"rtd/sandbox"
 	"rtd/sandbox/abi"
 )
@@ -37,6 +38,7 @@ type Release struct {
 	Fate    *Fate     // of the version; tells those who wait
 
 	perTopic    []string // those of the declared patterns that have one handler for a topic
+	durable     map[durable.Kind][]string
 	hasManifest bool
 	disconnects bool        // it may end connections
 	denied      atomic.Bool // a guest may not, which has been logged
@@ -65,7 +67,12 @@ func New(plugin string, module *sandbox.Module, wasm []byte, hash [sha256.Size]b
 			r.Exports = true
 		case e.Kind == abi.EffectHandles && e.Detail == abi.ScopeTopic:
 			r.perTopic = append(r.perTopic, e.Name)
+		case e.Kind == abi.EffectDurable:
+			r.remember(e.Name)
 		}
+	}
+	for _, pattern := range settings.Durable {
+		r.remember(pattern)
 	}
 	var err error
 	if r.Children, err = parseChildren(module.Declared()); err != nil {
@@ -83,7 +90,7 @@ func New(plugin string, module *sandbox.Module, wasm []byte, hash [sha256.Size]b
 		Stays:   settings.Stays,
 		Exports: r.Exports,
 	}
-	if err := cmp.Or(r.checkCapabilities(plugin), fits(plugin, r.Children, settings)); err != nil {
+	if err := cmp.Or(r.checkCapabilities(plugin), r.checkDurable(plugin), fits(plugin, r.Children, settings)); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -28,6 +28,15 @@ type Settings struct {
 
 	Services []string // of the host, that it may ask: "rtd/NAME"
 
+	// What is durable, as patterns of the effect durable, besides those that the module declares; and of each such
+	// actor how long it stays in memory without use, how long its state is kept without use (0: for ever), and how many bytes
+	// that may have; at last the bytes of all states.
+	Durable      []string
+	DurableIdle  time.Duration
+	DurableKeep  time.Duration
+	DurableState int
+	DurableBytes int64
+
 	// Bounds on the things and bytes that the host keeps for the plugin's guests, all
 	// together; channel handlers count too, but no join is refused for them. See Limits
 	// in package rollout.
@@ -58,5 +67,7 @@ func (s Settings) Equal(t Settings) bool {
 		slices.Equal(t.Grants, s.Grants) && slices.Equal(t.Allows, s.Allows) && slices.Equal(t.Services, s.Services) && bytes.Equal(t.Config, s.Config) &&
 		t.Restart == s.Restart && t.Strategy == s.Strategy && t.Intensity == s.Intensity && t.Limits == s.Limits &&
 		t.Mailbox == s.Mailbox && t.Rate == s.Rate && t.Scope == s.Scope && t.Stays == s.Stays &&
+		slices.Equal(t.Durable, s.Durable) && t.DurableIdle == s.DurableIdle && t.DurableKeep == s.DurableKeep &&
+		t.DurableState == s.DurableState && t.DurableBytes == s.DurableBytes &&
 		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending
 }

@@ -41,6 +41,12 @@ func Plugin(table config.Plugin, server config.Server) release.Settings {
 			Stay: table.Migrate == "stay", Watch: table.Watch, Canary: table.Canary, CanaryPeriod: table.CanaryPeriod,
 		},
 
+		Durable:      table.Durable,
+		DurableIdle:  table.DurableIdle,
+		DurableKeep:  table.DurableKeep,
+		DurableState: table.DurableState,
+		DurableBytes: table.DurableBytes,
+
 		Processes:  table.Processes,
 		References: table.References,
 		Pending:    table.Pending,

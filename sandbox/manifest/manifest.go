@@ -19,10 +19,11 @@ const (
 
 // Manifest describes a module in its author's words. The zero value says nothing.
 type Manifest struct {
-	Name    string   `json:"name"`    // the author's name for it; a server calls it like its file
-	Version string   `json:"version"` // for people; a server tells versions apart by their content
-	Topics  []string `json:"topics"`  // patterns that the guest declares in its start event
-	ABI     string   `json:"abi"`     // the host module that it was built for, see abi.Module
+	Name    string   `json:"name"`              // the author's name for it; a server calls it like its file
+	Version string   `json:"version"`           // for people; a server tells versions apart by their content
+	Topics  []string `json:"topics"`            // patterns that the guest declares in its start event
+	Durable []string `json:"durable,omitempty"` // patterns of what it declares as durable
+	ABI     string   `json:"abi"`               // the host module that it was built for, see abi.Module
 	// Capabilities are requests. A server grants them in its config, or does not load the
 	// plugin.
 	Capabilities Capabilities `json:"capabilities,omitzero"`

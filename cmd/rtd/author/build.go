@@ -62,7 +62,7 @@ func (p *Project) Build(ctx context.Context, o BuildOptions) (*Built, error) {
 		return nil, err
 	}
 	// With its manifest as far as it is known, which most often is all: what is compiled now is in the cache then.
-	if wasm, err = manifest.Write(wasm, p.manifest(p.Topics)); err != nil {
+	if wasm, err = manifest.Write(wasm, p.manifest(p.Topics, p.Durable)); err != nil {
 		return nil, err
 	}
 	declared, err := p.declared(ctx, wasm, o.Config)
@@ -75,7 +75,10 @@ func (p *Project) Build(ctx context.Context, o BuildOptions) (*Built, error) {
 	if len(p.Topics) > 0 {
 		declared.topics = p.Topics // the same, in the author's order
 	}
-	b := &Built{File: o.Out, Manifest: p.manifest(declared.topics)}
+	if len(p.Durable) > 0 {
+		declared.durable = p.Durable
+	}
+	b := &Built{File: o.Out, Manifest: p.manifest(declared.topics, declared.durable)}
 	if wasm, err = manifest.Write(wasm, b.Manifest); err != nil {
 		return nil, err
 	}
@@ -88,8 +91,8 @@ func (p *Project) Build(ctx context.Context, o BuildOptions) (*Built, error) {
 
 // declarations are what a guest says in its start event.
 type declarations struct {
-	topics, depends []string
-	connect         bool
+	topics, depends, durable []string
+	connect                  bool
 }
 
 // declared starts the guest once, as a server would.
@@ -119,6 +122,8 @@ func (p *Project) declared(ctx context.Context, wasm []byte, c *config.Config) (
 		switch {
 		case e.Kind == abi.EffectDepends:
 			d.depends = append(d.depends, e.Name)
+		case e.Kind == abi.EffectDurable && !slices.Contains(d.durable, e.Name):
+			d.durable = append(d.durable, e.Name)
 		case e.Kind == abi.EffectWants && e.Name == abi.EventConnect.String():
 			d.connect = true
 		}
@@ -129,8 +134,13 @@ func (p *Project) declared(ctx context.Context, wasm []byte, c *config.Config) (
 // compare holds what the guest declares to rtd.toml.
 func (p *Project) compare(d declarations) error {
 	file := filepath.Join(p.Dir, config.ProjectFile)
-	if want := p.Topics; len(want) > 0 && !slices.Equal(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(d.topics))) {
-		return fmt.Errorf("%s says topics = %s, and the code declares %s: change one of them", file, list(want), list(d.topics))
+	for _, c := range []struct {
+		key       string
+		want, has []string
+	}{{"topics", p.Topics, d.topics}, {"durable", p.Durable, d.durable}} {
+		if len(c.want) > 0 && !slices.Equal(slices.Sorted(slices.Values(c.want)), slices.Sorted(slices.Values(c.has))) {
+			return fmt.Errorf("%s says %s = %s, and the code declares %s: change one of them", file, c.key, list(c.want), list(c.has))
+		}
 	}
 	for _, name := range d.depends {
 		if !slices.Contains(p.Capabilities.Depends, name) {
