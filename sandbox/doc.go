@@ -49,11 +49,13 @@
 //	                                                └────────────────► kept, sealed
 //
 // The snapshot is of the module, its name and version, its config, and its limit of memory: of all that the guest can
-// see when it starts. If one of them changes there is another snapshot, and actors move to it as to a new version.
+// see when it starts. If one of them changes there is another snapshot, and actors move to it as to a new version. A state
+// that is still of the old one is resumed by a module that was loaded with that snapshot ([LoadOptions].Kept), whose head
+// says what it is of ([ReadSnapshotInfo]).
 //
 // Files, in the order in which a module meets them: engine.go, limits.go and module.go (load
 // and count), compile.go and cache.go (machine code), contract.go (imports and exports),
-// snapshot.go (the start of every actor, kept for the next process), instance.go, copy.go
+// snapshot.go and sealed.go (the start of every actor, kept for the next process), instance.go, copy.go
 // and state.go (an actor, another like it, and its state as bytes), process.go (the process whose body it
 // is), pool.go and slot.go (where it runs), clock.go (for how long), idle.go (where it rests),
 // memory.go and stack.go (bytes, counted), host.go, wasi.go and poll.go (functions for

@@ -33,6 +33,10 @@ type LoadOptions struct {
 	// version with this config and Limits.Memory, and gets it otherwise. Then the guest is not started, so
 	// that it writes nothing to the log either. Nil: each Load makes a snapshot of its own.
 	Snapshots Snapshots
+	// Kept, if given, is a snapshot of such a place: the module begins with it, and with the Config and
+	// Limits.Memory that it is of. Snapshots is not used. Load fails with [ErrSnapshot] if it is of another module, name or
+	// version; with [ErrDamaged] if it is not as it was written; with [ErrPinned].
+	Kept []byte
 }
 
 // Module is one compiled version of a plugin. It is safe for concurrent use.
@@ -58,7 +62,7 @@ type Module struct {
 	globals    []uint64
 	scratch    span
 	snapshotID snapshotID // names both
-	kept       bool       // the next process finds them
+	unkept     error      // why the next process does not find them; nil: it does
 	pinned     string
 	pool       pool
 	futile     atomic.Int32 // compactions in a row that were of no use
@@ -130,6 +134,13 @@ func (e *Engine) Load(ctx context.Context, wasm []byte, o LoadOptions) (*Module,
 }
 
 func (e *Engine) load(ctx context.Context, wasm []byte, o LoadOptions) (*Module, error) {
+	if o.Kept != nil {
+		info, err := ReadSnapshotInfo(o.Kept)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		o.Config, o.Limits.Memory = info.Config, info.Memory
+	}
 	limits, err := o.Limits.withDefaults()
 	if err != nil {
 		return nil, err
@@ -156,7 +167,7 @@ func (e *Engine) load(ctx context.Context, wasm []byte, o LoadOptions) (*Module,
 		p.Close()
 		return nil, err
 	}
-	if err := p.begin(wasm, o.Snapshots); err != nil {
+	if err := p.begin(wasm, o); err != nil {
 		p.Close()
 		return nil, err
 	}

@@ -78,20 +78,41 @@ type snapshotID [sha256.Size]byte
 
 // Snapshot returns the name of the snapshot that all instances begin with, 64 hexadecimal digits. kept
 // says that the next process will begin with the same one if it loads the module with the same
-// config and limit of memory: only then it can use states of [Instance.State].
+// config and limit of memory: only then it can use states of [Instance.State]. Else Unkept says why.
 func (p *Module) Snapshot() (name string, kept bool) {
-	return hex.EncodeToString(p.snapshotID[:]), p.kept
+	return p.snapshotID.String(), p.unkept == nil
 }
 
-// begin gives the module its snapshot: the one that is kept, or a new one, which is kept from now
+// Unkept returns why the snapshot is not kept, or nil if it is.
+func (p *Module) Unkept() error { return p.unkept }
+
+// errNoPlace says that nobody asked for the snapshot to be kept.
+var errNoPlace = errors.New("there is no place to keep it")
+
+// begin gives the module its snapshot: the one that is given, one that is kept, or a new one, which is kept from now
 // on. A fault of the place for it is a warning.
-func (p *Module) begin(wasm []byte, in Snapshots) error {
+func (p *Module) begin(wasm []byte, o LoadOptions) error {
 	rand.Read(p.snapshotID[:]) // never fails, by its own contract
-	if in == nil || p.pinned != "" {
-		return p.trial()
-	}
+	in := o.Snapshots
 	sum := sha256.Sum256(wasm)
 	key := snapshotKey{Module: hex.EncodeToString(sum[:]), Name: p.name, Version: p.version, Config: p.config, Memory: p.limits.Memory}
+	switch {
+	case p.pinned != "" && o.Kept != nil:
+		return ErrPinned
+	case p.pinned != "":
+		p.unkept = fmt.Errorf("%w: %s", ErrPinned, p.pinned)
+	case o.Kept != nil:
+		err := p.take(key, o.Kept)
+		if err != nil && !errors.Is(err, ErrSnapshot) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return err
+	case in == nil:
+		p.unkept = errNoPlace
+	}
+	if p.unkept != nil {
+		return p.trial()
+	}
 	err := p.recall(key, in)
 	if err == nil {
 		return nil
@@ -113,21 +134,31 @@ func (p *Module) begin(wasm []byte, in Snapshots) error {
 		}
 	}
 	if err != nil {
+		p.unkept = err
 		p.log.Warn("the snapshot is not kept; states that are saved with it are of no use to the next process", "cause", err)
 	}
 	return nil
 }
 
-// recall takes the kept snapshot. Until that is done nothing of the plugin changes.
+// recall takes the kept snapshot.
 func (p *Module) recall(key snapshotKey, in Snapshots) error {
-	begin := time.Now()
 	kept, err := in.Get(key.String())
 	if err != nil {
 		return err
 	}
-	if err := p.unseal(key, kept); err != nil {
+	if err := p.take(key, kept); err != nil {
 		return &damagedError{err}
 	}
+	return nil
+}
+
+// take begins with a snapshot as bytes. Until that is done nothing of the plugin changes.
+func (p *Module) take(key snapshotKey, kept []byte) error {
+	begin := time.Now()
+	if err := p.unseal(key, kept); err != nil {
+		return err
+	}
+	p.unkept = nil
 	p.loaded.Start = time.Since(begin)
 	p.loaded.Memory = int64(p.snapshot.Size())
 	return nil
@@ -148,7 +179,7 @@ func (p *Module) keep(key snapshotKey, in Snapshots) error {
 	if err := in.Put(key.String(), sealed); err != nil {
 		return err
 	}
-	p.snapshotID, p.kept = sealOfSnapshot(sealed), true
+	p.snapshotID = sealOfSnapshot(sealed)
 	return nil
 }
 
@@ -182,29 +213,15 @@ func (p *Module) seal(key snapshotKey) ([]byte, error) {
 // unseal makes what seal has returned the plugin's snapshot, after a look at each part: it may have
 // been written by another version of rtd, or be anything.
 func (p *Module) unseal(key snapshotKey, sealed []byte) error {
-	rest, ok := bytes.CutPrefix(sealed, []byte(snapshotMagic))
-	if !ok || len(rest) < len(snapshotID{}) {
-		return errors.New("it is no snapshot")
-	}
-	seal := sealOfSnapshot(sealed)
-	rest = rest[len(seal):]
-	if sha256.Sum256(rest) != seal {
-		return errAltered
-	}
-	n, at := binary.Uvarint(rest)
-	if at <= 0 || n > maxHead || n > uint64(len(rest)-at) {
-		return errors.New("its head is cut")
-	}
-	text, memory := rest[at:at+int(n)], rest[at+int(n):]
-	var head snapshotHead
-	if err := json.Unmarshal(text, &head); err != nil {
-		return fmt.Errorf("read its head: %w", err)
+	seal, head, memory, err := openSealed(sealed)
+	if err != nil {
+		return err
 	}
 	if head.Of.String() != key.String() {
-		return errors.New("it is of another module or config")
+		return fmt.Errorf("%w: it is of another module or config", ErrSnapshot)
 	}
 	if !bytes.Equal(head.Types, p.globalTypes()) || len(head.Globals) != len(head.Types) {
-		return errors.New("it has other globals than the module")
+		return fmt.Errorf("%w: it has other globals than the module; another version of rtd has kept it", ErrSnapshot)
 	}
 	started, err := declaredAgain(head.Declared)
 	if err != nil {
@@ -217,12 +234,12 @@ func (p *Module) unseal(key snapshotKey, sealed []byte) error {
 	}
 	if !p.sizeFits(snapshot.Size()) {
 		snapshot.Close()
-		return errors.New("its memory is smaller or larger than the module allows")
+		return fmt.Errorf("%w: its memory is smaller or larger than the module allows", ErrSnapshot)
 	}
 	if p.snapshot != nil {
 		p.snapshot.Close()
 	}
-	p.snapshot, p.globals, p.snapshotID, p.kept = snapshot, append([]uint64{}, head.Globals...), seal, true
+	p.snapshot, p.globals, p.snapshotID = snapshot, append([]uint64{}, head.Globals...), seal
 	p.declare(started)
 	p.rewritten.Data = nil // the snapshot has it
 	return nil
