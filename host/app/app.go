@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"rtd/channels"
+	"rtd/host/durable"
 	"rtd/host/process"
 	"rtd/host/release"
 	"rtd/sandbox"
@@ -32,10 +34,11 @@ type App struct {
 	channels atomic.Pointer[supervisor.Dynamic] // another one after a failure
 	deploys  atomic.Uint64
 	mover    mover
+	old      oldReleases
 	moving   atomic.Pointer[Moving] // the last time that all were asked to move
 
 	mu       sync.Mutex
-	releases []*release.Release // those in which there may be guests, the current one and the canary aside
+	releases []*release.Release // those in which there may be guests, some of them current or the canary
 
 	master *master
 	gaveUp sync.Map // id of a supervisor that has given up → the versions to blame; see blame
@@ -45,7 +48,7 @@ type App struct {
 }
 
 // Owner decides which releases an application runs, and is told of failures and crashes.
-// Its methods may be called from any goroutine. All except Regranted must not block.
+// Its methods may be called from any goroutine. All except Regranted and LoadOld must not block.
 type Owner interface {
 	// Background runs f on a goroutine of its own that the owner waits for in the end; after
 	// that it does not, and returns false.
@@ -57,6 +60,9 @@ type Owner interface {
 	CountCrash(version string, d supervisor.Decision)
 	// Regranted is called when r comes into use in place of old. Their grants may differ.
 	Regranted(old, r *release.Release)
+	// LoadOld loads a release for states that need it, see [release.NewOld]. It is called on a goroutine
+	// of Background, and may take long.
+	LoadOld(ctx context.Context, use durable.Use) (*release.Release, error)
 }
 
 // Canary is a second release, with which a share of the new joins begins.
@@ -92,19 +98,33 @@ func New(name string, owner Owner, n *process.Node, crashes *CrashLog) *App {
 	a := &App{name: name, owner: owner, node: n, crashes: crashes}
 	a.home = process.NewHome(a, n)
 	a.mover.app = a
+	a.old.init(a)
 	a.master = startMaster(a)
 	return a
 }
 
 // Discard ends an application that has not been started.
-func (a *App) Discard() { a.master.stop() }
+func (a *App) Discard() {
+	a.old.cancel()
+	a.master.stop()
+	a.old.retire()
+}
 
 // Home is what its processes share.
 func (a *App) Home() *process.Home { return a.home }
 
 // Load makes a release of a module for this application.
 func (a *App) Load(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings release.Settings) (*release.Release, error) {
-	r, err := release.New(a.name, module, wasm, hash, settings)
+	return a.adopt(release.New(a.name, module, wasm, hash, settings))
+}
+
+// LoadOld is Load for a release that was here before, see [release.NewOld].
+func (a *App) LoadOld(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings release.Settings) (*release.Release, error) {
+	return a.adopt(release.NewOld(a.name, module, wasm, hash, settings))
+}
+
+// adopt has handlers of a release start here.
+func (a *App) adopt(r *release.Release, err error) (*release.Release, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -350,18 +370,20 @@ func (a *App) ended(root *supervisor.Process, reason error) {
 	}
 }
 
-// note remembers a release besides the current one in which guests may live.
+// note remembers a release besides the current one in which guests live, or may start.
 func (a *App) note(r *release.Release) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.releases = append(slices.DeleteFunc(a.releases, func(old *release.Release) bool {
-		return old.Module.Stats().Live == 0
+		return old.Retired() && old.Module.Stats().Live == 0
 	}), r)
 }
 
 // Stop ends the tree, and with it the channels, then all other processes, and
 // waits for that.
 func (a *App) Stop() {
+	a.old.cancel()
+	defer a.old.retire()
 	a.stopTree(supervisor.Shutdown)
 	if d := a.Supervisor(); d != nil {
 		d.Close(supervisor.Shutdown)

@@ -56,6 +56,22 @@
 // deploy: it copies each guest between two messages, has the copy export and a guest of
 // the module import, both with a process that reaches nobody ([sandbox.Alone]).
 //
+// # States of another time
+//
+// A durable actor's state names the version and the snapshot that wrote it (old.go). [App.ReleaseOf] finds the release in
+// which it resumes, and from there the process moves to the current one as above, by export and import:
+//
+//	current, canary, or one before that is still loaded? ──yes──► that
+//	     │ no
+//	     ▼
+//	being loaded, or loaded for another state? ──yes──► that, when it is there
+//	     │ no
+//	     ▼
+//	module and snapshot of the versions folder ──► loaded once for all ──► stays while guests live in it, and a minute
+//	     │ missing, damaged, or not for this rtd
+//	     ▼
+//	an error that says what to do; the state stays as it is
+//
 // # Questions
 //
 // Why do so few processes move at a time? They share a run queue with all that the plugin
@@ -85,7 +101,7 @@
 //
 // # Rationale
 //
-// supervisor has trees; host/process the processes in them; host/release what they run; channels
+// host/durable names what a state needs; supervisor has trees; host/process the processes in them; host/release what they run; channels
 // asks for handlers ([channels.Plugin]); host/ask lists the services for rtd ps; sandbox has the
 // figures and traps.
 package app

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rtd/host/durable"
 	"rtd/host/folder"
 	"rtd/host/names"
 	"rtd/host/release"
@@ -39,8 +40,11 @@ type Options struct {
 	Plugins  *rollout.Set
 	Versions *versions.Store                    // where versions are kept; nil: nowhere
 	Settings func(name string) release.Settings // a plugin's, as they are now
-	Awaits   []string                           // plugins that will be put into the plugin folder, see [Deployer.NotBuilt]
-	Log      *slog.Logger
+	// States returns which versions and snapshots the stored states of a plugin need, and whether that is known by now. Until it
+	// is, nothing is removed of what is kept of the plugin. Nil: there are no states.
+	States func(plugin string) (uses map[durable.Use]int, known bool)
+	Awaits []string // plugins that will be put into the plugin folder, see [Deployer.NotBuilt]
+	Log    *slog.Logger
 }
 
 // New returns a deployer of the plugins of a set, none of which has been deployed yet.
@@ -52,6 +56,10 @@ func New(o Options) *Deployer {
 	d.plugins.Withdrawing, d.plugins.Withdrawn = d.withdrawing, d.withdrawn
 	if d.versions != nil {
 		d.plugins.Snapshots = func(plugin, hash string) sandbox.Snapshots { return d.versions.Snapshots(plugin, hash) }
+		d.plugins.Stored = d.stored
+		if o.States != nil {
+			d.versions.Needed(func(plugin string) ([]versions.Need, bool) { return d.needed(plugin, o.States) })
+		}
 	}
 	return d
 }

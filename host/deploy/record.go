@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"rtd/host/durable"
 	"rtd/host/release"
 	"rtd/host/rollout"
 	"rtd/host/versions"
@@ -33,6 +34,33 @@ func (d *Deployer) keep(name string, wasm []byte, by string) {
 	if _, err := d.versions.Put(name, wasm, by, time.Now()); err != nil {
 		d.log.Warn("version not kept, there will be no way back to it", "plugin", name, "version", idOf(wasm), "cause", err)
 	}
+}
+
+// stored returns what a state needs to be resumed.
+func (d *Deployer) stored(plugin string, use durable.Use) (wasm, snapshot []byte, err error) {
+	const giveUp = "give the state up with rtd state reset"
+	wasm, err = d.versions.Get(plugin, use.Version)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; put %s back from a backup, or %s", err, d.versions.File(plugin, use.Version), giveUp)
+	}
+	of := d.versions.Snapshots(plugin, use.Version)
+	if snapshot, err = of.Find(use.Snapshot); err != nil {
+		return nil, nil, fmt.Errorf("%w; put its file back into %s from a backup, or %s", err, of.Dir(), giveUp)
+	}
+	return wasm, snapshot, nil
+}
+
+// needed returns the versions and snapshots that stay: those of stored states, and those with which guests write states now.
+func (d *Deployer) needed(plugin string, states func(string) (map[durable.Use]int, bool)) (list []versions.Need, known bool) {
+	uses := d.plugins.Uses(plugin) // first: a state that is stored meanwhile is among the others then
+	stored, known := states(plugin)
+	for use := range stored {
+		uses = append(uses, use)
+	}
+	for _, use := range uses {
+		list = append(list, versions.Need(use))
+	}
+	return list, known
 }
 
 // wayBack finds what to go back to.

@@ -71,5 +71,5 @@
 //
 // This package joins guests and processes. So it imports sandbox, channels (a body is a
 // [channels.Guest]) and supervisor; host/ask for requests and messages, host/release for
-// the versions of guests. Of the application above it knows only the interface [App].
+// the versions of guests; host/durable for what a state needs of them. Of the application above it knows only the interface [App].
 package process

@@ -1,12 +1,14 @@
 package process
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
 	"rtd/channels"
 	"rtd/host/ask"
+	"rtd/host/durable"
 	"rtd/host/release"
 	"rtd/supervisor"
 )
@@ -48,6 +50,12 @@ type App interface {
 	// After returns the release with which a process goes on whose guest is of old; the
 	// current one for nil.
 	After(old *release.Release) *release.Release
+	// ReleaseOf returns the release in which a state resumes that needs this version and snapshot: one that is
+	// loaded, or one that is loaded for it now, under the settings of today and with the config and the limit of memory of that
+	// snapshot. It waits for that, so that a process calls it in [supervisor.Process.Block]. It stays loaded for a while
+	// after it was asked for, and as long as guests of it live. The error is the context's, or says in one line what is
+	// missing and what to do. If a guest does not resume since its module is closed ([sandbox.ErrClosed]), ask again.
+	ReleaseOf(ctx context.Context, use durable.Use) (*release.Release, error)
 	// Spawn starts a worker without a supervisor, linked to another process if that is
 	// given.
 	Spawn(w *Worker, link *supervisor.Process) *supervisor.Process

@@ -28,10 +28,14 @@
 // How long is a release loaded? From New until Retire or the end of the plugin, and then until
 // its last guest has left it: its processes may stay in it.
 //
+// Why is there another New for a version of old ([NewOld])? Its states name it, so it is loaded once more, to hand them on. It
+// ran under settings of its day: what it asks for beyond those of today it does not get, and its states are not
+// lost for that.
+//
 // # Rationale
 //
-// channels has [channels.Version], by which handlers know a release; host/durable the kinds of actors that are
-// remembered; sandbox the module
+// host/durable has the word for what a state names ([durable.Use]) and the kinds of actors; channels has
+// [channels.Version], by which handlers know a release; sandbox the module
 // and its limits, sandbox/abi its declarations, sandbox/manifest its capabilities;
 // supervisor the words for strategies and restarts. The packages above run a release:
 // process, app, rollout.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type Release struct {
 	Module       *sandbox.Module
 	WASM         []byte
 	Hash         [sha256.Size]byte // of WASM
+	Use          durable.Use       // what states of its guests need; its Snapshot is "" if that is not kept
 	Settings     Settings
 	Topics       []string // patterns that it serves
 	Depends      []string // plugins that must run first
@@ -43,14 +45,48 @@ type Release struct {
 	disconnects bool        // it may end connections
 	denied      atomic.Bool // a guest may not, which has been logged
 	next        atomic.Pointer[Release]
+	retired     atomic.Bool
 }
 
 // New reads the declarations of a module, and checks them against its manifest and the
 // settings. The release closes the module in the end; after an error the caller has to.
 func New(plugin string, module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings Settings) (*Release, error) {
+	r, err := read(module, wasm, hash, settings)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Topics)+len(r.Children) == 0 {
+		return nil, fmt.Errorf("it declares neither topics nor processes; set topics in [plugin.%s] of config.toml", plugin)
+	}
+	if err := cmp.Or(r.checkCapabilities(plugin), r.checkDurable(plugin), fits(plugin, r.Children, settings)); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// NewOld is New for a version that ran once and is loaded for its states, which go over to the current one. It may ask
+// for more than it is granted by now, and does not get it.
+func NewOld(plugin string, module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings Settings) (*Release, error) {
+	r, err := read(module, wasm, hash, settings)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkCapabilities(plugin); err != nil && !errors.As(err, new(*UngrantedError)) {
+		return nil, err
+	}
+	r.disconnects = r.disconnects && slices.Contains(settings.Allows, allowDisconnect)
+	return r, nil
+}
+
+// read makes a release of the declarations of a module.
+func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings Settings) (*Release, error) {
 	r := &Release{
 		Module: module, WASM: wasm, Hash: hash, Settings: settings, Topics: settings.Topics,
 		Depends: slices.Clone(settings.Depends), Fate: newFate(),
+	}
+	r.Use.Version = r.HashText()
+	if name, kept := module.Snapshot(); kept {
+		r.Use.Snapshot = name
 	}
 	if len(r.Topics) == 0 {
 		r.Topics = module.Topics()
@@ -78,9 +114,6 @@ func New(plugin string, module *sandbox.Module, wasm []byte, hash [sha256.Size]b
 	if r.Children, err = parseChildren(module.Declared()); err != nil {
 		return nil, err
 	}
-	if len(r.Topics)+len(r.Children) == 0 {
-		return nil, fmt.Errorf("it declares neither topics nor processes; set topics in [plugin.%s] of config.toml", plugin)
-	}
 	r.Version = channels.Version{
 		ID:      module.Version(),
 		Restart: settings.Restart,
@@ -89,9 +122,6 @@ func New(plugin string, module *sandbox.Module, wasm []byte, hash [sha256.Size]b
 		Scope:   r.Scope,
 		Stays:   settings.Stays,
 		Exports: r.Exports,
-	}
-	if err := cmp.Or(r.checkCapabilities(plugin), r.checkDurable(plugin), fits(plugin, r.Children, settings)); err != nil {
-		return nil, err
 	}
 	return r, nil
 }
@@ -159,8 +189,12 @@ func (r *Release) ReplacedBy(next *Release) { r.next.Store(next) }
 // guest that leaves it. A second Retire does no harm.
 func (r *Release) Retire(next *Release) {
 	r.next.Store(next)
+	r.retired.Store(true)
 	r.Module.Close()
 }
+
+// Retired reports whether no guest of it can start any more.
+func (r *Release) Retired() bool { return r.retired.Load() }
 
 // Stopped starts an instance to tell it that the plugin has ended, if the module wants to
 // know.

@@ -10,7 +10,7 @@
 //	deploy.go    a module becomes the next version          trial.go    watched, canary, withdrawn
 //	set.go       start, stop, settings, who is there        turn.go     the order of it all
 //	rights.go    topics change hands                        mounts.go   who decides about clients
-//	rehearse.go  how processes would move
+//	rehearse.go  how processes would move                   old.go      a version is loaded for its states
 //
 // How does a saved source become the running version? Package folder sees the file and builds
 // it; package deploy calls [Set.Change]; load has package sandbox compile it and try a guest,
@@ -133,7 +133,7 @@
 //
 // # Rationale
 //
-// host/app runs the releases that are chosen here; host/release describes them;
+// host/durable names what a state needs; host/app runs the releases that are chosen here; host/release describes them;
 // host/process has the processes whose rights change; host/ask the services, which a set
 // starts before all plugins and ends after them. They run in channels and supervisor;
 // sandbox compiles.

@@ -17,6 +17,7 @@ import (
 	"rtd/channels"
 	"rtd/host/app"
 	"rtd/host/ask"
+	"rtd/host/durable"
 	"rtd/host/process"
 	"rtd/host/release"
 	"rtd/sandbox"
@@ -35,6 +36,10 @@ type Set struct {
 	// Snapshots, if given, is where those of a version are kept, by the hash of its module: what a version
 	// is when it has started is then the same in each process. It is set before the first deploy.
 	Snapshots func(plugin, hash string) sandbox.Snapshots
+
+	// Stored, if given, returns the module and the snapshot that a state needs. The error says what is missing, and what to
+	// do. It is set before the first deploy.
+	Stored func(plugin string, use durable.Use) (wasm, snapshot []byte, err error)
 
 	node    *process.Node
 	engine  *sandbox.Engine
@@ -300,14 +305,7 @@ func (s *Set) needed(pl *plugin, by []*plugin) bool {
 
 // load compiles a module and tries it.
 func (s *Set) load(ctx context.Context, pl *plugin, wasm []byte, hash [sha256.Size]byte, settings release.Settings) (*release.Release, error) {
-	version := release.VersionOf(hash)
-	o := sandbox.LoadOptions{
-		Name:    pl.Name(),
-		Version: version,
-		Config:  settings.Config,
-		Limits:  settings.Limits,
-		Log:     s.log.With("plugin", pl.Name(), "version", version),
-	}
+	o := s.options(pl, hash, settings)
 	if s.Snapshots != nil {
 		o.Snapshots = s.Snapshots(pl.Name(), hex.EncodeToString(hash[:]))
 	}
@@ -324,6 +322,15 @@ func (s *Set) load(ctx context.Context, pl *plugin, wasm []byte, hash [sha256.Si
 		return nil, err
 	}
 	return r, nil
+}
+
+// options are those of all loads of a module.
+func (s *Set) options(pl *plugin, hash [sha256.Size]byte, settings release.Settings) sandbox.LoadOptions {
+	version := release.VersionOf(hash)
+	return sandbox.LoadOptions{
+		Name: pl.Name(), Version: version, Config: settings.Config, Limits: settings.Limits,
+		Log: s.log.With("plugin", pl.Name(), "version", version),
+	}
 }
 
 // start runs a new plugin. Its processes may be reached as soon as they start, its

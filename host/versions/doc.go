@@ -11,6 +11,7 @@
 //	err = s.Withdraw("chat", v.Hash, "crashes")        // it was a mistake
 //	back, wasm, err := s.Previous("chat", v.Hash)      // what to go back to
 //	kept := s.Snapshots("chat", v.Hash)                // for sandbox.LoadOptions
+//	snapshot, err := kept.Find(name)                   // that a state names
 //
 // # A version's life
 //
@@ -20,7 +21,7 @@
 //	(none) ───────► kept ───────────────────────────────────────► kept, withdrawn
 //	                 ▲  │ Previous finds it                        │ Previous passes over it
 //	                 └──┼──────────────── Put, Restore ────────────┘
-//	                    ▼ ten others were put
+//	                    ▼ ten others were put, and no state needs it
 //	                 (none)
 //
 // Each operation changes the list in one step, on the disk when it returns; a module is
@@ -58,16 +59,26 @@
 // cache folder may be emptied by anybody at any time.
 //
 // How many snapshots are there? Three of a version, those that were used last, one for each config or limit of memory; at
-// most 64 MiB each, a Go guest has 1. Besides those, one that was set aside, and two of versions that are not in the
+// most 64 MiB each, a Go guest has 1. Besides those, all that are needed, one that was set aside, and two of versions that are not in the
 // list: a module is loaded before it is deployed, and may be refused.
 //
 // Who checks them? Package sandbox, which has sealed them: here they are bytes, written as a whole. One that is
 // damaged is set aside as HASH.KEY.bad, with one warning, and made again. What is put first stays: of two servers
 // that start with one folder, the second finds what the first has put.
 //
+// What is needed ([Store.Needed])? The states of durable actors name the version and the snapshot that wrote them. As long as
+// there is such a state neither goes: not with ten other versions, not with a fourth config, not from a disk that is full. A version
+// that was withdrawn is needed like any other. While it is not known which states there are, as when their storage has not
+// started, nothing goes at all. What is lost all the same (by a person, or a disk) is an error that names it, in who asks for it.
+//
+// Why is there a [Store.Hold] before Put? A guest may write its first state before its version is in the list, and the server
+// may be killed in between. The state's version is there then, and needed.
+//
 // Why a folder of their own? Others may list that of the versions. A key is a hash of the config, among other things,
 // from which a secret of few letters could be guessed. The snapshot itself has the config, and the seeds of the guest's hash
 // tables.
+//
+// Why does it import package sandbox? A snapshot's name stands at its beginning, and only sandbox knows how.
 //
 // Why does it import package disk? That is how all files are written here.
 //

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"rtd/host/disk"
+	"rtd/sandbox"
 )
 
 const (
@@ -24,6 +26,9 @@ const (
 	keepStrays = 2
 	strayAge   = time.Hour
 )
+
+// ErrNoSnapshot says that no snapshot of a version has a name.
+var ErrNoSnapshot = errors.New("no such snapshot is kept")
 
 // Snapshots is where the snapshots of one version of a plugin are, beside its module: what
 // [rtd/sandbox.Snapshots] asks for. Its methods may be called from any goroutine.
@@ -58,6 +63,53 @@ func (s *Snapshots) Get(key string) ([]byte, error) {
 	return snapshot, err
 }
 
+// Find returns the snapshot with a name, see [rtd/sandbox.Module.Snapshot], whatever it is of, and notes that it was used. The
+// error is [ErrNoSnapshot] if there is none. One that is damaged has its name, as long as that part of it is whole.
+func (s *Snapshots) Find(name string) ([]byte, error) {
+	if err := check(s.name); err != nil {
+		return nil, err
+	}
+	if !hashForm.MatchString(s.hash) || !hashForm.MatchString(name) {
+		return nil, errors.New("expected a version's hash and a snapshot's name")
+	}
+	var aside string
+	for _, f := range s.store.snapshotFiles(s.name) {
+		switch {
+		case f.version != s.hash || nameIn(f.path) != name:
+		case f.aside:
+			aside = f.path
+		default:
+			return s.Get(f.key)
+		}
+	}
+	if aside != "" {
+		return nil, fmt.Errorf("%w: it was damaged, and is now %s", ErrNoSnapshot, aside)
+	}
+	return nil, ErrNoSnapshot
+}
+
+// Dir returns the folder in which they are.
+func (s *Snapshots) Dir() string { return s.store.snapshotDir(s.name) }
+
+// nameIn returns the name of the snapshot in a file, or "".
+func nameIn(path string) string {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	var head [sandbox.SnapshotHead]byte
+	if _, err := io.ReadFull(file, head[:]); err != nil {
+		return ""
+	}
+	name, _ := sandbox.SnapshotName(head[:])
+	return name
+}
+
 // Put keeps a snapshot, for nobody but the owner of the process to read, and removes those that are too many. The error
 // is [fs.ErrExist] if there is one.
 func (s *Snapshots) Put(key string, snapshot []byte) error {
@@ -85,7 +137,7 @@ func (s *Snapshots) Put(key string, snapshot []byte) error {
 		return err
 	}
 	if all, err := s.store.read(s.name); err == nil { // else the next change does it
-		s.store.pruneSnapshots(s.name, all)
+		s.store.pruneSnapshots(s.name, all, s.store.needs(s.name))
 	}
 	return nil
 }
@@ -111,46 +163,61 @@ func (s *Snapshots) file(key string) (string, error) {
 
 var (
 	keyForm      = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	snapshotForm = regexp.MustCompile(`^([0-9a-f]{64})\.[0-9a-f]{32}(\.bad)?$`)
+	snapshotForm = regexp.MustCompile(`^([0-9a-f]{64})\.([0-9a-f]{32})(\.bad)?$`)
 )
 
 // snapshotDir is a folder that nobody else can list: a key is a hash of what may be a secret of few letters.
 func (s *Store) snapshotDir(name string) string { return filepath.Join(s.dir, name, "snapshots") }
 
-// pruneSnapshots removes those of versions that are not in the list, but for the latest, which may be of one that is
-// about to be deployed; and of each version those that have not been used for longest.
-func (s *Store) pruneSnapshots(name string, all []Version) {
-	type file struct {
-		path string
-		when time.Time
-	}
-	groups := map[string][]file{} // by version, and whether they were set aside; "" are strays
+// snapshotFile is one in the folder of a plugin's snapshots.
+type snapshotFile struct {
+	path, version, key string
+	aside              bool // it was set aside
+	used               time.Time
+}
+
+// snapshotFiles lists them; there may be none.
+func (s *Store) snapshotFiles(name string) (files []snapshotFile) {
 	dir := s.snapshotDir(name)
-	disk.Sweep(dir, time.Hour)
-	entries, _ := os.ReadDir(dir) // there may be none
+	entries, _ := os.ReadDir(dir)
 	for _, entry := range entries {
 		form := snapshotForm.FindStringSubmatch(entry.Name())
-		info, err := entry.Info()
-		if form == nil || err != nil {
+		if info, err := entry.Info(); form != nil && err == nil {
+			files = append(files, snapshotFile{filepath.Join(dir, entry.Name()), form[1], form[2], form[3] != "", info.ModTime()})
+		}
+	}
+	return files
+}
+
+// pruneSnapshots removes those of versions that are not in the list, but for the latest, which may be of one that is
+// about to be deployed; and of each version those that have not been used for longest. Those that are needed stay, and do
+// not count.
+func (s *Store) pruneSnapshots(name string, all []Version, needs needs) {
+	disk.Sweep(s.snapshotDir(name), time.Hour)
+	groups := map[string][]snapshotFile{} // by version, and whether they were set aside; "" are strays
+	for _, f := range s.snapshotFiles(name) {
+		group := f.version
+		switch {
+		case needs.snapshot(f):
 			continue
-		}
-		group := form[1] + form[2]
-		if !slices.ContainsFunc(all, func(v Version) bool { return v.Hash == form[1] }) {
+		case !slices.ContainsFunc(all, func(v Version) bool { return v.Hash == f.version }):
 			group = ""
+		case f.aside:
+			group += ".bad"
 		}
-		groups[group] = append(groups[group], file{filepath.Join(dir, entry.Name()), info.ModTime()})
+		groups[group] = append(groups[group], f)
 	}
 	for group, files := range groups {
-		slices.SortFunc(files, func(a, b file) int { return cmp.Or(b.when.Compare(a.when), cmp.Compare(a.path, b.path)) })
+		slices.SortFunc(files, func(a, b snapshotFile) int { return cmp.Or(b.used.Compare(a.used), cmp.Compare(a.path, b.path)) })
 		keep := keepSnapshots
 		switch {
 		case group == "":
 			keep = keepStrays
-		case len(group) > 64:
+		case files[0].aside:
 			keep = 1
 		}
 		for n, f := range files {
-			if n >= keep || group == "" && time.Since(f.when) > strayAge {
+			if n >= keep || group == "" && time.Since(f.used) > strayAge {
 				_ = os.RemoveAll(f.path) // or it takes room
 			}
 		}
@@ -159,8 +226,9 @@ func (s *Store) pruneSnapshots(name string, all []Version) {
 
 // removeSnapshots removes those of a version that is not kept any more.
 func (s *Store) removeSnapshots(name, hash string) {
-	files, _ := filepath.Glob(filepath.Join(s.snapshotDir(name), hash+".*"))
-	for _, file := range files {
-		_ = os.RemoveAll(file) // or it takes room
+	for _, f := range s.snapshotFiles(name) {
+		if f.version == hash {
+			_ = os.RemoveAll(f.path) // or it takes room
+		}
 	}
 }

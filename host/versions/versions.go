@@ -49,6 +49,8 @@ type Store struct {
 	dir string
 	o   Options
 	mu  sync.Mutex // held while files are read or written
+
+	needed func(plugin string) (list []Need, known bool) // nil: nothing is
 }
 
 // Errors that callers can tell apart.
@@ -58,8 +60,8 @@ var (
 	ErrDamaged    = errors.New("the kept module is damaged")
 )
 
-// maxIndex bounds a versions.json, in bytes: each entry takes some hundreds.
-const maxIndex = 256 << 10
+// maxIndex bounds a versions.json, in bytes: each entry takes some hundreds, and there are as many as are needed.
+const maxIndex = 1 << 20
 
 // maxBy bounds the texts of callers, in bytes.
 const maxBy = 200
@@ -75,7 +77,7 @@ func Open(dir string, o Options) *Store {
 }
 
 // Put keeps a module that was deployed, as the latest version of the plugin, and
-// forgets the oldest if there are too many. A version that is there already gets
+// forgets the oldest if there are too many, except those that are [Store.Needed]. A version that is there already gets
 // another date, and is not withdrawn any more.
 func (s *Store) Put(name string, wasm []byte, by string, when time.Time) (Version, error) {
 	if int64(len(wasm)) > s.o.MaxSize {
@@ -129,17 +131,19 @@ func (s *Store) Withdraw(name, hash, why string) error {
 
 // spare returns the files of modules that are not needed, the least needed first: of the
 // bad version, of others that are withdrawn, and of the oldest, except for the latest
-// two.
+// two and those that states need.
 func (s *Store) spare(name, hash string) (files []string) {
 	all, err := s.List(name)
 	if err != nil {
 		return nil
 	}
 	files = append(files, s.moduleFile(name, hash))
+	needs := s.needs(name)
+	files = slices.DeleteFunc(files, func(string) bool { return needs.version(hash) })
 	var good []string
 	for _, v := range all {
 		switch {
-		case v.Hash == hash:
+		case v.Hash == hash || needs.version(v.Hash):
 		case v.Withdrawn != "":
 			files = append(files, s.moduleFile(name, v.Hash))
 		default:
@@ -150,6 +154,28 @@ func (s *Store) spare(name, hash string) (files []string) {
 	slices.Reverse(good)
 	return append(files, good...)
 }
+
+// Hold keeps a module that is about to be deployed, so that it is there before a state names it. Put has to follow: else
+// the next change removes the module, unless it is needed by then.
+func (s *Store) Hold(name string, wasm []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := check(name)
+	if err == nil && int64(len(wasm)) > s.o.MaxSize {
+		err = fmt.Errorf("%d bytes, at most %d are kept", len(wasm), s.o.MaxSize)
+	}
+	if err == nil {
+		hash := sha256.Sum256(wasm)
+		err = s.keep(name, Version{Hash: hex.EncodeToString(hash[:])}, wasm)
+	}
+	if err != nil {
+		return fmt.Errorf("keep module of %s: %w", name, err)
+	}
+	return nil
+}
+
+// File returns where the module of a version is, if it is kept.
+func (s *Store) File(name, hash string) string { return s.moduleFile(name, hash) }
 
 // Restore takes back a Withdraw. A version that is not kept is ignored.
 func (s *Store) Restore(name, hash string) error {
@@ -268,7 +294,12 @@ func (s *Store) change(name string, f func([]Version) ([]Version, error)) error 
 	if all == nil {
 		return nil
 	}
-	all = all[:min(len(all), s.o.Keep)]
+	needs := s.needs(name)
+	kept := 0
+	all = slices.DeleteFunc(all, func(v Version) bool {
+		kept++
+		return kept > s.o.Keep && !needs.version(v.Hash)
+	})
 	list, err := json.MarshalIndent(all, "", "\t")
 	if err != nil {
 		return err
@@ -279,21 +310,21 @@ func (s *Store) change(name string, f func([]Version) ([]Version, error)) error 
 	if _, err := disk.Replace(s.indexFile(name), 0o644, disk.Bytes(list)); err != nil {
 		return err
 	}
-	s.prune(name, all)
+	s.prune(name, all, needs)
 	return nil
 }
 
 // prune removes the modules that are not in the list: those that it has become too long
-// for, and those whose Put ended before the list was written.
-func (s *Store) prune(name string, all []Version) {
+// for, and those whose Put ended before the list was written; none that is needed.
+func (s *Store) prune(name string, all []Version, needs needs) {
 	disk.Sweep(filepath.Join(s.dir, name), time.Hour)
 	for _, hash := range s.modules(name) {
-		if !slices.ContainsFunc(all, func(v Version) bool { return v.Hash == hash }) {
+		if !needs.version(hash) && !slices.ContainsFunc(all, func(v Version) bool { return v.Hash == hash }) {
 			_ = os.Remove(s.moduleFile(name, hash)) // or it takes room, and nobody finds it
 			s.removeSnapshots(name, hash)
 		}
 	}
-	s.pruneSnapshots(name, all)
+	s.pruneSnapshots(name, all, needs)
 }
 
 // modules returns the hashes of the modules that are there, the latest written first.

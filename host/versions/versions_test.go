@@ -158,7 +158,7 @@ func TestDamagedList(t *testing.T) {
 		"empty":    {func(t *testing.T, index string) { must(t, os.Truncate(index, 0)) }, "two by found; one by found; "},
 		"cut":      {cutAfter("two by ada"), "two by ada, crashes; one by found; "},
 		"altered":  {func(t *testing.T, index string) { must(t, os.WriteFile(index, []byte(`{"hash":1}`), 0o644)) }, "two by found; one by found; "},
-		"large":    {func(t *testing.T, index string) { must(t, os.Truncate(index, 1<<20)) }, "two by ada, crashes; one by folder; "},
+		"large":    {func(t *testing.T, index string) { must(t, os.Truncate(index, 2<<20)) }, "two by ada, crashes; one by folder; "},
 		"a folder": {inPlace(func(path string) error { return os.Mkdir(path, 0o755) }), "two by found; one by found; "},
 		"a link to nothing": {inPlace(func(path string) error { return os.Symlink("/dev/null", path) }),
 			"two by found; one by found; "},
