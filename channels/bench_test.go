@@ -73,7 +73,8 @@ func (*echo) Apply(*abi.Effect) {}
 
 func (*echo) Wants(abi.Kind) bool { return false }
 
-func (*echo) Adopt(channels.Guest) {}
+func (*echo) Adopt(channels.Guest)      {}
+func (*echo) Commit([]abi.Effect) error { return nil }
 
 func (*echo) Close(error) {}
 

@@ -57,6 +57,9 @@
 // What happens when a plugin gets a new version? renew.go moves each handler between
 // two messages, by the algorithm in handover.go.
 //
+// And a handler that is remembered? durable.go has a picture of how it wakes and sleeps. Its guest is a [Durable], and comes and
+// goes within a life.
+//
 // Where does a broadcast go that does not come from a handler, or does not go to a
 // client? pubsub.go publishes and listens for processes, intercept.go takes
 // broadcasts to guests, presence.go makes them of presence diffs. payer.go counts the
@@ -80,14 +83,17 @@
 //	                                                   a message to a topic not joined
 //	phx_reply  error, too many channels joined         Limits.Joins
 //	phx_reply  error, unavailable                      the plugin has ended or given up, or too
-//	                                                   many joins wait for it
+//	                                                   many joins wait for it; or the handler is
+//	                                                   durable, and what the message did cannot be
+//	                                                   stored
 //	phx_reply  error, join crashed                     the guest crashed in the first join; a
 //	                                                   shared handler in this one, or for good
 //	phx_reply  error, crashed                          the guest crashed in this message and is
 //	                                                   restarted, or was interrupted for a restart;
 //	                                                   or a shared handler's reply is binary, and
 //	                                                   this client cannot be sent it
-//	phx_reply  error, too_large                        the guest has no room for this payload
+//	phx_reply  error, too_large                        the guest has no room for this payload, or
+//	                                                   its state may not become so large
 //	phx_reply  error, overloaded                       too many messages for this handler wait, or
 //	                                                   too many bytes of this socket; or its plugin
 //	                                                   gets too many per second, [Version].Rate
@@ -106,7 +112,7 @@
 //
 // # What a guest hears of its end
 //
-// A guest that has asked for the event terminate gets it last, unless it crashes:
+// A guest that has asked for the event terminate gets it last, unless it crashes, or is durable and so has no end:
 //
 //	terminate                 when
 //	normal                    the guest stopped so; a shared handler has nobody left

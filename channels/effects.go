@@ -10,8 +10,8 @@ import (
 	"rtd/supervisor"
 )
 
-// askGuest gives an event to a guest and holds its effects to the protocol. They are sent
-// without another look, to clients that did nothing wrong. m is the message behind the
+// askGuest gives an event to a guest, holds its effects to the protocol, and has what changed
+// stored, if that is to be. The effects are sent without another look, to clients that did nothing wrong. m is the message behind the
 // event, if there is one.
 func (h *handler) askGuest(g Guest, event *abi.Event, m *Message) ([]abi.Effect, error) {
 	effects, err := g.Handle(event)
@@ -21,12 +21,22 @@ func (h *handler) askGuest(g Guest, event *abi.Event, m *Message) ([]abi.Effect,
 	for i := range effects {
 		e := &effects[i]
 		err := CheckEffect(e, h.topic)
-		if err == nil && e.Flags&abi.Binary != 0 && h.sole != nil {
-			err = h.checkBinary(e, m)
+		if err == nil && e.Flags&abi.Binary != 0 {
+			switch {
+			case h.sole != nil:
+				err = h.checkBinary(e, m)
+			case h.durable:
+				if err := h.checkSendable(event, e, m); err != nil {
+					return nil, err
+				}
+			}
 		}
 		if err != nil {
 			return nil, blame(g, false, fmt.Errorf("%v %.100q: %w", e.Kind, e.Name, err))
 		}
+	}
+	if err := g.Commit(effects); err != nil {
+		return nil, err
 	}
 	return effects, nil
 }
@@ -211,9 +221,12 @@ func (h *handler) messageEvent(m *Message) *abi.Event {
 	return event
 }
 
-// replyTooLarge answers a message for which the guest has no room.
-func (m *Message) replyTooLarge() {
+// refuse answers a message that the guest did not get.
+func (m *Message) refuse(a answer) {
 	if m.Ref != nil {
-		m.member.reply(m.Ref, refusal(reasonTooLarge))
+		m.member.reply(m.Ref, a)
 	}
 }
+
+// replyTooLarge answers a message for which the guest has no room.
+func (m *Message) replyTooLarge() { m.refuse(refusal(reasonTooLarge)) }

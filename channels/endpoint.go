@@ -29,6 +29,8 @@ type Endpoint struct {
 
 	mu     sync.Mutex // taken after a Socket's
 	shared map[sharedKey]*SharedChannel
+	// Durable topics that nobody can join for now.
+	refused map[sharedKey]refused
 }
 
 // NewEndpoint returns an endpoint with a hub and a router of its own.
@@ -104,19 +106,32 @@ func (e *Endpoint) share(p Plugin, m *member) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	key := sharedKey{p, m.Topic}
-	c := e.shared[key]
-	if c == nil {
-		c = newSharedChannel(e, p, m.Topic)
-		if err := c.tree.Start(c, m.Topic); err != nil {
-			return err
-		}
-		e.shared[key] = c
+	c, err := e.sharedChannel(key)
+	if err != nil {
+		return err
 	}
 	m.channel = c
 	c.waiting.Add(1)
 	// Past the bound, as a socket has one join of the topic at a time. The
 	// mailbox is open as long as c is found here.
 	return c.box.Post(joinMessage{m})
+}
+
+// sharedChannel returns the handler of a topic, which is started if there is none. Callers
+// hold mu.
+func (e *Endpoint) sharedChannel(key sharedKey) (*SharedChannel, error) {
+	if c := e.shared[key]; c != nil {
+		return c, nil
+	}
+	if e.refuses(key) {
+		return nil, ErrUnmoved
+	}
+	c := newSharedChannel(e, key.plugin, key.topic)
+	if err := c.tree.Start(c, key.topic); err != nil {
+		return nil, err
+	}
+	e.shared[key] = c
+	return c, nil
 }
 
 // unshare makes the next join start another handler in place of c, and returns the messages

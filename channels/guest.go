@@ -18,6 +18,12 @@ type Guest interface {
 	// A guest that is cut short because its process was asked to end returns
 	// the reason. If that is no crash, the process ends in order.
 	Handle(e *abi.Event) ([]abi.Effect, error)
+	// Commit has what the last event has changed stored, before its effects are applied,
+	// and may wait for that. A guest that is not [Durable] returns nil at once. With an
+	// error the event has not happened, and the guest is of no use any more. If it wraps
+	// [ErrNotStored], the process goes on with another guest, which has the state of before;
+	// any other error is a crash.
+	Commit(effects []abi.Effect) error
 	// Message makes an event of a message that this package does not know: from
 	// another process, a timer, a [supervisor.Down] or [supervisor.Exit]. ok is
 	// false if the guest need not hear of it.
@@ -40,6 +46,27 @@ type Guest interface {
 	// that is [Replaced], the process goes on with another guest.
 	Close(reason error)
 }
+
+// Durable is a [Guest] whose state is stored after each event.
+type Durable interface {
+	Guest
+	// Woken reports whether it goes on with a state that was stored. Then it is told who
+	// is there now, by the event members.
+	Woken() bool
+	// Version is the one that it is of: the one that wrote the state.
+	Version() *Version
+	// Restored returns the effects of earlier events that still hold, of the kinds that
+	// this package keeps: intercept.
+	Restored() []abi.Effect
+	// Rests reports whether nothing would be missed if it slept: all that it holds are
+	// timers.
+	Rests() bool
+}
+
+// ErrNotStored is wrapped by the error of a [Guest] whose state cannot be stored: at present,
+// or, if the error wraps [ErrTooLarge] as well, with what this event added to it. Nothing
+// has crashed.
+var ErrNotStored = errors.New("not stored")
 
 // ErrTooLarge is wrapped by the error of a [Guest] that has no room for an event. The
 // client that caused the event is told; nothing has crashed.

@@ -247,6 +247,9 @@ func (r *room) imported(e *abi.Event) ([]abi.Effect, error) {
 	return append(reply("ok", ""), effects(abi.EffectBroadcast, "moved", "")...), err
 }
 
+// Commit stores nothing: a room is not durable.
+func (r *room) Commit([]abi.Effect) error { return nil }
+
 // Adopt takes over what another room holds.
 func (r *room) Adopt(other channels.Guest) {
 	from := other.(*room)

@@ -41,6 +41,7 @@ type handler struct {
 	version  *Version // of the guest, or of the one that did not come to be
 	event    string   // at hand, for reports
 	begun    bool     // there was a life
+	durable  bool     // its guest is remembered
 	final    bool     // whatever comes, there is no further life
 	restarts int32
 }
@@ -149,14 +150,19 @@ func (s *successor) close(reason error) {
 }
 
 // ask gives an event to the guest, which is closed if it fails. m is the message behind
-// the event, if there is one. The error is a crash, errInterrupted, or wraps [ErrTooLarge].
+// the event, if there is one. The error is a crash, errInterrupted, or wraps [ErrTooLarge]
+// or [ErrNotStored]. After the last there is no guest, but the life goes on, see wake.
 func (h *handler) ask(p *supervisor.Process, e *abi.Event, m *Message) ([]abi.Effect, error) {
 	effects, err := h.askGuest(h.guest, e, m)
-	if err == nil || errors.Is(err, ErrTooLarge) {
+	lost := errors.Is(err, ErrNotStored)
+	if err == nil || errors.Is(err, ErrTooLarge) && !lost {
 		return effects, err
 	}
 	h.guest.Close(err)
 	h.forgetGuest()
+	if lost {
+		return nil, err
+	}
 	return nil, interruption(p, err)
 }
 
@@ -211,7 +217,7 @@ func (h *handler) handleEvent(p *supervisor.Process, e *abi.Event, named func(id
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case h.process != p || errors.Is(err, errInterrupted):
+	case h.process != p || errors.Is(err, errInterrupted) || errors.Is(err, ErrNotStored):
 		return nil
 	case err != nil && !errors.Is(err, ErrTooLarge):
 		return err
@@ -227,7 +233,7 @@ func (h *handler) terminate(p *supervisor.Process, reason error, named func(id s
 	}
 	defer h.forgetGuest()
 	tell := func(e *abi.Event) { h.tellEnd(p, e, named) }
-	if supervisor.IsCrash(reason) {
+	if supervisor.IsCrash(reason) || h.durable { // whoever is remembered has no end
 		tell = nil
 	}
 	End(h.guest, reason, tell)

@@ -1,6 +1,8 @@
 package channels
 
 import (
+	"time"
+
 	"rtd/supervisor"
 )
 
@@ -50,6 +52,12 @@ type Version struct {
 	// Stays keeps a shared handler when its last member has left, until the plugin
 	// ends.
 	Stays bool
+	// Durable says whether a shared handler's guest is remembered. It must not block. Nil
+	// means that none is.
+	Durable func(topic string) bool
+	// Idle is for how long a durable handler has no member, and gets no message, before it
+	// leaves memory. Default 1 minute.
+	Idle time.Duration
 	// Exports says that the guests hand on their state when asked with export, and
 	// take over the state of others with import.
 	Exports bool
@@ -58,6 +66,10 @@ type Version struct {
 	// processes may call it at once. A process that moves to another version has
 	// several guests, one after the other.
 	New func(p *supervisor.Process, topic string) (Guest, error)
+	// Wake is New for a durable handler: the guest goes on with the stored state, if there
+	// is one, and then in the version that wrote it. It fails with [ErrNotStored] if it
+	// cannot be known whether there is one, or with [ErrUnmoved].
+	Wake func(p *supervisor.Process, topic string) (Durable, error)
 
 	admitted bucket
 }

@@ -2,6 +2,7 @@ package channels
 
 import (
 	"errors"
+	"fmt"
 
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
@@ -67,7 +68,12 @@ func (h *handler) renew(p *supervisor.Process, r renewMessage, enter func(*super
 	if err == nil {
 		stop, err = h.succeed(p, &move, next, effects, named)
 	}
-	switch became, lost = move.Became(err); became {
+	became, lost = move.Became(err)
+	if h.durable && became != Migrated && became != Unmoved && !(became == Stayed && r.keep) {
+		became = Unmoved
+		return h.unmoved(fmt.Errorf("%w: %w", ErrUnmoved, err))
+	}
+	switch became {
 	case Migrated:
 		return stop
 	case Stayed:

@@ -63,6 +63,9 @@ import (
 type SharedChannel struct {
 	handler
 	waiting atomic.Int64 // joins in the mailbox
+	dozing  bool         // it will be asked whether to sleep; only for its process
+	active  bool         // since it was asked last; likewise
+	trying  bool         // it will try to wake; likewise
 
 	// Guarded by mu.
 	members  map[string]*member // those who have joined, by their ids
@@ -130,11 +133,20 @@ func (m *member) Handles() (Plugin, string) { return m.channel.(*SharedChannel).
 // Init begins a life. There may be members of former ones.
 func (c *SharedChannel) Init(p *supervisor.Process) error {
 	c.begin(p)
+	if c.remembers() {
+		c.box.Post(wakeMessage{})
+		return nil
+	}
 	return c.enter(p)
 }
 
 // Handle takes what is in the mailbox.
 func (c *SharedChannel) Handle(p *supervisor.Process, msg any) (err error) {
+	if c.durable {
+		if again, err := c.awake(p, msg); !again {
+			return err
+		}
+	}
 	switch msg := msg.(type) {
 	case joinMessage:
 		err = c.handleJoin(p, msg)
@@ -150,11 +162,16 @@ func (c *SharedChannel) Handle(p *supervisor.Process, msg any) (err error) {
 		err = c.renew(p, msg, c.enter, c.importList, c.named)
 	case inspectMessage:
 		c.inspect(msg, c.importList)
+	case wakeMessage:
+		c.trying = false // it is awake
 	default:
 		err = c.handleOther(p, msg, c.named)
 	}
 	if err != nil {
 		return err
+	}
+	if c.durable {
+		c.tryLater(p)
 	}
 	return c.endIfEmpty(p)
 }
@@ -169,7 +186,7 @@ func (c *SharedChannel) Terminate(p *supervisor.Process, reason error) {
 func (c *SharedChannel) Again(reason error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.final && !c.idle() && c.version != nil && c.version.Restart.Again(reason)
+	return !c.final && (c.durable || !c.idle()) && c.version != nil && c.version.Restart.Again(reason)
 }
 
 // idle reports whether there is nobody to serve. Callers hold mu.
@@ -182,7 +199,12 @@ func (c *SharedChannel) idle() bool {
 func (c *SharedChannel) endIfEmpty(p *supervisor.Process) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.process != p || c.guest == nil || !c.idle() {
+	switch {
+	case c.process != p || !c.idle():
+		return nil
+	case c.durable:
+		return c.doze(p)
+	case c.guest == nil:
 		return nil
 	}
 	c.final = true
@@ -302,7 +324,7 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 	c.event, c.joining = eventJoin, m
 	c.mu.Unlock()
 
-	effects, err := c.ask(p, m.joinEvent(), nil)
+	effects, err := c.ask(p, m.joinEvent(), &Message{member: m, Ref: m.ref()})
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -316,6 +338,11 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 		m.untrack()
 		c.waiting.Add(1)
 		c.box.Post(msg) // for the next life
+		return nil
+	case errors.Is(err, ErrNotStored):
+		c.joining = nil
+		m.refuse(whyNot(err))
+		m.end(nil)
 		return nil
 	case errors.Is(err, ErrTooLarge):
 		reply = refusal(reasonTooLarge)
@@ -385,6 +412,10 @@ func (c *SharedChannel) handleIn(p *supervisor.Process, msg *Message) error {
 		c.handling = nil
 		m.replyCrashed(msg)
 		return nil
+	case errors.Is(err, ErrNotStored):
+		c.handling = nil
+		msg.refuse(whyNot(err))
+		return nil
 	case errors.Is(err, ErrTooLarge):
 		msg.replyTooLarge()
 	case err != nil:
@@ -424,6 +455,9 @@ func (c *SharedChannel) handleLeave(p *supervisor.Process, m *member, msg any, r
 	c.event = eventLeave
 	c.mu.Unlock()
 
+	if c.guest == nil { // when it wakes it is told who is there
+		return nil
+	}
 	return c.handleEvent(p, &abi.Event{
 		Kind: abi.EventLeave, Name: c.topic, Payload: []byte(supervisor.Detail(reason)), Detail: m.id,
 	}, c.named)
@@ -448,8 +482,12 @@ func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 	if decision == supervisor.Restarts {
 		return
 	}
+	if c.durable && decision == supervisor.GivesUp {
+		c.endpoint.refuse(c.plugin, c.topic)
+	}
 	c.endpoint.Presence.Leave(c)
 	var late []*member
+	var wake bool
 	for _, msg := range c.endpoint.unshare(c) {
 		switch msg := msg.(type) {
 		case *Message:
@@ -458,6 +496,9 @@ func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 			msg.member.leave(&msg.Message)
 		case joinMessage:
 			late = append(late, msg.member)
+		case wakeMessage:
+			wake = true
+		case sleepMessage:
 		default:
 			c.drop(msg)
 		}
@@ -476,6 +517,9 @@ func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 		} else {
 			m.socket.joinAgain(m) // c ended just before
 		}
+	}
+	if wake && errors.Is(reason, reasonAsleep) {
+		_ = c.endpoint.Wake(c.plugin, c.topic, nil) // or the plugin ends
 	}
 }
 

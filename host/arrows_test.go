@@ -60,7 +60,7 @@ var arrows = map[string][]string{
 	"host/gateway/longpoll":  {"channels"},
 	"host/gateway/wire":      {"golang.org/x/sys"},
 
-	"host": {"channels", "sandbox", "supervisor", "host/admin", "host/api", "host/app", "host/ask", "host/auth", "host/bus", "host/clock", "host/config", "host/crashes", "host/deploy", "host/folder",
+	"host": {"channels", "sandbox", "supervisor", "host/admin", "host/api", "host/app", "host/ask", "host/auth", "host/bus", "host/clock", "host/config", "host/crashes", "host/deploy", "host/durable", "host/durable/store", "host/folder",
 		"host/gateway", "host/release", "host/rollout", "host/settings", "host/versions", "host/web", "github.com/prometheus/client_golang"},
 	"cmd/rtd": {"cmd/rtd/author", "cmd/rtd/bench", "cmd/rtd/check", "cmd/rtd/script", "cmd/rtd/signals", "cmd/rtd/stage",
 		"host", "host/admin", "host/config", "host/crashes", "host/folder", "host/logs", "host/names", "host/process", "host/settings", "host/versions", "sandbox", "github.com/spf13/cobra"},
@@ -81,6 +81,7 @@ var arrows = map[string][]string{
 	"sandbox/sandboxtest":      {"sandbox"},
 	"host/hosttest":            {"channels/client", "host", "host/config", "sandbox/sandboxtest", "github.com/coder/websocket"},
 	"host/testdata/fickle":     {"sdk/go"},
+	"host/testdata/ledger":     {"sdk/go"},
 	"host/testdata/nasty":      {"sdk/go"},
 	"sandbox/testdata/goguest": {},
 }
@@ -95,7 +96,7 @@ func imports(t *testing.T) map[string][]string {
 	found := map[string][]string{}
 	for _, target := range []string{"", "GOOS=wasip1 GOARCH=wasm"} {
 		cmd := exec.Command("go", "list", "-deps", "-e", "-json=ImportPath,Imports,Standard,Module",
-			"rtd/...", "rtd/host/testdata/fickle", "rtd/host/testdata/nasty", "rtd/sandbox/testdata/goguest")
+			"rtd/...", "rtd/host/testdata/fickle", "rtd/host/testdata/ledger", "rtd/host/testdata/nasty", "rtd/sandbox/testdata/goguest")
 		cmd.Env = append(os.Environ(), strings.Fields(target)...)
 		output, err := cmd.Output()
 		must(t, err)

@@ -154,6 +154,8 @@
 //	certificate that is no good   the old one stays; one log line says why
 //	config file that is no good   the old one stays; the log names file and line
 //	bus that does not work        not ready, a warning; who needs it gets errors, until it is back by itself
+//	state that cannot be stored   "unavailable" or "too_large" for whoever caused it; the state of before stays
+//	state that cannot be woken    its topic is "unavailable", its process does not start; the state stays
 //	admin socket not to be had    runs without one, unless the config gives its path; a warning says so
 //	SIGTERM                       drain, see package gateway; a second one exits at once
 //
@@ -187,6 +189,11 @@
 // makes and seals it, versions/snapshots.go writes it to NAME/snapshots in the folder of versions (plugins.versions,
 // by default plugins/.rtd/versions). One that is damaged is set aside there as HASH.KEY.bad, with a warning; the guest
 // is started again, and the new snapshot kept.
+//
+// What a durable actor has done is stored: channels/effects.go and process/worker.go have a body Commit (process/durable.go) when the
+// effects are checked and before they are carried out; durable/store/commit.go puts it into the next record of the log, which
+// package bus appends and syncs. It wakes by channels/durable.go, or Worker.Init, and process/wake.go; app/old.go finds the release that
+// wrote the state. durables.go has the store begin with the first plugin that needs it.
 //
 // A new service, say of keys and values: a package next to host/clock that imports ask; services.go provides
 // it, and hands it what it needs of the config, such as a folder. ask/doc.go has the checklist.

@@ -14,6 +14,7 @@ type readiness struct {
 	gateway  *gateway.Gateway
 	deployer *deploy.Deployer
 	needs    *busNeeds
+	durables *durables
 }
 
 // Ready implements [api.Backend] and [admin.Backend].
@@ -26,6 +27,8 @@ func (r readiness) reasons() []string {
 	}
 	reasons := r.deployer.NotReady()
 	if why := r.needs.reason(); why != "" {
+		reasons = append(reasons, why)
+	} else if why := r.durables.reason(); why != "" {
 		reasons = append(reasons, why)
 	}
 	return reasons

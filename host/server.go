@@ -45,6 +45,7 @@ type Server struct {
 	admin    *administration
 	crashes  crashReports
 	bus      *busNeeds
+	durables *durables
 
 	listener    net.Listener
 	certificate *certificate   // nil without TLS
@@ -99,6 +100,8 @@ func New(o Options) (*Server, error) {
 	s.endpoint = channels.NewEndpoint(settings.Channels(s.config.Server))
 	s.plugins = rollout.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.plugins.OnCrash(s.crashes.add)
+	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, log: s.log}
+	s.plugins.Remember(s.durables.get)
 	_ = s.plugins.Mount(s.tables.mounts()) // no plugin is there that could object
 	others := http.NewServeMux()
 	s.gateway, err = gateway.New(gateway.Options{
@@ -118,7 +121,7 @@ func New(o Options) (*Server, error) {
 }
 
 // readiness is whether clients should come here.
-func (s *Server) readiness() readiness { return readiness{s.gateway, s.deployer, s.bus} }
+func (s *Server) readiness() readiness { return readiness{s.gateway, s.deployer, s.bus, s.durables} }
 
 // route has requests answered that are not of clients.
 func (s *Server) route(mux *http.ServeMux, apiKeys []string) {

@@ -131,6 +131,12 @@ func (a *App) adopt(r *release.Release, err error) (*release.Release, error) {
 	r.Version.New = func(p *supervisor.Process, topic string) (channels.Guest, error) {
 		return a.home.NewHandler(r, p, topic)
 	}
+	if a.node.Keeper == nil { // as on a stage: nothing is remembered
+		r.Version.Durable = nil
+	}
+	r.Version.Wake = func(p *supervisor.Process, topic string) (channels.Durable, error) {
+		return a.home.WakeHandler(r, p, topic)
+	}
 	return r, nil
 }
 
@@ -335,6 +341,7 @@ func (a *App) startTree(r *release.Release) error {
 		return fmt.Errorf("start plugin %s: %w", a.name, err)
 	}
 	a.up.Store(root)
+	a.remember(r)
 	if reason := root.Reason(); reason != nil { // it may have ended before that was noted
 		a.ended(root, reason)
 	}

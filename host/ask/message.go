@@ -62,15 +62,26 @@ type Message struct {
 // Tell sends a message of a process to another. The payload is copied. The error is a code for
 // guests.
 func Tell(to Receiver, account Account, from *supervisor.Process, kind abi.Kind, payload []byte, binary bool) error {
+	send, err := Later(to, account, from, kind, payload, binary)
+	if err != nil {
+		return err
+	}
+	return send()
+}
+
+// Later is Tell in two steps: it makes room for the message, and send sends it, which is called once.
+func Later(to Receiver, account Account, from *supervisor.Process, kind abi.Kind, payload []byte, binary bool) (send func() error, err error) {
 	if !account.Keep(messageSize + len(payload)) {
-		return abi.CodeFull
+		return nil, abi.CodeFull
 	}
 	m := &Message{Kind: kind, Payload: bytes.Clone(payload), Binary: binary, from: from, account: account}
-	if err := to.Send(m); err != nil {
-		m.Dropped()
-		return SendCode(err)
-	}
-	return nil
+	return func() error {
+		if err := to.Send(m); err != nil {
+			m.Dropped()
+			return SendCode(err)
+		}
+		return nil
+	}, nil
 }
 
 // From returns the sender.

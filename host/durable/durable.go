@@ -103,8 +103,13 @@ type Keeper interface {
 	Posts(a Actor) []Post
 	// Err returns why nothing can be stored now, or nil. It does not wait.
 	Err() error
+	// Up waits until Err is nil, or ctx ends; the error says then why it is not.
+	Up(ctx context.Context) error
 	// Actors yields the actors of a plugin. An error ends that.
 	Actors(ctx context.Context, plugin string, kind Kind) iter.Seq2[Actor, error]
+	// Announce tells, as when the keeper began, of the actors of a plugin that somebody should wake: posts wait for
+	// them, or they are due.
+	Announce(plugin string)
 	// Uses returns which versions and snapshots of a plugin are needed, and for how many states.
 	Uses(plugin string) map[Use]int
 }

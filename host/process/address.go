@@ -33,7 +33,10 @@ func (b *body) answerOf(ref supervisor.Ref) []byte {
 
 // refOf is the ref that a guest means, or 0.
 func (b *body) refOf(text string) supervisor.Ref {
-	ref, _ := b.process.Runtime().ParseRef(text)
+	ref, err := b.process.Runtime().ParseRef(text)
+	if err != nil && b.memory != nil {
+		return b.memory.foreign[text]
+	}
 	return ref
 }
 
@@ -128,7 +131,11 @@ func (b *body) register(o *abi.Effect) ([]byte, error) {
 			return nil, abi.CodeDenied
 		}
 	}
-	return nil, b.home.register(o.Name, p)
+	err := b.home.register(o.Name, p)
+	if err == nil && b.memory != nil && p == b.process {
+		b.memory.named(o.Name)
+	}
+	return nil, err
 }
 
 // register gives one of the plugin's processes a name, if the plugin may have one more.
@@ -175,6 +182,9 @@ func (h *Home) tooManyNames() bool {
 func (b *body) unregister(o *abi.Effect) ([]byte, error) {
 	if !b.home.Names.Unregister(o.Name) {
 		return nil, abi.CodeNoProcess
+	}
+	if b.memory != nil {
+		delete(b.memory.names, o.Name)
 	}
 	return nil, nil
 }

@@ -28,6 +28,7 @@ type body struct {
 	dead       bool             // there is no guest to ask any more
 	event      supervisor.Ref   // id of the event at hand; 0 until it is asked for
 	*holdings                   // nil until there is something to hold
+	memory     *memory          // of a durable actor; else nil
 }
 
 // holdings are the requests, timers, links and so on that a process has open. The counts
@@ -37,7 +38,7 @@ type holdings struct {
 	sweep    int                             // of how many calls owed those are forgotten that have ended
 	asked    map[supervisor.Ref]*asked       // its own requests
 	timers   map[supervisor.Ref]*timer
-	monitors map[supervisor.Ref]bool
+	monitors map[supervisor.Ref]string // the pid, of a durable actor
 	// Processes that it has asked to be linked with, and the monitor that tells of the end.
 	links         map[*supervisor.Process]supervisor.Ref
 	subscriptions map[string]*subscription
@@ -67,6 +68,9 @@ type timer struct {
 	id      supervisor.Ref
 	payload []byte
 	binary  bool
+	due     time.Time     // by the clock on the wall
+	after   time.Duration // that it was set to
+	missed  bool          // it was due before its actor woke
 }
 
 // fired says that a timer has fired.
@@ -111,6 +115,11 @@ func (b *body) Name() string {
 
 // Handle implements [channels.Guest].
 func (b *body) Handle(e *abi.Event) ([]abi.Effect, error) {
+	if b.memory != nil {
+		if err := b.beginEvent(e); err != nil {
+			return nil, err
+		}
+	}
 	start := time.Now()
 	b.event = 0
 	effects, err := b.guest.Handle(e)
@@ -125,6 +134,9 @@ func (b *body) Handle(e *abi.Event) ([]abi.Effect, error) {
 		return nil, channels.ErrTooLarge
 	}
 	b.dead = true
+	if b.memory != nil {
+		b.memory.crashed(b.home)
+	}
 	var trap *sandbox.Trap
 	if errors.As(err, &trap) && trap.Kind == sandbox.KindEnded {
 		switch reason := b.process.StopReason(); {
@@ -154,6 +166,10 @@ func (b *body) Message(msg any) (e abi.Event, ok bool) {
 		return b.replied(msg.Request)
 	case fired:
 		return b.fired(msg.timer)
+	case missed:
+		return b.misses(msg)
+	case postsWait:
+		return b.nextPost()
 	case supervisor.Down:
 		return b.down(msg)
 	case supervisor.Exit:
@@ -197,7 +213,11 @@ func (b *body) fired(t *timer) (e abi.Event, ok bool) {
 	if b.takeTimer(t.id, t) == nil {
 		return abi.Event{}, false // cancelled meanwhile, or of a guest before this one
 	}
-	return abi.Event{Kind: abi.EventInfo, Payload: t.payload, Flags: binaryFlag(t.binary)}, true
+	e = abi.Event{Kind: abi.EventInfo, Payload: t.payload, Flags: binaryFlag(t.binary)}
+	if b.memory != nil {
+		b.memory.timed(b, t, &e)
+	}
+	return e, true
 }
 
 // down takes the end of a process that the guest monitors, that it is linked with, or that
@@ -206,7 +226,7 @@ func (b *body) down(d supervisor.Down) (e abi.Event, ok bool) {
 	if b.holdings == nil {
 		return abi.Event{}, false
 	}
-	if b.monitors[d.Ref] {
+	if _, monitors := b.monitors[d.Ref]; monitors {
 		delete(b.monitors, d.Ref)
 		b.settle(0)
 		return abi.Event{Kind: abi.EventDown, Name: b.textOf(d.Ref), Payload: []byte(d.Reason.Error()), Detail: pidOf(d.Process)}, true
@@ -249,6 +269,9 @@ func (b *body) Apply(e *abi.Effect) {
 func (b *body) Adopt(other channels.Guest) {
 	from := other.(*body)
 	b.holdings, from.holdings = from.holdings, nil
+	if from.memory != nil {
+		b.memory, from.memory = from.memory, nil
+	}
 	b.terminates = b.terminates || from.terminates
 }
 
@@ -264,6 +287,9 @@ func (b *body) Release() { b.guest.Release() }
 // there will be none.
 func (b *body) Close(reason error) {
 	b.guest.Close()
+	if b.memory != nil {
+		b.undo()
+	}
 	h := b.holdings
 	if h == nil {
 		return
@@ -307,7 +333,7 @@ func (b *body) own() {
 	if b.holdings == nil {
 		b.holdings = &holdings{
 			owed: map[supervisor.Ref]*ask.Request{}, asked: map[supervisor.Ref]*asked{},
-			timers: map[supervisor.Ref]*timer{}, monitors: map[supervisor.Ref]bool{},
+			timers: map[supervisor.Ref]*timer{}, monitors: map[supervisor.Ref]string{},
 			links: map[*supervisor.Process]supervisor.Ref{}, subscriptions: map[string]*subscription{},
 			intercepts: map[string]bool{}, spawned: map[*supervisor.Process]bool{},
 		}
@@ -322,6 +348,14 @@ func (b *body) spawns(p *supervisor.Process) {
 		maps.DeleteFunc(b.holdings.spawned, func(p *supervisor.Process, _ bool) bool { return p.Reason() != nil })
 	}
 	b.holdings.spawned[p] = true
+}
+
+// begets notes a process that ends if the event at hand is not stored.
+func (b *body) begets(p *supervisor.Process) {
+	if b.memory != nil {
+		b.memory.shown = true
+		b.memory.spawned = append(b.memory.spawned, p)
+	}
 }
 
 // takeOwed returns the call with a token. For an unknown token it returns a call that

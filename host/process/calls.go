@@ -153,5 +153,8 @@ func (b *body) send(kind abi.Kind, o *abi.Effect) error {
 	if err != nil {
 		return err
 	}
+	if b.memory != nil {
+		return b.sendLater(to, kind, o)
+	}
 	return ask.Tell(to, b.home.App, b.process, kind, o.Payload, o.Flags&abi.Binary != 0)
 }

@@ -24,6 +24,8 @@
 //	presence.go  who is present
 //	budget.go    the account of what is kept for it
 //	connect.go   the process that decides about one client
+//	durable.go   the gate of durable actors: stored before it leaves; held.go: what is stored besides memory
+//	wake.go      from what was stored back to a process; posts.go: messages between durable actors; tries.go
 //	worker.go    the life of a process that is no channel; dynamic.go: under a supervisor
 //	renew.go     its move to another release; rehearse.go: how that would go
 //	fault.go, opening.go   crash reports
@@ -43,7 +45,38 @@
 // wait for each other fails at once. A request ends with the process that was asked, as
 // the asker watches it.
 //
+// # Durable actors
+//
+// A topic's handler or a named process that its release declares as durable ([release.Release.Durable]) has a memory besides
+// its body. Each event is stored between the guest's turn and its effects:
+//
+//	event ──► guest ──► effects are checked ──► Commit: guest's memory, held, posts ──stored──► messages, presence, effects
+//	            │                                    │
+//	            │ trap                               │ not stored
+//	            ▼                                    ▼
+//	          crash, a life ends                  the guest is closed, the life goes on (topics) or waits (processes)
+//	            └──────────────────► wake ◄──────────┘
+//	                                  ▲
+//	        start of the server, end of sleep
+//
+// So there is one way back, from whatever happened: [Home.WakeHandler] resumes the guest in the release that wrote its
+// state, arms its timers, takes its names and subscriptions again, and tells it of the ends that it missed. Operations that can
+// wait do so (send, cast, track, update, untrack). Others happen at once; what a guest holds by them (timers, monitors, links, names)
+// is as it was stored when it wakes. Processes that the event spawned are ended.
+//
 // # Questions
+//
+// Why is a state that cannot be stored no crash? Nobody's code is wrong. A restart would count against the intensity, and
+// other members would lose their topic because one client sent much.
+//
+// Why does a worker wait when nothing can be stored, and a topic not? Clients wait for an answer and would give up; whoever
+// calls a process has a timeout of its own.
+//
+// Why are messages between durable actors stored in the receiver's queue, and not sent again until they are confirmed? Sender and receiver are in one
+// log: the commit that takes the message out is the one that stores what came of it. No table of known ids is needed.
+//
+// Why does an actor whose pid is known not sleep? Its next process would have another pid. So one that has asked for its own, has
+// spawned or monitors stays, as small as any that rests.
 //
 // What happens after a trap? sandbox returns a Trap from Handle; the body is dead; the worker
 // returns the error from its Handle (for a channel: package channels); the supervisor calls
@@ -71,5 +104,5 @@
 //
 // This package joins guests and processes. So it imports sandbox, channels (a body is a
 // [channels.Guest]) and supervisor; host/ask for requests and messages, host/release for
-// the versions of guests; host/durable for what a state needs of them. Of the application above it knows only the interface [App].
+// the versions of guests; host/durable for what is stored of them, and by whom. Of the application above it knows only the interface [App].
 package process

@@ -20,6 +20,8 @@ type Node struct {
 	Services *ask.Services
 	Log      *slog.Logger
 	Homes    Directory
+	// Keeper returns who keeps durable actors. It must not wait.
+	Keeper func() (durable.Keeper, error)
 
 	waits  waits
 	rights sync.RWMutex // held by reading while a right to a topic is used, for writing while rights change
@@ -72,11 +74,13 @@ type Home struct {
 	Group *supervisor.Group
 	Names supervisor.Names
 
-	kept     budget                          // by the host, for its guests
-	workers  workers                         // those that there are
-	dynamics sync.Map                        // id → *Dynamic, those that the guest declared
-	ran      sync.Map                        // id of a declared child → *release.Release of its last guest
-	late     atomic.Pointer[channels.Owners] // when last an effect came too late
+	kept       budget                          // by the host, for its guests
+	workers    workers                         // those that there are
+	dynamics   sync.Map                        // id → *Dynamic, those that the guest declared
+	ran        sync.Map                        // id of a declared child → *release.Release of its last guest
+	late       atomic.Pointer[channels.Owners] // when last an effect came too late
+	tries      tries                           // of what durable actors have crashed at
+	complaints complaints                      // about durable actors
 }
 
 // NewHome returns the home of an application.

@@ -11,7 +11,7 @@ import (
 
 // operations are the operations of guests, by kind.
 var operations = map[abi.Kind]func(*body, *abi.Effect) (answer []byte, err error){
-	abi.OpSelf:       func(b *body, _ *abi.Effect) ([]byte, error) { return []byte(pidOf(b.process)), nil },
+	abi.OpSelf:       (*body).self,
 	abi.OpSpawn:      (*body).spawn,
 	abi.OpCall:       (*body).call,
 	abi.OpRequest:    (*body).request,
@@ -55,6 +55,12 @@ func (b *body) Operate(o *abi.Effect) (answer []byte, err error) {
 	return operation(b, o)
 }
 
+// self answers the process's pid.
+func (b *body) self(*abi.Effect) ([]byte, error) {
+	b.show()
+	return []byte(pidOf(b.process)), nil
+}
+
 // Block implements [sandbox.Process].
 func (b *body) Block(f func()) { b.process.Block(f) }
 
@@ -66,6 +72,9 @@ func (b *body) Killed() <-chan struct{} { return b.process.Done() }
 
 // eventID is the id of the event at hand. Most events never need one.
 func (b *body) eventID(*abi.Effect) ([]byte, error) {
+	if b.memory != nil {
+		return []byte(b.memory.eventID()), nil
+	}
 	if b.event == 0 {
 		b.event = b.process.Runtime().NewRef()
 	}

@@ -45,13 +45,24 @@ func (b *body) presenceOwner(o *abi.Effect) (owner any, ok bool) {
 func (b *body) track(o *abi.Effect) ([]byte, error)  { return b.tracks(o, (*presence.Tracker).Track) }
 func (b *body) update(o *abi.Effect) ([]byte, error) { return b.tracks(o, (*presence.Tracker).Update) }
 
+// trackFunc is one of the two.
+type trackFunc func(all *presence.Tracker, owner any, topic, key string, meta []byte) (ref string, err error)
+
 // tracks does one of the two.
-func (b *body) tracks(o *abi.Effect, do func(all *presence.Tracker, owner any, topic, key string, meta []byte) (ref string, err error)) ([]byte, error) {
-	all := b.home.Node.Endpoint.Presence
+func (b *body) tracks(o *abi.Effect, do trackFunc) ([]byte, error) {
 	owner, ok := b.presenceOwner(o)
 	if !ok {
 		return nil, abi.CodeNoProcess
 	}
+	if b.memory != nil {
+		return nil, b.tracksLater(o, do)
+	}
+	return b.tracksNow(owner, o, do)
+}
+
+// tracksNow does it for an owner.
+func (b *body) tracksNow(owner any, o *abi.Effect, do trackFunc) ([]byte, error) {
+	all := b.home.Node.Endpoint.Presence
 	ref, err := presenceOperation(func(_ *body, topic string, _ *abi.Effect) ([]byte, error) {
 		ref, err := do(all, owner, topic, o.Name, metaOf(o))
 		return []byte(ref), presenceCode(err)
@@ -71,6 +82,17 @@ func (b *body) untrack(o *abi.Effect) ([]byte, error) {
 		return nil, abi.CodeMalformed
 	}
 	owner, ok := b.presenceOwner(o)
+	if m := b.memory; m != nil {
+		if !ok && !b.mayUse(topic) {
+			return nil, abi.CodeDenied
+		}
+		if o.Extra == "" {
+			delete(m.present, presenceKey{topic, o.Name})
+		}
+		key := o.Name
+		m.later = append(m.later, func() { b.home.Node.Endpoint.Presence.Untrack(owner, topic, key) })
+		return nil, nil
+	}
 	if untracked := ok && b.home.Node.Endpoint.Presence.Untrack(owner, topic, o.Name); !untracked && !b.mayUse(topic) {
 		return nil, abi.CodeDenied
 	}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 
 	"rtd/channels"
 	"rtd/host/release"
@@ -50,7 +51,12 @@ func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
 			}
 			return effects, err
 		})
-	switch became, lost = move.Became(failure); became {
+	became, lost = move.Became(failure)
+	if old.memory != nil && became != channels.Migrated && became != channels.Unmoved {
+		became, lost = channels.Unmoved, nil
+		return fmt.Errorf("%w: %w", channels.ErrUnmoved, failure)
+	}
+	switch became {
 	case channels.Migrated:
 		w.swap(b.(*body))
 		defer old.Close(channels.Replaced)

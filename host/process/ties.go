@@ -16,13 +16,20 @@ func (b *body) monitor(o *abi.Effect) ([]byte, error) {
 		return nil, err
 	}
 	ref := to.watch(b.process)
-	b.monitors[ref] = true
+	b.monitors[ref] = ""
+	if b.memory != nil {
+		b.memory.shown = true
+		b.monitors[ref] = to.pid()
+	}
 	return b.answerOf(ref), nil
 }
 
 func (b *body) demonitor(o *abi.Effect) ([]byte, error) {
 	ref := b.refOf(o.Name)
-	if b.holdings == nil || !b.monitors[ref] {
+	if b.holdings == nil {
+		return nil, abi.CodeNoProcess
+	}
+	if _, monitors := b.monitors[ref]; !monitors {
 		return nil, abi.CodeNoProcess
 	}
 	delete(b.monitors, ref)
@@ -75,6 +82,9 @@ func (b *body) trapExit(o *abi.Effect) ([]byte, error) {
 	switch o.Name {
 	case "on", "off":
 		b.process.TrapExit(o.Name == "on")
+		if b.memory != nil {
+			b.memory.traps = o.Name == "on"
+		}
 		return nil, nil
 	}
 	return nil, abi.CodeMalformed

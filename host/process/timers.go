@@ -17,6 +17,9 @@ func (b *body) sendAfter(o *abi.Effect) ([]byte, error) {
 		return nil, err
 	}
 	t := &timer{id: b.process.Runtime().NewRef(), payload: bytes.Clone(o.Payload), binary: o.Flags&abi.Binary != 0}
+	if b.memory != nil {
+		t.due, t.after = time.Now().Add(after), after
+	}
 	b.timers[t.id] = t
 	t.Timer = b.process.PostAfter(after, fired{t}) // past the mailbox's bound: timers have one
 	return b.answerOf(t.id), nil

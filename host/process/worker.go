@@ -9,6 +9,7 @@ import (
 
 	"rtd/channels"
 	"rtd/host/ask"
+	"rtd/host/durable"
 	"rtd/host/release"
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
@@ -65,7 +66,11 @@ func (w *Worker) Init(p *supervisor.Process) (err error) {
 			return fmt.Errorf("register %q: %w", w.name, err)
 		}
 	}
-	return w.begin(p, w.home.App.After(w.begins), first, 0)
+	r := w.home.App.After(w.begins)
+	if w.name != "" && w.home.Node.Keeper != nil && r.Durable(durable.Process, w.name) {
+		return w.wake(p, r, first)
+	}
+	return w.begin(p, r, first, 0)
 }
 
 // begin starts a guest of a release, in place of the present one, and gives it the event
@@ -75,6 +80,11 @@ func (w *Worker) begin(p *supervisor.Process, r *release.Release, first *ask.Req
 	if err != nil {
 		return err
 	}
+	return w.beginIn(b, p, first, how)
+}
+
+// beginIn is begin in a guest that was started.
+func (w *Worker) beginIn(b *body, p *supervisor.Process, first *ask.Request, how abi.Flags) error {
 	if old := w.swap(b); old != nil {
 		p.TrapExit(false) // as at first
 		old.Close(channels.Replaced)
@@ -85,6 +95,27 @@ func (w *Worker) begin(p *supervisor.Process, r *release.Release, first *ask.Req
 		e.Flags |= abi.Request
 	}
 	return w.handle(b, e)
+}
+
+// wake begins a life of a durable process: with the stored state, in the release that wrote it, from where it moves to r; or
+// anew.
+func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Request) error {
+	b, err := w.home.wake(r, p, durable.Actor{Plugin: w.home.App.Name(), Kind: durable.Process, Name: w.name}, w)
+	if err != nil {
+		return err
+	}
+	if !b.memory.woken {
+		return w.beginIn(b, p, first, 0)
+	}
+	w.swap(b)
+	if first != nil {
+		first.Take()
+		first.Answer(nil, false) // it has begun long ago
+	}
+	if w.home.App.After(b.release) == b.release {
+		return nil
+	}
+	return w.renew(p, renewal{done: func(channels.Renewal, error) {}})
 }
 
 // swap makes b the guest, and returns the one before.
@@ -154,6 +185,12 @@ func (w *Worker) ask(b *body, e abi.Event) ([]abi.Effect, error) {
 			return nil, b.Blame(false, fmt.Errorf("%v %q: %w", effects[i].Kind, effects[i].Name, err))
 		}
 	}
+	if err := b.Commit(effects); err != nil {
+		if reason := b.process.StopReason(); reason != nil && errors.Is(err, channels.ErrNotStored) {
+			return nil, reason // it waited until it was asked to end
+		}
+		return nil, err
+	}
 	return effects, nil
 }
 
@@ -186,7 +223,7 @@ func (w *Worker) Terminate(p *supervisor.Process, reason error) {
 	defer w.body.Store(nil)
 	// The guest's effects do not change how it ends.
 	tell := func(e *abi.Event) { _ = w.handle(b, *e) }
-	if errors.Is(reason, supervisor.Killed) {
+	if errors.Is(reason, supervisor.Killed) || b.memory != nil { // whoever is remembered has no end
 		tell = nil
 	}
 	channels.End(b, reason, tell)
@@ -285,6 +322,7 @@ func (b *body) start(w *Worker, o *abi.Effect) (p *supervisor.Process, answer []
 	}
 	if o.Detail == "" {
 		p = b.home.App.Spawn(w, link)
+		b.begets(p)
 		if link != nil {
 			b.spawns(p)
 		}
@@ -319,6 +357,7 @@ func (b *body) start(w *Worker, o *abi.Effect) (p *supervisor.Process, answer []
 		return nil, []byte(err.Error()), abi.CodeEnded
 	}
 	p = w.begun.Load()
+	b.begets(p)
 	if link != nil {
 		link.Link(p)
 	}

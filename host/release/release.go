@@ -122,6 +122,8 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 		Scope:   r.Scope,
 		Stays:   settings.Stays,
 		Exports: r.Exports,
+		Durable: func(topic string) bool { return r.Durable(durable.Topic, topic) },
+		Idle:    settings.DurableIdle,
 	}
 	return r, nil
 }

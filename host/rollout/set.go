@@ -82,6 +82,30 @@ func NewSet(e *channels.Endpoint, engine *sandbox.Engine, rt *supervisor.Runtime
 	return s
 }
 
+// Remember has the set's plugins use a keeper of durable actors. Without one nothing of them is remembered. keeper is called when
+// a durable actor begins, and must not wait. Remember is called before the first plugin.
+func (s *Set) Remember(keeper func() (durable.Keeper, error)) { s.node.Keeper = keeper }
+
+// Posted is for the keeper's owner: posts wait for an actor.
+func (s *Set) Posted(a durable.Actor) {
+	if pl := s.get(a.Plugin); pl != nil {
+		pl.Home().Posted(a)
+	}
+}
+
+// Awake reports whether the handler of a durable topic is in memory.
+func (s *Set) Awake(a durable.Actor) bool {
+	pl := s.get(a.Plugin)
+	return pl != nil && s.node.Endpoint.Awake(pl.App, a.Name)
+}
+
+// Due is for the keeper's owner: an actor wants to be awake.
+func (s *Set) Due(a durable.Actor) {
+	if pl := s.get(a.Plugin); pl != nil {
+		pl.Home().Due(a)
+	}
+}
+
 // plugin is an application, with the trial of its version.
 type plugin struct {
 	*app.App

@@ -20,6 +20,7 @@ type alarms struct {
 type alarm struct {
 	who   durable.Actor
 	at    int64 // µs since 1970
+	rung  bool  // at is when it rings again
 	index int
 }
 
@@ -63,7 +64,7 @@ func (h *alarms) set(who durable.Actor, at time.Time) {
 		h.byWho[who] = a
 		heap.Push(h, a)
 	default:
-		a.at = at.UnixMicro()
+		a.at, a.rung = at.UnixMicro(), false
 		heap.Fix(h, a.index)
 	}
 	if a.index == 0 {
@@ -109,11 +110,26 @@ func (k *Keeper) due(now time.Time) (due []durable.Actor, wait time.Duration) {
 			return due, min(ahead, lookAtClock)
 		}
 		due = append(due, first.who)
-		first.at = now.Add(ringAgain).UnixMicro()
+		first.at, first.rung = now.Add(ringAgain).UnixMicro(), true
 		heap.Fix(h, 0)
 	}
 	if len(due) > 0 {
 		return due, 0
 	}
 	return due, lookAtClock
+}
+
+// Announce implements [durable.Keeper].
+func (k *Keeper) Announce(plugin string) {
+	k.tellPosted(func(a durable.Actor) bool { return a.Plugin == plugin })
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h, now := &k.alarms, time.Now().UnixMicro()
+	for _, a := range h.heap {
+		if a.rung && a.who.Plugin == plugin {
+			a.at = now
+		}
+	}
+	heap.Init(h)
+	kick(h.sooner)
 }

@@ -259,15 +259,15 @@ func (k *Keeper) ensure(name durable.Actor) {
 	}
 }
 
-// tellPosted tells of the posts that are there at the start.
-func (k *Keeper) tellPosted() {
+// tellPosted tells of the posts that are there for some actors.
+func (k *Keeper) tellPosted(of func(durable.Actor) bool) {
 	if k.options.Posted == nil {
 		return
 	}
 	k.mu.Lock()
 	var waiting []durable.Actor
 	for name, a := range k.actors {
-		if len(a.posts) > 0 {
+		if len(a.posts) > 0 && of(name) {
 			waiting = append(waiting, name)
 		}
 	}

@@ -144,7 +144,7 @@ func (k *Keeper) run() {
 	k.running.Go(k.checkpointAll)
 	k.running.Go(k.ring)
 	k.running.Go(k.expireAll)
-	k.running.Go(k.tellPosted)
+	k.running.Go(func() { k.tellPosted(func(durable.Actor) bool { return true }) })
 }
 
 // Up waits until the keeper is ready, or has failed for good. If ctx ends before, the error says why it is not.

@@ -1,0 +1,211 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rtd/host/hosttest"
+	"rtd/sandbox/sandboxtest"
+)
+
+// kills is how often a server is killed at random: RTD_TEST_KILLS of the environment, or a few times.
+func kills(t *testing.T) int {
+	text := os.Getenv("RTD_TEST_KILLS")
+	if text == "" {
+		return 4
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// ledgers is a server with the guest ledger, whose topics and process are durable, and which is killed now and then.
+type ledgers struct {
+	t       *testing.T
+	command *exec.Cmd
+	at      atomic.Pointer[process]
+	stop    chan struct{}
+}
+
+const durableLedger = `
+[plugin.ledger]
+durable = ["ledger:*", "process:sum"]
+max_restarts = 1000
+`
+
+func newLedgers(t *testing.T, config string) *ledgers {
+	l := &ledgers{t: t, command: server(t, durableLedger+config), stop: make(chan struct{})}
+	guests := filepath.Join(l.command.Dir, "guests")
+	for _, other := range []string{"echo.wasm", "nasty.wasm"} {
+		if err := os.Remove(filepath.Join(guests, other)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(guests, "ledger.wasm"), sandboxtest.BuildGo(t, "rtd/host/testdata/ledger"))
+	l.start()
+	return l
+}
+
+func (l *ledgers) start() {
+	cmd := exec.Command(l.command.Path, l.command.Args[1:]...)
+	cmd.Dir, cmd.Env = l.command.Dir, l.command.Env
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	p.start(l.t)
+	l.at.Store(p)
+}
+
+// kill kills the server as a power cut would, and starts it again.
+func (l *ledgers) kill() {
+	p := l.at.Load()
+	if err := p.cmd.Process.Kill(); err != nil {
+		l.t.Fatal(err)
+	}
+	p.wait(l.t)
+	l.start()
+}
+
+// writer adds entries to a topic, and counts what was acknowledged.
+type writer struct {
+	who, topic string
+	acked      int // the last entry that was acknowledged
+}
+
+type ledgerReply struct {
+	status                    string
+	N, Last, Total, Rung, Sum int
+}
+
+// ask sends an event and waits for its answer. ok is false if none came: the server was killed.
+func (w *writer) ask(c *hosttest.Client, event string, n int) (r ledgerReply, ok bool) {
+	m, err := c.Call(w.topic, event, fmt.Sprintf(`{"who":%q,"n":%d}`, w.who, n))
+	if err != nil {
+		return r, false
+	}
+	r.status = m.Status
+	return r, json.Unmarshal(m.Payload, &r) == nil
+}
+
+// run adds entries until the end. Each time that it has lost the server it asks what is there: the last entry that was
+// acknowledged, or the one behind it, which was on its way.
+func (w *writer) run(l *ledgers) error {
+	for {
+		select {
+		case <-l.stop:
+			return nil
+		default:
+		}
+		if err := w.session(l); err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (w *writer) session(l *ledgers) error {
+	c, err := hosttest.Dial(l.at.Load().url, nil)
+	if err != nil {
+		return nil // it is not there yet
+	}
+	defer c.Close()
+	c.Hear(func(hosttest.Message) {}) // what others add
+	if m, err := c.Join(w.topic, "{}"); err != nil || m.Status != "ok" {
+		return nil
+	}
+	r, ok := w.ask(c, "last", 0)
+	if !ok || r.status != "ok" {
+		return nil
+	}
+	if r.N < w.acked || r.N > w.acked+1 {
+		return fmt.Errorf("%s of %s: %d entries are there, %d were acknowledged", w.who, w.topic, r.N, w.acked)
+	}
+	w.acked = r.N
+	for {
+		select {
+		case <-l.stop:
+			return nil
+		default:
+		}
+		r, ok := w.ask(c, "add", w.acked+1)
+		switch {
+		case !ok:
+			return nil
+		case r.status == "ok" && r.N == w.acked+1:
+			w.acked++
+		case r.Last > 0 || r.status == "ok":
+			return fmt.Errorf("%s of %s adds %d: %+v", w.who, w.topic, w.acked+1, r)
+		default:
+			return nil // unavailable, crashed: it has not happened, or that shows
+		}
+		if rand.IntN(50) == 0 {
+			if _, ok := w.ask(c, "crash", 0); !ok {
+				return nil
+			}
+		}
+	}
+}
+
+// Whatever was acknowledged is there after the server was killed, and guests have crashed, and nothing is there twice:
+// entries, timers, and messages to another process.
+func TestWhatWasAcknowledgedIsThere(t *testing.T) {
+	t.Parallel()
+	l := newLedgers(t, "")
+	var writers []*writer
+	var running sync.WaitGroup
+	var failed hosttest.FirstError
+	for n := range 12 {
+		w := &writer{who: fmt.Sprint("w", n), topic: fmt.Sprint("ledger:", n%3)}
+		writers = append(writers, w)
+		running.Go(func() { failed.Set(w.run(l)) })
+	}
+	for range kills(t) {
+		time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond)
+		l.kill()
+		if failed.Get() != nil {
+			break
+		}
+	}
+	time.Sleep(300 * time.Millisecond)
+	close(l.stop)
+	running.Wait()
+	if err := failed.Get(); err != nil {
+		t.Fatal(err)
+	}
+	acked := 0
+	totals := func() (total, rung, sum int) {
+		for n := range 3 {
+			w := &writer{topic: fmt.Sprint("ledger:", n)}
+			c := hosttest.Connect(t, l.at.Load().url)
+			c.MustJoin(t, w.topic, "{}")
+			r, ok := w.ask(c, "totals", 0)
+			if !ok || r.status != "ok" {
+				return 0, 0, -1
+			}
+			total, rung, sum = total+r.Total, rung+r.Rung, r.Sum
+			c.Close()
+		}
+		return total, rung, sum
+	}
+	for _, w := range writers {
+		acked += w.acked
+	}
+	var total, rung, sum int
+	hosttest.Eventually(t, "timers and messages of all entries", func() bool {
+		total, rung, sum = totals()
+		return total == rung && total == sum
+	})
+	if total < acked || total > acked+len(writers) {
+		t.Errorf("%d entries are there, %d were acknowledged to %d writers", total, acked, len(writers))
+	}
+	t.Logf("%d entries, %d acknowledged", total, acked)
+}

@@ -1,0 +1,81 @@
+package host
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rtd/host/bus"
+	"rtd/host/durable"
+	"rtd/host/durable/store"
+	"rtd/host/release"
+	"rtd/host/rollout"
+)
+
+// durables has the keeper of durable actors, which begins with the first plugin that has any.
+type durables struct {
+	need     func(by string) (*bus.Bus, error)
+	plugins  *rollout.Set
+	settings func(plugin string) release.Settings
+	log      *slog.Logger
+
+	mu     sync.Mutex
+	keeper *store.Keeper // nil: nobody has needed it
+	closed bool
+}
+
+// get returns the keeper, and has it begin if it has not. The error is about the config.
+func (d *durables) get() (durable.Keeper, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.keeper != nil {
+		return d.keeper, nil
+	}
+	if d.closed {
+		return nil, fmt.Errorf("%w: the server ends", durable.ErrUnavailable)
+	}
+	b, err := d.need("durable actors")
+	if err != nil {
+		return nil, err
+	}
+	d.keeper = store.Open(b, store.Options{
+		Room:   func(plugin string) int64 { return d.settings(plugin).DurableBytes },
+		Keep:   func(plugin string) time.Duration { return d.settings(plugin).DurableKeep },
+		Busy:   d.plugins.Awake,
+		Posted: d.plugins.Posted,
+		Due:    d.plugins.Due,
+		Log:    d.log,
+	})
+	return d.keeper, nil
+}
+
+// begun returns the keeper if it has begun.
+func (d *durables) begun() *store.Keeper {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.keeper
+}
+
+// reason returns why the server is not ready, or "". It is for strangers: causes are in the log.
+func (d *durables) reason() string {
+	if k := d.begun(); k != nil && k.Err() != nil {
+		return "durable actors are not available"
+	}
+	return ""
+}
+
+// close ends the keeper. All plugins have ended.
+func (d *durables) close() error {
+	d.mu.Lock()
+	d.closed = true
+	k := d.keeper
+	d.mu.Unlock()
+	if k == nil {
+		return nil
+	}
+	if err := k.Close(); err != nil {
+		return fmt.Errorf("close durable actors: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,404 @@
+package process
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"rtd/channels"
+	"rtd/channels/presence"
+	"rtd/host/durable"
+	"rtd/sandbox/abi"
+	"rtd/supervisor"
+)
+
+// Between the turn of a durable actor and its effects is a gate:
+//
+//	Handle ──► operations that can wait are noted ──► effects are checked ──► Commit ──► what was noted happens ──► effects are applied
+//	             (send, cast, track, untrack)                                   │
+//	                                                                            └ an error: nothing of it has happened
+//
+// memory is what all this needs of an actor besides its body.
+type memory struct {
+	keeper   durable.Keeper
+	actor    durable.Actor
+	patient  bool // waits for the keeper for as long as it takes: nobody is to be answered in time
+	born     uint64
+	revision uint64 // of the last commit
+	woken    bool   // it goes on with a stored state
+	silent   bool   // nothing but members has come since it woke, and nothing need be stored
+	traps    bool   // exits, as the guest has said
+	shown    bool   // others may know its pid, so that it must not leave memory
+
+	worker   *Worker                   // nil: a handler of a topic
+	names    map[string]bool           // that the guest registered for it
+	present  map[presenceKey][]byte    // entries of presence of its own, and their metas
+	foreign  map[string]supervisor.Ref // texts of timers that were set in another run of the server
+	foreigns map[supervisor.Ref]string
+	missed   []missed // ends of what it watched or asked, of which it has not heard yet
+	restored []abi.Effect
+
+	// Of the event at hand.
+	event   abi.Kind
+	source  source                // what it came from
+	next    source                // what the event that comes now comes from
+	later   []func()              // what happens when it is stored
+	posts   []durable.Post        // messages for durable actors
+	spawned []*supervisor.Process // by this event
+}
+
+// source is what an event came from, if that can be tried again.
+type source struct {
+	id   string         // of the timer or post; "" for others
+	post durable.PostID // zero: it is no post
+}
+
+type presenceKey struct{ topic, key string }
+
+// missed says that something has ended while the actor was not awake.
+type missed struct {
+	of    *body
+	event abi.Event
+}
+
+// postsWait says that posts wait for the actor.
+type postsWait struct{}
+
+// patience is how long an event of a topic waits until it is stored. Clients wait for an answer.
+const patience = 5 * time.Second
+
+// tryAgain is how long a patient actor waits before it tries again to have an event stored.
+const tryAgain = 250 * time.Millisecond
+
+func newMemory(k durable.Keeper, a durable.Actor, w *Worker) *memory {
+	return &memory{keeper: k, actor: a, worker: w, patient: w != nil, born: drawBorn()}
+}
+
+func drawBorn() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // which never fails
+	return binary.NativeEndian.Uint64(b[:]) | 1
+}
+
+// begin is the begin of an event. It fails if nothing can be stored now.
+func (b *body) beginEvent(e *abi.Event) error {
+	m := b.memory
+	m.event, m.source, m.next = e.Kind, m.next, source{}
+	m.silent = m.silent && e.Kind == abi.EventMembers
+	for m.keeper.Err() != nil {
+		if !m.patient || !b.pause(tryAgain) {
+			return fmt.Errorf("%w: %w", channels.ErrNotStored, m.keeper.Err())
+		}
+	}
+	return nil
+}
+
+// pause waits, and returns false if the process is asked to end meanwhile.
+func (b *body) pause(d time.Duration) (on bool) {
+	b.process.Block(func() {
+		over := time.NewTimer(d)
+		defer over.Stop()
+		select {
+		case <-over.C:
+			on = true
+		case <-b.process.Stopping():
+		}
+	})
+	return on
+}
+
+// crashed notes that the guest died of the event at hand.
+func (m *memory) crashed(h *Home) {
+	if m.source.id != "" {
+		h.tries.add(m.actor, m.source.id)
+	}
+}
+
+// eventID is the same when the event at hand is tried again.
+func (m *memory) eventID() string {
+	if m.source.id != "" {
+		return m.source.id
+	}
+	return strconv.FormatUint(m.born, 36) + "-" + strconv.FormatUint(m.revision+1, 36)
+}
+
+// Commit implements [channels.Guest].
+func (b *body) Commit(effects []abi.Effect) error {
+	m := b.memory
+	if m == nil || m.event == abi.EventExport || m.event == abi.EventTerminate {
+		return nil
+	}
+	ends := false
+	for i := range effects {
+		if effects[i].Kind != abi.EffectStop {
+			continue
+		}
+		reason := channels.StopReason(&effects[i])
+		if supervisor.IsCrash(reason) {
+			return b.Blame(true, reason) // as by a trap: it has not happened
+		}
+		ends = errors.Is(reason, supervisor.Normal)
+		break
+	}
+	if m.silent && len(effects)+len(m.later)+len(m.posts) == 0 {
+		return nil // the next event stores what this one has changed
+	}
+	c := &durable.Commit{Actor: m.actor, Last: m.revision, Posts: m.posts}
+	if m.source.post != (durable.PostID{}) {
+		c.Took = []durable.PostID{m.source.post}
+	}
+	if !ends {
+		state, err := b.state(effects)
+		if err != nil {
+			return err
+		}
+		c.State = state
+	}
+	if err := b.store(c); err != nil {
+		return err
+	}
+	m.silent = false
+	if m.revision++; ends {
+		m.revision, m.born = 0, drawBorn()
+	}
+	if m.source.id != "" {
+		b.home.tries.forget(m.actor, m.source.id)
+	}
+	m.posts, m.spawned = nil, nil
+	for _, f := range m.later {
+		f()
+	}
+	m.later = nil
+	return nil
+}
+
+// store waits until c is stored, or it is known that it is not.
+func (b *body) store(c *durable.Commit) (err error) {
+	m := b.memory
+	for {
+		b.process.Block(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			err = m.keeper.Commit(ctx, c)
+		})
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, durable.ErrTooLarge):
+			return b.tooLarge(err)
+		case errors.Is(err, durable.ErrFull):
+			b.home.complain(m.actor, "there is no room for the states of durable actors; raise durable_bytes in the plugin's table of config.toml, or max_bytes in [bus]", err)
+		}
+		if !m.patient || errors.Is(err, durable.ErrConflict) || errors.Is(err, durable.ErrUnavailable) || !b.pause(tryAgain) {
+			return fmt.Errorf("%w: %w", channels.ErrNotStored, err)
+		}
+	}
+}
+
+func (b *body) tooLarge(err error) error {
+	b.home.complain(b.memory.actor, "the state of a durable actor is too large and is not stored; raise durable_state in its plugin's table of config.toml, or have it keep less", err)
+	return fmt.Errorf("%w: %w: %w", channels.ErrNotStored, channels.ErrTooLarge, err)
+}
+
+// state is the actor's state, as it is when the effects have been applied.
+func (b *body) state(effects []abi.Effect) (*durable.State, error) {
+	m := b.memory
+	guest, err := b.guest.State(nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &durable.State{
+		Revision: m.revision + 1, Born: m.born, At: time.Now(), Version: b.release.Use.Version, Snapshot: b.release.Use.Snapshot, Guest: guest,
+	}
+	h := b.heldAfter(effects)
+	s.Held = h.append(make([]byte, 0, 32))
+	if size, most := len(s.Guest)+len(s.Held), b.release.Settings.DurableState; most > 0 && size > most {
+		return nil, b.tooLarge(fmt.Errorf("%w: %d bytes, and at most %d are kept", durable.ErrTooLarge, size, most))
+	}
+	for i := range h.Timers {
+		if due := h.Timers[i].Due; s.Due.IsZero() || due.Before(s.Due) {
+			s.Due = due
+		}
+	}
+	return s, nil
+}
+
+// heldAfter is what the host holds for the actor when the effects have been applied.
+func (b *body) heldAfter(effects []abi.Effect) *held {
+	m := b.memory
+	h := &held{TrapExit: m.traps}
+	if w := m.worker; w != nil {
+		h.Module, h.Args, h.Binary = w.module, w.args, w.binary
+		if w.under != nil {
+			h.Under = w.under.id
+		}
+	}
+	for name := range m.names {
+		h.Names = append(h.Names, name)
+	}
+	for k, meta := range m.present {
+		h.Presences = append(h.Presences, heldPresence{k.topic, k.key, meta})
+	}
+	for _, missed := range m.missed {
+		switch e := &missed.event; e.Kind {
+		case abi.EventDown:
+			h.Monitors = append(h.Monitors, heldTie{e.Name, e.Detail})
+		case abi.EventExit:
+			h.Links = append(h.Links, e.Name)
+		case abi.EventReply:
+			h.Asked = append(h.Asked, e.Name)
+		}
+	}
+	if b.holdings == nil {
+		return h
+	}
+	for ref, t := range b.timers {
+		h.Timers = append(h.Timers, heldTimer{ID: m.nameOf(b, ref), Due: t.due, After: t.after, Binary: t.binary, Payload: t.payload})
+	}
+	for ref, pid := range b.monitors {
+		h.Monitors = append(h.Monitors, heldTie{b.textOf(ref), pid})
+	}
+	for p := range b.links {
+		h.Links = append(h.Links, pidOf(p))
+	}
+	for ref := range b.asked {
+		h.Asked = append(h.Asked, b.textOf(ref))
+	}
+	for event := range b.intercepts {
+		h.Intercepts = append(h.Intercepts, event)
+	}
+	for topic := range b.subscribedAfter(effects) {
+		h.Subscriptions = append(h.Subscriptions, topic)
+	}
+	return h
+}
+
+// subscribedAfter yields the topics that the guest is subscribed to when the effects have been applied.
+func (b *body) subscribedAfter(effects []abi.Effect) map[string]bool {
+	topics := make(map[string]bool, len(b.subscriptions))
+	for topic := range b.subscriptions {
+		topics[topic] = true
+	}
+	for i := range effects {
+		switch e := &effects[i]; e.Kind {
+		case abi.EffectSubscribe:
+			topics[e.Name] = true
+		case abi.EffectUnsubscribe:
+			delete(topics, e.Name)
+		}
+	}
+	return topics
+}
+
+// nameOf is a timer's ref as the guest knows it.
+func (m *memory) nameOf(b *body, ref supervisor.Ref) string {
+	if text, foreign := m.foreigns[ref]; foreign {
+		return text
+	}
+	return b.textOf(ref)
+}
+
+// show notes that others may know the actor's pid from now on, which has to be its own for as long as the server runs.
+func (b *body) show() {
+	if b.memory != nil {
+		b.memory.shown = true
+	}
+}
+
+// named notes a name that the guest has registered for the actor.
+func (m *memory) named(name string) {
+	if m.names == nil {
+		m.names = map[string]bool{}
+	}
+	m.names[name] = true
+}
+
+// tracksLater shows an entry of presence, or changes it, when the event at hand is stored. What can be refused is refused
+// now, as far as that can be known.
+func (b *body) tracksLater(o *abi.Effect, do trackFunc) error {
+	m := b.memory
+	topic := cmp.Or(o.Detail, b.guest.Topic())
+	switch {
+	case topic == "":
+		return abi.CodeMalformed
+	case !b.mayUse(topic):
+		return abi.CodeDenied
+	}
+	later := abi.Effect{Kind: o.Kind, Name: o.Name, Payload: bytes.Clone(metaOf(o)), Detail: topic, Extra: o.Extra}
+	if later.Extra == "" {
+		if m.present == nil {
+			m.present = map[presenceKey][]byte{}
+		}
+		m.present[presenceKey{topic, later.Name}] = later.Payload
+	}
+	m.later = append(m.later, func() {
+		owner, ok := b.presenceOwner(&later)
+		if !ok {
+			return // the member has left
+		}
+		if _, err := b.tracksNow(owner, &later, do); err != nil {
+			b.home.complain(m.actor, "an entry of presence of a durable actor is not shown", err)
+		}
+	})
+	return nil
+}
+
+// trackAgain shows an entry of presence that the actor had.
+func (b *body) trackAgain(p heldPresence) {
+	m := b.memory
+	if m.present == nil {
+		m.present = map[presenceKey][]byte{}
+	}
+	m.present[presenceKey{p.Topic, p.Key}] = p.Meta
+	o := abi.Effect{Kind: abi.OpTrack, Name: p.Key, Payload: p.Meta, Detail: p.Topic}
+	owner, _ := b.presenceOwner(&o)
+	_, err := b.tracksNow(owner, &o, (*presence.Tracker).Track)
+	if errors.Is(err, abi.CodeTaken) { // it was restarted within one run of the server
+		_, err = b.tracksNow(owner, &o, (*presence.Tracker).Update)
+	}
+	if err != nil {
+		b.home.complain(m.actor, "an entry of presence of a durable actor is not shown", err)
+	}
+}
+
+// undo ends what the event at hand has begun, if it was not stored.
+func (b *body) undo() {
+	for _, p := range b.memory.spawned {
+		_ = p.Exit(b.process, supervisor.Killed) // or it has ended
+	}
+	b.memory.spawned = nil
+}
+
+// Woken implements [channels.Durable].
+func (b *body) Woken() bool { return b.memory.woken }
+
+// Version implements [channels.Durable].
+func (b *body) Version() *channels.Version { return &b.release.Version }
+
+// Restored implements [channels.Durable].
+func (b *body) Restored() []abi.Effect { return b.memory.restored }
+
+// Rests implements [channels.Durable].
+func (b *body) Rests() bool {
+	m, h := b.memory, b.holdings
+	if m.shown || len(m.names)+len(m.present)+len(m.missed) > 0 || len(m.keeper.Posts(m.actor)) > 0 {
+		return false
+	}
+	if h == nil {
+		return true
+	}
+	for p := range h.spawned {
+		if p.Reason() == nil {
+			return false
+		}
+	}
+	return len(h.owed)+len(h.asked)+len(h.monitors)+len(h.links)+len(h.subscriptions)+len(h.intercepts) == 0
+}
+
+var _ channels.Durable = (*body)(nil)

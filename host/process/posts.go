@@ -1,0 +1,107 @@
+package process
+
+import (
+	"bytes"
+
+	"rtd/channels"
+	"rtd/host/ask"
+	"rtd/host/durable"
+	"rtd/sandbox/abi"
+	"rtd/supervisor"
+)
+
+// Messages between durable actors are posts: they are stored with the event that sends them, and go away with the
+// event that they become. So each comes once, whatever happens in between.
+
+// nextPost makes an event of the post that has waited for longest.
+func (b *body) nextPost() (e abi.Event, ok bool) {
+	m := b.memory
+	if m == nil {
+		return abi.Event{}, false
+	}
+	posts := m.keeper.Posts(m.actor)
+	if len(posts) == 0 {
+		return abi.Event{}, false
+	}
+	first := posts[0]
+	if len(posts) > 1 {
+		_ = b.process.Post(postsWait{})
+	}
+	id := first.ID.String()
+	m.next = source{id: id, post: first.ID}
+	if b.home.tries.of(m.actor, id) >= maxTries {
+		return b.passOver(first)
+	}
+	return abi.Event{Kind: abi.Kind(first.Kind), Flags: binaryFlag(first.Binary), Payload: first.Payload}, true
+}
+
+// passOver takes a post away that the guest has crashed at.
+func (b *body) passOver(post durable.Post) (e abi.Event, ok bool) {
+	m := b.memory
+	m.source, m.event, m.silent = m.next, abi.EventInfo, false
+	m.next = source{}
+	if err := b.Commit(nil); err == nil {
+		b.home.setAside(m.actor, "message", post.ID.String())
+	}
+	return abi.Event{}, false
+}
+
+// sendLater sends a message when the event at hand is stored. To a durable actor it is stored as well, and comes once.
+func (b *body) sendLater(to peer, kind abi.Kind, o *abi.Effect) error {
+	m := b.memory
+	isBinary := o.Flags&abi.Binary != 0
+	if p := to.here(); p != nil {
+		if a, durably := durableOf(p); durably {
+			m.posts = append(m.posts, durable.Post{
+				ID: durable.PostID{Born: m.born, Revision: m.revision + 1, Index: uint32(len(m.posts))},
+				To: a, From: pidOf(b.process), Kind: uint16(kind), Binary: isBinary, Payload: bytes.Clone(o.Payload),
+			})
+			return nil
+		}
+	}
+	send, err := ask.Later(to, b.home.App, b.process, kind, o.Payload, isBinary)
+	if err != nil {
+		return err
+	}
+	m.later = append(m.later, func() {
+		if err := send(); err != nil {
+			b.home.complain(m.actor, "a message of a durable actor has not come to its receiver, which is not durable", err)
+		}
+	})
+	return nil
+}
+
+// durableOf names the durable actor whose process p is, if it is one.
+func durableOf(p *supervisor.Process) (a durable.Actor, is bool) {
+	switch actor := p.Actor().(type) {
+	case *Worker:
+		if b := actor.body.Load(); b != nil && b.memory != nil {
+			return b.memory.actor, true
+		}
+	case *channels.SharedChannel:
+		if actor.Remembered() {
+			plugin, topic := actor.Handles()
+			return durable.Actor{Plugin: plugin.Name(), Kind: durable.Topic, Name: topic}, true
+		}
+	}
+	return durable.Actor{}, false
+}
+
+// Posted has a durable actor take the posts that wait for it. A process that is not there takes them when it begins.
+func (h *Home) Posted(a durable.Actor) {
+	switch a.Kind {
+	case durable.Topic:
+		_ = h.Node.Endpoint.Wake(h.App, a.Name, postsWait{}) // or the plugin ends
+	case durable.Process:
+		if p := h.Names.Whereis(a.Name); p != nil {
+			_ = p.Post(postsWait{})
+		}
+	}
+}
+
+// Due wakes a durable actor, one of whose timers is due.
+func (h *Home) Due(a durable.Actor) {
+	if a.Kind == durable.Topic {
+		_ = h.Node.Endpoint.Wake(h.App, a.Name, nil) // or the plugin ends
+	}
+}
