@@ -45,6 +45,7 @@ const (
 	effectDisconnect    kind = 0x111
 	effectPresent       kind = 0x112
 	effectState         kind = 0x113
+	effectDurable       kind = 0x114
 
 	opLog        kind = 0x201
 	opAbort      kind = 0x202
@@ -77,6 +78,7 @@ const (
 	opUntrack       kind = 0x21C
 	opPresences     kind = 0x21D
 	opPresenceCount kind = 0x21E
+	opEventID       kind = 0x21F
 )
 
 const (
@@ -93,7 +95,7 @@ var kindNames = map[kind]string{
 	effectHandles: "handles", effectAnswer: "answer", effectStop: "stop", effectHibernate: "hibernate",
 	effectChild: "child", effectDepends: "depends", effectWants: "wants", effectIntercept: "intercept",
 	effectPublish: "publish", effectSubscribe: "subscribe", effectUnsubscribe: "unsubscribe",
-	effectDisconnect: "disconnect", effectPresent: "present", effectState: "state",
+	effectDisconnect: "disconnect", effectPresent: "present", effectState: "state", effectDurable: "durable",
 	opLog: "log", opAbort: "abort", opTake: "take",
 	opSelf: "self", opSpawn: "spawn", opCall: "call", opRequest: "request", opAwait: "await", opCast: "cast",
 	opSend: "send", opSendAfter: "send_after", opCancel: "cancel", opSleep: "sleep", opMonitor: "monitor",
@@ -101,7 +103,7 @@ var kindNames = map[kind]string{
 	opUnregister: "unregister", opWhereis: "whereis", opExit: "exit", opInfo: "process_info",
 	opChildren: "children", opStopChild: "stop_child",
 	opTrack: "track", opUpdate: "update", opUntrack: "untrack", opPresences: "presences",
-	opPresenceCount: "presence_count",
+	opPresenceCount: "presence_count", opEventID: "event_id",
 }
 
 func (k kind) name() string { return kindNames[k] }
