@@ -52,6 +52,7 @@ const (
 // thread would cost more: a guest that calls another gives way in the middle.
 type stopwatch struct {
 	deadline int64  // of used
+	begun    int64  // when the event was, on [clock]
 	timeout  int64  // when the event must be done, on [clock]; waits for others put it off
 	used     int64  // of the processor, in the stretches before
 	since    int64  // when this stretch began, on [clock], or the last one ended
@@ -98,6 +99,7 @@ func lately(now int64) thread {
 func (w *stopwatch) begin(l Limits, suspect int64) {
 	w.used, w.turn, w.paused, w.measures = 0, firstTurn, false, false
 	w.since = clock()
+	w.begun = w.since
 	w.deadline, w.timeout = int64(l.Deadline), w.since+int64(l.Timeout)
 	w.suspects = w.since < suspect
 	w.find()

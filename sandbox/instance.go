@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"rtd/sandbox/abi"
 	"rtd/sandbox/image"
@@ -31,6 +32,7 @@ type Instance struct {
 	slot      *slot      // its state is in there, also while it handles an event,
 	idle      image.Ref  // or here; if in neither, it is the snapshot
 	compacted uint32     // bytes of its state when it was compacted last
+	took      int64      // nanoseconds that the last event has taken
 	effects   *effects   // of the last event, until Release
 	pages     uint32     // of its memory while it is idle
 	left      uint32     // how many actors the pool had seen when it was used last
@@ -87,8 +89,13 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 		return nil, ErrClosed
 	}
 	resident, fresh := i.slot != nil, i.idle.IsZero()
+	from := int64(0) // of one that is resident the stopwatch knows it
+	if !resident {
+		from = clock()
+	}
 	s, err := i.wake()
 	if err != nil {
+		i.took = clock() - from
 		i.trap = i.module.lost(err, e)
 		return nil, i.trap
 	}
@@ -102,7 +109,11 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 	s.effects, i.slot = i.effects, s
 	err = s.run(e, i, i.process, (*slot).deliver)
 	s.effects, s.answer = nil, nil
-	if errors.As(err, &i.trap) {
+	if resident {
+		from = s.time.begun
+	}
+	i.took = s.time.since - from
+	if err != nil && errors.As(err, &i.trap) {
 		i.slot = nil
 		i.dropEffects()
 		i.bury(s, i.trap)
@@ -117,6 +128,9 @@ func (i *Instance) Handle(e *abi.Event) ([]abi.Effect, error) {
 	}
 	return i.effects.list, nil
 }
+
+// Took is how long the last Handle has taken, by the clock, waiting for a slot included. It is for who called that.
+func (i *Instance) Took() time.Duration { return time.Duration(i.took) }
 
 // Release says that the effects of the last Handle are no longer used.
 func (i *Instance) Release() {

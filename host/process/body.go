@@ -120,10 +120,9 @@ func (b *body) Handle(e *abi.Event) ([]abi.Effect, error) {
 			return nil, err
 		}
 	}
-	start := time.Now()
 	b.event = 0
 	effects, err := b.guest.Handle(e)
-	b.release.Latency.Observe(time.Since(start))
+	b.release.Latency.Observe(b.guest.Took())
 	if err == nil {
 		return effects, nil
 	}
