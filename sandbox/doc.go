@@ -146,7 +146,8 @@
 // What happens to garbage? A guest with a collector leaves more of it with every
 // event, until the collector runs, and all that would be kept. When a state has
 // grown by 16 KiB the guest gets an idle event, in which SDKs collect, but for one that comes back so soon that it will
-// have a slot of its own. Go does not
+// have a slot of its own. An actor whose State is asked for after each event gets it in its slot, when it has
+// grown so much in 256 States, or by 64 KiB before: to collect takes a Go guest milliseconds. Go does not
 // clear what it frees; told by GODEBUG=clobberfree=1 it overwrites it with one
 // pattern, which takes a few bytes in a delta. A plugin for which that was no use eight
 // times in a row is not asked again. Load has the guest collect before the snapshot is taken, so that no delta

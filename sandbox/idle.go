@@ -25,6 +25,11 @@ const (
 	compactOver = 16 << 10
 	compactBusy = 256 << 10 // of an actor that comes back soon, while there are few slots
 
+	// A guest of which State is asked after each event collects after so many of them, or sooner if its
+	// state has grown by compactFast: to collect takes milliseconds in Go.
+	compactStates = 256
+	compactFast   = 64 << 10
+
 	// restFree is how large a state may be that is kept in any case: the number of
 	// processes bounds them.
 	restFree = 4 << 10
@@ -140,20 +145,31 @@ func (i *Instance) compact(s *slot, state []byte, by Process) []byte {
 		s.broken = true
 		return state
 	}
+	if i.collects(s, by) {
+		state = i.save(s, state[:0])
+	} else { // as if it had not been asked; its memory may have grown, i.pages has not
+		state = append(state[:0], before...)
+	}
+	i.noteCompacted(len(before), len(state))
+	return state
+}
+
+// collects gives the guest in s an idle event. If it has died of it the slot's content is the snapshot.
+func (i *Instance) collects(s *slot, by Process) (alive bool) {
 	s.effects = newEffects(i.module.limits, i.topic, i.process)
 	err := s.run(&abi.Event{Kind: abi.EventIdle}, i, by, (*slot).deliver)
 	s.effects.free()
 	s.effects = nil
-	if err != nil { // as if it had not been asked; its memory may have grown, i.pages has not
+	if err != nil {
 		s.scrub()
 		i.log().Warn("guest did not survive being told to collect its garbage; it goes on as it was", "cause", err)
-		state = append(state[:0], before...)
-	} else {
-		state = i.save(s, state[:0])
 	}
-	i.compacted = uint32(len(state))
-	i.module.compacted(len(before), len(state))
-	return state
+	return err == nil
+}
+
+func (i *Instance) noteCompacted(before, after int) {
+	i.compacted, i.states = uint32(after), 0
+	i.module.compacted(before, after)
 }
 
 // forget drops the state in the store.

@@ -36,6 +36,7 @@ type Instance struct {
 	effects   *effects   // of the last event, until Release
 	pages     uint32     // of its memory while it is idle
 	left      uint32     // how many actors the pool had seen when it was used last
+	states    uint32     // that were asked for since it was compacted
 	closed    bool
 }
 

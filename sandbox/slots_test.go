@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -143,6 +144,35 @@ func TestDeathInCompaction(t *testing.T) {
 			if n := p.Stats().Traps[kind]; n != 1 || strings.Count(text(), "did not survive") != 1 {
 				t.Errorf("%d traps, want 1; log:\n%s", n, text())
 			}
+		})
+	}
+}
+
+// So is one that dies of it when its state is asked for again and again, and it is asked for its state no less.
+func TestDeathInState(t *testing.T) {
+	for mode, kind := range map[uint32]sandbox.TrapKind{1: sandbox.KindTrap, 2: sandbox.KindStack, 3: sandbox.KindDeadline} {
+		t.Run(string(kind), func(t *testing.T) {
+			log, text := logged()
+			limits := sandbox.Limits{Slots: 1}
+			if kind == sandbox.KindDeadline {
+				limits.Deadline = 300 * time.Millisecond
+			}
+			p := load(t, fixture(t, "slots"), sandbox.LoadOptions{Log: log, Limits: limits})
+			i := start(t, p)
+			wantNumber(t, i, 'n', 1, 0)
+			wantNumber(t, i, 'c', 0, 1)
+			wantNumber(t, i, 'i', mode, 0)
+			before := stateOf(t, i)
+			for range 1000 {
+				if !bytes.Equal(stateOf(t, i), before) {
+					t.Fatal("its state has changed")
+				}
+			}
+			if n := p.Stats().Traps[kind]; n != 1 || strings.Count(text(), "did not survive") != 1 {
+				t.Errorf("%d traps, want 1; log:\n%s", n, text())
+			}
+			wantNumber(t, resume(t, p, before), 'c', 0, 2)
+			wantNumber(t, i, 'c', 0, 2)
 		})
 	}
 }

@@ -38,8 +38,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // State appends the state of the instance to dst, as of its last event: memory and globals, as far as they differ
 // from the snapshot, which is named, see [Module.Snapshot]. The instance stays as it is and where it is, ready for the
-// next event; but if its state has grown by 16 KiB, it goes to rest first, as always when others need its slot, so that
-// its guest collects its garbage. State may be called as Handle is, and waits for an event that is being handled. What
+// next event; but if its state has grown by 16 KiB in 256 States, or by 64, its guest is first told to collect its
+// garbage. State may be called as Handle is, and waits for an event that is being handled. What
 // the guest declared as scratch is left out.
 //
 // The error is a [*Trap] if the guest is dead, [ErrClosed], or [ErrPinned].
@@ -63,19 +63,12 @@ func (i *Instance) State(dst []byte) ([]byte, error) {
 	switch {
 	case i.slot != nil: // nobody else takes it while mu is held
 		dst = i.slot.diff(dst)
-		if len(dst)-body <= int(i.compacted)+compactOver || !p.compacts() {
-			break
+		i.states++
+		if i.overgrown(len(dst) - body) {
+			dst = i.collect(dst, body)
 		}
-		s := i.slot
-		p.pool.reclaim(s)
-		i.rest(s, i.process)
-		p.pool.checkIn(s, nil)
 		if i.trap != nil { // there was no room
 			return dst[:at], i.trap
-		}
-		var err error
-		if dst, err = appendStored(dst[:body], p.engine.store.Get(i.idle)); err != nil {
-			return dst[:at], err
 		}
 	case i.idle.IsZero(): // the snapshot
 		dst = binary.AppendUvarint(dst, 0)
@@ -88,6 +81,33 @@ func (i *Instance) State(dst []byte) ([]byte, error) {
 	}
 	binary.LittleEndian.PutUint32(dst[body-4:], crc32.Checksum(dst[body:], castagnoli))
 	return dst, nil
+}
+
+// overgrown says whether the guest is to collect its garbage, now that its state has so many bytes.
+func (i *Instance) overgrown(size int) bool {
+	grown := size - int(i.compacted)
+	return grown > compactOver && (i.states >= compactStates || grown > compactFast) && i.module.compacts()
+}
+
+// collect lets the guest collect its garbage in its slot, and appends its state afterwards in place of that from body on.
+// With the latter a guest that dies of that goes to rest.
+func (i *Instance) collect(dst []byte, body int) []byte {
+	s, pool := i.slot, &i.module.pool
+	pages, before := uint32(s.memory.image.Size()/pageSize), len(dst)-body
+	pool.reclaim(s)
+	i.slot = nil
+	if !i.collects(s, i.process) {
+		i.pages = pages
+		i.noteCompacted(before, before)
+		i.keep(s, append(s.state[:0], dst[body:]...))
+		pool.checkIn(s, nil)
+		return dst
+	}
+	dst = s.diff(dst[:body])
+	i.noteCompacted(before, len(dst)-body)
+	i.slot = s
+	pool.checkIn(s, i)
+	return dst
 }
 
 // appendStored appends what [slot.pack] was given.

@@ -26,9 +26,9 @@ type Memory struct {
 	turns    int // of the guest since Save or Reset
 	kept     int // bytes of pages that stayed its own then
 
-	settled  settled // differs from the snapshot, besides spans
-	diffs    int     // since it was settled, or thought of
-	patience int     // and how many there must be until it is again
+	settled settled // differs from the snapshot, besides spans
+	debt    int     // what Diff has looked at too much since then, in bytes
+	least   int     // that it has looked at since then
 
 	counting []span // reused by Own
 }
@@ -135,9 +135,10 @@ func (m *Memory) Diff(dst []byte) []byte {
 	m.find()
 	dst = binary.AppendUvarint(dst, uint64(m.size))
 	at := len(dst)
+	m.settled.said = 0
 	dst = m.each(dst, true, false)
 	m.known, m.turns = true, 0
-	m.mayBeSettled(len(dst) - at - len(m.settled.runs))
+	m.mayBeSettled(len(dst) - at - m.settled.said)
 	return dst
 }
 
@@ -197,7 +198,7 @@ func (m *Memory) revert(dst []byte, save bool) []byte {
 		return dst
 	}
 	m.find()
-	m.diffs, m.patience = 0, 0
+	m.debt = 0
 	written := length(m.spans)
 	if !save && m.backing.tidy(written) { // nobody wants what is there
 		m.known, m.turns, m.kept = false, 0, 0

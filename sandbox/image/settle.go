@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"sync/atomic"
 )
 
@@ -14,6 +15,7 @@ type settled struct {
 	runs  []byte // of all parts
 	bytes int    // that the backing has for it; some may have been written again, and settled again
 	maps  int    // mappings that it has, at most
+	said  int    // bytes of runs that were appended
 }
 
 // part is what one stretch of a memory differs by.
@@ -24,12 +26,11 @@ type part struct {
 }
 
 const (
-	// A memory is settled when Diff has looked at more than settleOver bytes, for the settleAfter-th time at least: it
-	// takes as long as some such Diffs, and each page that is written again then costs a fault. If
-	// that is soon so again, it was of little use, and waits for twice as many Diffs the next time.
-	settleOver  = 128 << 10
-	settleAfter = 8
-	settleSlow  = 1 << 10 // Diffs, at most
+	// A memory is settled when it pays: when what Diff has looked at too much, since it was settled last, has taken as
+	// long as to settle it would. Too much is what is more than settleOver bytes, and than the least since then: so a
+	// guest that writes to many pages in each event is settled once.
+	settleOver = 64 << 10
+	settleCost = 16 // times as long as to compare it
 
 	// runWeight is how much longer than to find a byte equal it takes to put it into a run.
 	runWeight = 4
@@ -45,16 +46,17 @@ const (
 // allSettled is how many mappings all memories have for what is settled.
 var allSettled atomic.Int64
 
-// mayBeSettled is called by Diff, which has compared spans, and found runs of so many bytes in them.
+// mayBeSettled is called by Diff, which has looked at spans, and found runs of so many bytes in them.
 func (m *Memory) mayBeSettled(found int) {
-	m.diffs++
-	if m.diffs < max(m.patience, settleAfter) || length(m.spans)+runWeight*found <= settleOver {
+	work := length(m.spans) + runWeight*found
+	if m.least > work {
+		m.least = work
+	}
+	m.debt += max(0, work-m.least-settleOver)
+	if m.debt <= settleCost*length(m.spans) {
 		return
 	}
-	if m.diffs > m.patience {
-		m.patience = settleAfter
-	}
-	m.patience, m.diffs = min(2*m.patience, settleSlow), 0
+	m.debt, m.least = 0, math.MaxInt
 	next, changed := m.survey()
 	next.bytes, next.maps = m.settled.bytes+length(changed), m.settled.maps+2*len(changed)
 	if next.bytes > 2*length(next.spans) || next.maps > settleMaps { // all anew, without what is of no use any more
@@ -75,26 +77,34 @@ func (m *Memory) mayBeSettled(found int) {
 
 // survey returns what settling the memory would keep, and the spans of it that were written since the last time.
 func (m *Memory) survey() (next settled, changed []span) {
-	mem, old, written := m.Bytes(), m.settled.spans, m.spans
+	mem, written := m.Bytes(), m.spans
+	old, parts := m.settled.spans, m.settled.parts
 	for _, s := range joined(old, written, 0) {
 		for from := s.from; from < s.to; {
 			end, base, forget := m.stretch(from, s.to)
 			old, written = behind(old, from), behind(written, from)
 			keep := len(old) > 0 && old[0].from < end
-			if forget {
+			dirty := len(written) > 0 && written[0].from < end
+			for len(parts) > 0 && parts[0].at < from {
+				parts = parts[1:]
+			}
+			at, last := len(next.runs), 0
+			switch {
+			case forget:
 				keep = keep || !bytes.Equal(mem[from:end], base)
-			} else {
-				at := len(next.runs)
-				var last int
-				if next.runs, last = appendRuns(next.runs, mem[from:end], base, from, 0, false); len(next.runs) > at {
-					next.parts = append(next.parts, part{from, last, span{at, len(next.runs)}})
-					keep = true
-				}
+			case dirty:
+				next.runs, last = appendRuns(next.runs, mem[from:end], base, from, 0, false)
+			case len(parts) > 0 && parts[0].at == from:
+				next.runs, last = append(next.runs, m.settled.runs[parts[0].runs.from:parts[0].runs.to]...), parts[0].end
+			}
+			if len(next.runs) > at {
+				next.parts = append(next.parts, part{from, last, span{at, len(next.runs)}})
+				keep = true
 			}
 			if keep {
 				pages := span{from &^ (pageSize - 1), (end + pageSize - 1) &^ (pageSize - 1)}
 				next.spans = append(next.spans, pages)
-				if len(written) > 0 && written[0].from < end {
+				if dirty {
 					changed = append(changed, pages)
 				}
 			}
@@ -108,7 +118,7 @@ func (m *Memory) survey() (next settled, changed []span) {
 // unsettle forgets what was settled, when the memory is the snapshot again.
 func (m *Memory) unsettle() {
 	allSettled.Add(-int64(m.settled.maps))
-	m.settled, m.diffs, m.patience = settled{}, 0, 0
+	m.settled, m.debt, m.least = settled{}, 0, 0
 }
 
 // appendParts appends the parts that begin before s, and returns those behind it. last is where the latest
@@ -119,6 +129,7 @@ func (t *settled) appendParts(dst []byte, parts []part, last int, s span) ([]byt
 		first, n := binary.Uvarint(runs)
 		dst = binary.AppendUvarint(dst, first-uint64(last))
 		dst = append(dst, runs[n:]...)
+		t.said += len(runs)
 		last, parts = parts[0].end, parts[1:]
 	}
 	for len(parts) > 0 && parts[0].at < s.to {
