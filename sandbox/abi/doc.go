@@ -63,7 +63,7 @@
 //	0x005   init            module          arguments       own pid (1)     Binary, Request, Replay (15)
 //	0x006   call            token           question                        Binary
 //	0x007   cast                            message                         Binary
-//	0x008   info                            message                         Binary
+//	0x008   info                            message         late (18)       Binary
 //	0x009   reply           request         answer, reason                  Binary, Failed
 //	0x00A   down            monitor         reason          pid
 //	0x00B   exit            pid             reason
@@ -144,7 +144,8 @@
 // name. (13) Extra is a list of fields: of each member its id, join payload and
 // assigns; of a process its pid and arguments. (14) Extra is the member who is present; empty
 // for the process itself. (15) See The next version. (16) See What is remembered. (17) Of 64
-// bytes at most.
+// bytes at most. (18) Of a timer that was due while its durable process was not there: how many
+// milliseconds ago.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. Every instance begins

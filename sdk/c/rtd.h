@@ -141,7 +141,7 @@ typedef struct {
 	uint16_t kind, flags;
 	union { rtd_bytes name, topic, event, module, from, request, monitor, mount; };
 	union { rtd_bytes payload, args, question, message, answer, reason, config, state; };
-	union { rtd_bytes detail, member, pid, of, schema; };
+	union { rtd_bytes detail, member, pid, of, schema, late; };
 	union { rtd_bytes extra, assigns, ref, members; };
 } rtd_event;
 
@@ -161,12 +161,16 @@ typedef void rtd_handler(const rtd_event *e);
 //	call       rtd_call, rtd_request; rtd_answer it       from, question
 //	           now or later
 //	cast       rtd_cast                                   message
-//	info       rtd_send, rtd_send_after                   message
+//	info       rtd_send, rtd_send_after                   message; late: milliseconds, if a timer was
+//	                                                      due while a durable process was not there
 //	reply      to a request or task with notify           request, answer, or reason if rtd_failed
 //	down       a monitored process has ended              monitor, pid, reason
 //	exit       a linked one has, if rtd_trap_exit is on   pid, reason
 //	terminate  the last event, unless it crashes          reason
 //	leave      of a channel per topic: a member has left  member, reason
+//	members    of a channel per topic: after a crash, or  topic
+//	           when a durable one wakes: join follows
+//	           for each member who is there
 //	out        of a channel: a broadcast that it          event, payload; member: that
 //	           intercepts                                 rtd_broadcast_from leaves out
 //	broadcast  of a topic that is subscribed to           event, payload; of: the topic
@@ -174,10 +178,9 @@ typedef void rtd_handler(const rtd_event *e);
 //	import     behind it, in place of join or init;       schema, state; members: for rtd_next_join;
 //	           rtd_refuse says that it cannot read it     rtd_imported_args
 //
-// They lie in the order of the events' numbers, of which three are not theirs: members come as
-// joins, and the plugin takes stop and connect.
+// They lie in the order of the events' numbers, of which two are not theirs: the plugin takes stop and connect.
 #define RTD_HANDLERS \
-	rtd_handler *join, *message, *idle, *init, *call, *cast, *info, *reply, *down, *exit, *terminate, *leave, *not_theirs[3]; \
+	rtd_handler *join, *message, *idle, *init, *call, *cast, *info, *reply, *down, *exit, *terminate, *leave, *members, *not_theirs[2]; \
 	rtd_handler *out, *broadcast, *export, *import
 
 // rtd_is_replay says that the client joined earlier and does not know of this join: the process was
@@ -200,7 +203,8 @@ rtd_bytes rtd_imported_args(const rtd_event *import);
 // matches goes to the first.
 //
 // After a crash of a process per_topic, join runs again for every member, in the order in which they
-// joined; see rtd_is_replay. None can be refused then.
+// joined; see rtd_is_replay. None can be refused then. So it does when a durable one wakes, whose static variables are as
+// they were: let it forget, in members, whom it knows, as nobody tells it of those that have gone.
 typedef struct {
 	const char *topic;
 	bool per_topic;
@@ -265,6 +269,12 @@ extern const rtd_plugin rtd_this;
 // rtd_depends says that another plugin must run before this one starts. Processes of this one reach
 // its processes as "plugin/name".
 void rtd_depends(rtd_bytes plugin);
+
+// rtd_durable says what is to be remembered over crashes, standing still and restarts of the server: topics of
+// channels per_topic, "doc:*" or "doc:1", or processes by their names, "process:counter" or "process:*". All static
+// variables are. See docs/durable.md for what is promised. A process that goes on has no second init, and a channel is
+// told who is there, by members.
+void rtd_durable(rtd_bytes pattern);
 
 // rtd_child is a process or supervisor that the plugin consists of: a worker; a supervisor, which
 // restarts its children, and ends and is restarted with all of them when they crash too often; or a
@@ -389,8 +399,13 @@ rtd_result rtd_present(rtd_bytes topic);
 // registered will do: "registry", or "accounts/registry" for one of a plugin that this one depends on.
 // Times are milliseconds; a timeout of 0 is 5,000.
 
-// rtd_self is the pid of this process.
+// rtd_self is the pid of this process. One that is durable has another after a crash, standing still or a restart of
+// the server.
 rtd_bytes rtd_self(void);
+
+// rtd_event_id is the id of the event at hand. It is the same when the event is tried again, as some of what is durable
+// are, and no other event ever has it: whoever is told the id, and keeps it, can see that a call is an old one.
+rtd_bytes rtd_event_id(void);
 
 // rtd_spawning says how a process is started. Zero is a process without supervisor, link or name.
 typedef struct {

@@ -90,13 +90,14 @@ func TestTask(t *testing.T) {
 
 	// Its process works after its init, which a supervisor waits for.
 	h.Asked = nil
+	h.Answer("self", "#7")
 	h.InitWithQuestion("double", "ab", "7.1")
-	h.Want("send|#7")
+	h.Want("self", "send|#7")
 	h.Info("")
 	h.Want("answer|7.1|abab", "stop|normal")
 	h.Init("double", "ab")
 	h.Info("")
-	h.Want("send|#7", "stop|normal")
+	h.Want("self", "send|#7", "stop|normal")
 	h.InitWithQuestion("double", "", "7.1")
 	if cause := h.Info(""); cause != "nothing to double" {
 		t.Errorf("cause = %q", cause)
@@ -110,6 +111,8 @@ func TestTree(t *testing.T) {
 	rtd.OnStop(func() { rtd.Log("info", "second") })
 	rtd.OnStop(func() { rtd.Log("info", "first") })
 	rtd.DependsOn("accounts")
+	rtd.Durable("doc:*", "process:counter")
+	rtd.Durable("process:x")
 	rtd.Serve("counter", func() rtd.Server { return new(counter) })
 	rtd.Tree(
 		rtd.Worker{ID: "counter"},
@@ -124,6 +127,9 @@ func TestTree(t *testing.T) {
 		t.Errorf("cause %q, config %q", cause, config)
 	}
 	h.Want("depends|accounts",
+		"durable|doc:*",
+		"durable|process:counter",
+		"durable|process:x",
 		"wants|stop",
 		"child|counter",
 		`child|group||{"type":"supervisor","strategy":"rest_for_one","max_restarts":0,"max_seconds":10}`,

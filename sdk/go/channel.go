@@ -24,7 +24,8 @@ type Channel interface {
 
 // TopicChannel handles all joins of one topic, its members. The methods get the
 // member at hand. After a crash, Join runs again for every member, in the order in
-// which they joined; see [Socket.Replay]. None can be refused then.
+// which they joined; see [Socket.Replay]. None can be refused then. One that is [Durable]
+// still knows its members: Join runs for others only, after Leave for those that have gone.
 type TopicChannel interface {
 	Channel
 
@@ -163,10 +164,7 @@ func (c *channel) handle(e record) error {
 	case eventLeave:
 		s := c.socket(e.detail)
 		delete(c.members, e.detail)
-		if t, ok := c.Channel.(TopicChannel); ok && s != nil {
-			return t.Leave(s, string(e.payload))
-		}
-		return nil
+		return c.leave(s, string(e.payload))
 	case eventMembers:
 		return c.rejoin(e)
 	case eventOut:
@@ -207,27 +205,61 @@ func (c *channel) socket(member string) *Socket {
 	return c.members[member]
 }
 
-// rejoin lets all members join who had joined before a crash. Its payload is a list of
-// each with the payload of the join, its extra one of their assigns, if there are any.
+// rejoin is told who is there, after a crash or when a durable channel wakes: a list of members, each with
+// the payload of its join, and in extra one of their assigns, if there are any. Those that the channel does not know
+// join, and those that it knows beyond them leave.
 func (c *channel) rejoin(e record) error {
 	rejoining = true
 	defer func() { rejoining = false }()
-	var assigns [][]byte
-	for field := range fields([]byte(e.extra)) {
-		assigns = append(assigns, field)
-	}
-	s, known := Socket{topic: e.name, replay: true}, false
-	for field := range fields(e.payload) {
-		if known = !known; known {
-			s.member = string(field)
-			continue
-		}
-		if len(assigns) > 0 {
-			s.assigns, assigns = string(assigns[0]), assigns[1:]
-		}
-		if err := c.join(s, field); err != nil {
+	for _, s := range c.gone(e.payload) {
+		delete(c.members, s.member)
+		if err := c.leave(s, Shutdown+": closed"); err != nil {
 			return err
 		}
+	}
+	list, assigns := e.payload, []byte(e.extra)
+	for len(list) > 0 {
+		var member, payload, given []byte
+		member, list, _ = cutField(list)
+		payload, list, _ = cutField(list)
+		given, assigns, _ = cutField(assigns)
+		if c.members[string(member)] != nil {
+			continue
+		}
+		if err := c.join(Socket{topic: e.name, member: string(member), assigns: string(given), replay: true}, payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gone returns the members that are not in a list, in the order of their joins.
+func (c *channel) gone(list []byte) (gone []*Socket) {
+	for len(list) > 0 {
+		var member []byte
+		member, list, _ = cutField(list)
+		_, list, _ = cutField(list)
+		if s := c.members[string(member)]; s != nil {
+			s.there = true
+		}
+	}
+	for _, s := range c.members {
+		if s.there {
+			s.there = false
+			continue
+		}
+		gone = append(gone, s)
+		for i := len(gone) - 1; i > 0 && gone[i-1].order > gone[i].order; i-- { // package slices would make every guest larger
+			gone[i-1], gone[i] = gone[i], gone[i-1]
+		}
+	}
+	return gone
+}
+
+// leave tells the channel that a member has gone.
+func (c *channel) leave(s *Socket, reason string) error {
+	if t, ok := c.Channel.(TopicChannel); ok && s != nil {
+		return t.Leave(s, reason)
 	}
 	return nil
 }

@@ -138,6 +138,15 @@ func TestTopicChannel(t *testing.T) {
 	}
 	h.Join("doc:1", "4", "d")
 	h.Want("broadcast|welcome|4", "reply|ok|d")
+
+	// A durable one wakes, and learns who has gone and who has come.
+	h.Members("doc:1", "d", "4", "e", "5")
+	h.Want("broadcast|left|b shutdown: closed", "broadcast|left|c shutdown: closed")
+	if !slices.Equal(d.members, []string{"d", "e"}) {
+		t.Errorf("members = %v", d.members)
+	}
+	h.Members("doc:1")
+	h.Want("broadcast|left|d shutdown: closed", "broadcast|left|e shutdown: closed")
 	h.Terminate("shutdown", "drained")
 	h.Want("log|info|ended: shutdown: drained")
 }

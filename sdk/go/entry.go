@@ -35,13 +35,16 @@ func receive(n uint32) int32 {
 		return 1
 	}
 	atHand.binary = e.flags&flagBinary != 0
-	if e.kind == eventMessage {
+	switch e.kind {
+	case eventMessage:
 		atHand.token = e.extra
+	case eventInfo:
+		atHand.late = e.detail
 	}
 	if err := dispatch(e); err != nil {
 		abort(err.Error())
 	}
-	atHand.binary, atHand.token = false, ""
+	atHand.binary, atHand.token, atHand.late = false, "", ""
 	outgoing.wipe()
 	answers.wipe()
 	if this.events < pacedAt && this.body != nil {
@@ -77,7 +80,7 @@ func dispatch(e record) error {
 			return errText(noModule(e.name) + "; register it from init, for example with rtd.Serve")
 		}
 		reseed()
-		this.body, this.pid = create(), PID(e.detail)
+		this.body = create()
 	case eventConnect:
 		reseed()
 		return connect(e)

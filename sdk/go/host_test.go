@@ -26,7 +26,7 @@ func NewHost(t *testing.T) *Host {
 	h := &Host{t: t, answers: map[string][]answer{}}
 	savedOp, savedPlugin, savedThis := op, plugin, this
 	op = h.op
-	plugin.onStart, plugin.onStop, plugin.depends, plugin.routes, plugin.tree = nil, nil, nil, nil, nil
+	plugin.onStart, plugin.onStop, plugin.depends, plugin.durable, plugin.routes, plugin.tree = nil, nil, nil, nil, nil, nil
 	plugin.modules, plugin.onConnect = nil, nil
 	h.NewProcess()
 	t.Cleanup(func() { op, plugin, this = savedOp, savedPlugin, savedThis })
@@ -34,7 +34,7 @@ func NewHost(t *testing.T) *Host {
 }
 
 // NewProcess forgets what the instance was.
-func (h *Host) NewProcess() { this.body, this.pid = nil, "" }
+func (h *Host) NewProcess() { this.body = nil }
 
 // Answer makes operations of this name, from the next one on, give these answers, and the
 // last of them again and again.

@@ -86,7 +86,7 @@ func openImported(e record) error {
 			refuseImport(noModule(e.name))
 			return nil
 		}
-		this.body, this.pid = create(), PID(list[0])
+		this.body = create()
 		return nil
 	}
 	c, err := newChannel(e.name)

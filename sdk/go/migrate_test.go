@@ -54,9 +54,6 @@ func TestServerMigrates(t *testing.T) {
 			h.Import("ledger", "2", "8", "#9", "7")
 			h.Export("ledger")
 			h.Want("state|2|8")
-			if p := rtd.Self(); p != "#9" {
-				t.Errorf("self = %s", p)
-			}
 			h.Import("ledger", "1", "8", "#9", "7")
 			h.Want(`reply|error|{"reason":"no state \"1\""}`)
 			h.Init("ledger", "-1")

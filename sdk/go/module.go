@@ -24,6 +24,5 @@ func noModule(name string) string { return "no module " + name }
 // this is the one process that the instance is, from its first event on.
 var this struct {
 	body   body
-	pid    PID // once it was asked for
 	events int // that it has had, up to pacedAt
 }

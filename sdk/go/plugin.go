@@ -15,6 +15,14 @@ func OnStop(f func()) { plugin.onStop = append(plugin.onStop, f) }
 // this one reach its processes as "plugin/name". Call it from init.
 func DependsOn(name string) { plugin.depends = append(plugin.depends, name) }
 
+// Durable says what is to be remembered over crashes, standing still and restarts of the server: topics that
+// [HandleTopic] serves, "doc:*" or "doc:1", and processes by their names, "process:counter" or "process:*". All of the
+// program's memory is. See docs/durable.md for what is promised. Call it from init.
+//
+// A process that goes on has no second Init. A [TopicChannel] is told what has changed in its absence: Leave, for each
+// member that has gone, and Join for each that it does not know.
+func Durable(patterns ...string) { plugin.durable = append(plugin.durable, patterns...) }
+
 // plugin is all that the program registers. It is complete when start is over,
 // and the same in every instance.
 var plugin struct {
@@ -22,6 +30,7 @@ var plugin struct {
 	onStop    []func()
 	onConnect func(c *Conn) error
 	depends   []string
+	durable   []string
 	routes    []route
 	tree      []Child
 	modules   map[string]func() body
@@ -39,6 +48,9 @@ func start(config []byte) error {
 	}
 	for _, name := range plugin.depends {
 		effect(record{kind: effectDepends, name: name})
+	}
+	for _, pattern := range plugin.durable {
+		effect(record{kind: effectDurable, name: pattern})
 	}
 	if len(plugin.onStop) > 0 {
 		effect(record{kind: effectWants, name: "stop"})

@@ -8,16 +8,21 @@ type PID string
 // Ref names a request, monitor or timer of this process.
 type Ref string
 
-// Self returns the pid of this process.
-func Self() PID {
-	if this.pid == "" {
-		pid, err := operate(record{kind: opSelf})
-		if err != nil {
-			abort(err.Error())
-		}
-		this.pid = PID(pid)
+// Self returns the pid of this process. One that is [Durable] has another after a crash, standing still or a restart of
+// the server.
+func Self() PID { return PID(known(record{kind: opSelf})) }
+
+// EventID returns the id of the event at hand. It is the same when the event is tried again, as some of what is
+// [Durable] are, and no other event ever has it: whoever is told the id, and keeps it, can see that a call is an old one.
+func EventID() string { return known(record{kind: opEventID}) }
+
+// known is what the host knows of each process.
+func known(r record) string {
+	text, err := doText(r)
+	if err != nil {
+		abort(err.Error())
 	}
-	return this.pid
+	return text
 }
 
 // SpawnOptions say how a process is started. The zero value is a process without

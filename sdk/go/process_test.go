@@ -19,17 +19,21 @@ func ok(t *testing.T, err error) {
 func TestOperations(t *testing.T) {
 	h := rtd.NewHost(t)
 	for operation, answer := range map[string]string{
-		"self": "#7", "spawn": rtd.Fields("#8"), "monitor": "3", "send_after": "4", "cancel": "250", "whereis": "#9",
+		"self": "#7", "event_id": "e1", "spawn": rtd.Fields("#8"), "monitor": "3", "send_after": "4", "cancel": "250", "whereis": "#9",
 		"children": rtd.Fields("#1", "#2"), "process_info": "{}", "call": "yes", "request": "5", "await": "no",
 	} {
 		h.Answer(operation, answer)
 	}
 	rtd.Serve("counter", func() rtd.Server { return new(counter) })
 
-	if rtd.Self() != "#7" || rtd.Self() != "#7" {
-		t.Error("Self")
+	if rtd.Self() != "#7" || rtd.EventID() != "e1" {
+		t.Error("Self or EventID")
 	}
-	h.Want("self") // it does not change
+	h.Answer("self", "#8") // as of a durable process that goes on
+	if rtd.Self() != "#8" {
+		t.Error("Self is remembered")
+	}
+	h.Want("self", "event_id", "self")
 	pid, err := rtd.Spawn("counter", []byte("args"), rtd.SpawnOptions{})
 	ok(t, err)
 	if pid != "#8" {
@@ -55,7 +59,7 @@ func TestOperations(t *testing.T) {
 	at, err := rtd.Whereis("registry")
 	ok(t, err)
 	h.Want("link|#8", "unlink|#8", "trap_exit|on", "trap_exit|off", "exit|#8|kill", "monitor|registry", "demonitor|3",
-		"register|me|#7", "unregister|me", "whereis|registry")
+		"self", "register|me|#8", "unregister|me", "whereis|registry")
 
 	ok(t, rtd.Send(at, []byte("hello")))
 	timer, err := rtd.SendAfter(1500*time.Microsecond, []byte("tick"))

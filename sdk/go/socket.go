@@ -13,7 +13,8 @@ type Socket struct {
 	member  string // "" if the process has one only
 	assigns string
 	replay  bool
-	order   int // among the joins of the process
+	order   int  // among the joins of the process
+	there   bool // was just told so
 }
 
 // Topic is the topic that the client has joined.
@@ -111,5 +112,6 @@ func IsBinary() bool { return atHand.binary }
 // atHand holds the parts of the event at hand that the methods above need.
 var atHand struct {
 	binary bool
-	token  string // aliases the inbox
+	token  string // aliases the inbox, as late does
+	late   string
 }

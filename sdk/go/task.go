@@ -81,7 +81,7 @@ func (t *task) handle(e record) error {
 		return handle(t, e)
 	case eventInit:
 		t.args, t.from = clone(e.payload), From{e.extra}
-		return Send(this.pid, nil)
+		return Send(Self(), nil)
 	case eventInfo:
 		answer, err := t.run(t.args)
 		if err != nil {

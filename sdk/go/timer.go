@@ -21,6 +21,13 @@ func Cancel(timer Ref) (left time.Duration, err error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
+// Late returns how late the message of a timer comes that is at hand, because its process, which is [Durable], was not there
+// when it was due; 0 of any other.
+func Late() time.Duration {
+	ms, _ := strconv.ParseInt(atHand.late, 10, 64)
+	return time.Duration(ms) * time.Millisecond
+}
+
 // Sleep waits. Other processes run meanwhile, and the deadline of the event does not
 // come nearer, as it does in time.Sleep.
 func Sleep(d time.Duration) error { return do(record{kind: opSleep, detail: milliseconds(d)}) }

@@ -47,6 +47,7 @@ export const enum Effect {
   Disconnect = 0x111,
   Present = 0x112,
   State = 0x113,
+  Durable = 0x114,
 }
 
 /** Operations happen at once. */
@@ -81,6 +82,7 @@ export const enum Op {
   Untrack = 0x21c,
   Presences = 0x21d,
   PresenceCount = 0x21e,
+  EventId = 0x21f,
 }
 
 export const enum Flag {

@@ -3,7 +3,7 @@ import { Process, takeOver, tell } from "./callbacks";
 import { crash } from "./crash";
 import { Body } from "./module";
 import { Payload } from "./payload";
-import { Fields, Record } from "./record";
+import { Fields, Record, texts } from "./record";
 import { Socket, atHand } from "./socket";
 
 /**
@@ -44,7 +44,8 @@ export abstract class Channel extends Process {
 /**
  * Handles all joins of one topic, its members. The methods get the member at hand. After a crash, join
  * runs again for every member, in the order in which they joined; see Socket.replay. None can be
- * refused then.
+ * refused then. One that is durable still knows its members: join runs for others only, after leave for those
+ * that have gone.
  */
 export abstract class TopicChannel extends Channel {
   /** The members by Socket.member, in the order in which they joined. The map is the SDK's: do not change it. */
@@ -166,12 +167,9 @@ class TopicBody extends Body {
       case Event.Message:
         channel.handleIn(this.socket(e), e.name.toString(), e.payload);
         return;
-      case Event.Leave: {
-        const s = this.socket(e);
-        channel.members.delete(s.member);
-        channel.leave(s, e.payload.toString());
+      case Event.Leave:
+        this.leave(this.socket(e), e.payload.toString());
         return;
-      }
       case Event.Members:
         this.rejoin(e);
         return;
@@ -209,8 +207,14 @@ class TopicBody extends Body {
     if (atHand.refused) this.channel.members.delete(member);
   }
 
+  /**
+   * Is told who is there, after a crash or when a durable channel wakes. Those that the channel does not know join, and
+   * those that it knows beyond them leave.
+   */
   private rejoin(e: Record): void {
     atHand.rejoining = true;
+    const known = this.channel.members;
+    if (known.size) this.forget(texts(e.payload));
     const members = Fields.of(e.payload);
     const assigns = Fields.of(e.extra);
     while (members.next(field)) {
@@ -218,9 +222,24 @@ class TopicBody extends Body {
       const payload = new Payload();
       members.next(payload);
       assigns.next(field);
-      this.join(member, payload, field, true);
+      if (!known.has(member)) this.join(member, payload, field, true);
     }
     atHand.rejoining = false;
+  }
+
+  /** Lets those leave that are not in a list of members, each with the payload of its join. */
+  private forget(list: string[]): void {
+    const there = new Set<string>();
+    for (let i = 0; i < list.length; i += 2) there.add(list[i]);
+    const known = this.channel.members.values();
+    for (let i = 0; i < known.length; i++) {
+      if (!there.has(known[i].member)) this.leave(known[i], "shutdown: closed");
+    }
+  }
+
+  private leave(s: Socket, reason: string): void {
+    this.channel.members.delete(s.member);
+    this.channel.leave(s, reason);
   }
 
   private socket(e: Record): Socket {

@@ -10,10 +10,11 @@ import { collect, collectIfDue, freeLarge } from "./memory";
 import { refuseImport } from "./migrate";
 import { Body, findModule, noModule } from "./module";
 import { end, start } from "./plugin";
-import { setSelf, stop } from "./process";
+import { stop } from "./process";
 import { Record, texts } from "./record";
 import { reseed } from "./seed";
 import { atHand } from "./socket";
+import { setLate } from "./timer";
 
 const MAX_EVENT: u32 = 32 << 20; // an event above it is refused, not fatal
 const USUAL: u32 = 4096;
@@ -37,6 +38,7 @@ export function handle(size: u32): u32 {
   if (!event.parse(large ? large : usual, size)) return 1;
   if (event.kind == Event.Message) atHand.token = event.extra;
   else atHand.token.set(0, 0, false);
+  setLate(event.kind == Event.Info ? event.detail.asInt() : 0);
   dispatch(event);
   collectIfDue();
   return 0;
@@ -64,7 +66,6 @@ function dispatch(e: Record): void {
       return;
     }
     case Event.Init:
-      setSelf(e.detail.toString());
     case Event.Join:
     case Event.Members:
     case Event.Import:

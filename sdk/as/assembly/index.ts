@@ -12,11 +12,11 @@ export { log } from "./host";
 export { JsonObject, stringify } from "./json";
 export { migrates } from "./migrate";
 export { Payload } from "./payload";
-export { dependsOn, onStart, onStop } from "./plugin";
+export { dependsOn, durable, onStart, onStop } from "./plugin";
 export { Presence, PresenceCount } from "./presence";
 export {
   KILLED, NORMAL, PID, Ref, SHUTDOWN, SpawnOptions,
-  children, demonitor, exit, hibernate, isCrash, link, monitor, processInfo, register, self, send, spawn, stop,
+  children, demonitor, eventId, exit, hibernate, isCrash, link, monitor, processInfo, register, self, send, spawn, stop,
   stopChild, trapExit, unlink, unregister, wantTerminate, whereis,
 } from "./process";
 export { disconnect, publish, subscribe, unsubscribe } from "./pubsub";
@@ -26,4 +26,4 @@ export {
   Dynamic, ONE_FOR_ALL, ONE_FOR_ONE, PERMANENT, REST_FOR_ONE, Supervisor, TEMPORARY, TRANSIENT, Worker, tree,
 } from "./supervisor";
 export { Job, Task } from "./task";
-export { cancel, now, sendAfter, sleep } from "./timer";
+export { cancel, late, now, sendAfter, sleep } from "./timer";

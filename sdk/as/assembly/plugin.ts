@@ -11,6 +11,7 @@ import { children } from "./supervisor";
 const starts: ((config: Payload) => void)[] = [];
 const stops: (() => void)[] = [];
 const depends: string[] = [];
+const remembered: string[] = [];
 
 /**
  * Registers a function that runs once for each version of the plugin, before anything else, with the
@@ -39,6 +40,18 @@ export function dependsOn(name: string): void {
   depends.push(name);
 }
 
+/**
+ * Says what is to be remembered over crashes, standing still and restarts of the server: topics of handleTopic,
+ * "doc:*" or "doc:1", or processes by their names, "process:counter" or "process:*". All of the program's memory is. See
+ * docs/durable.md for what is promised.
+ *
+ * A process that goes on has no second init. A TopicChannel is told what has changed in its absence: leave, for
+ * each member that has gone, and join for each that it does not know.
+ */
+export function durable(pattern: string): void {
+  remembered.push(pattern);
+}
+
 /** Describes the plugin to the host, in the event start. */
 export function start(e: Record): void {
   for (let i = 0; i < starts.length; i++) starts[i](e.payload);
@@ -46,6 +59,7 @@ export function start(e: Record): void {
     effect(Effect.Handles, routes[i].pattern, "", routes[i].scope);
   }
   for (let i = 0; i < depends.length; i++) effect(Effect.Depends, depends[i], "");
+  for (let i = 0; i < remembered.length; i++) effect(Effect.Durable, remembered[i], "");
   if (stops.length > 0) effect(Effect.Wants, "stop", "");
   if (decider) effect(Effect.Wants, "connect", "");
   if (schema) effect(Effect.Wants, "export", "");

@@ -37,17 +37,17 @@ export function isCrash(reason: string): bool {
 
 // ---- this process
 
-let own: PID = "";
-
-/** Notes the pid that this process was told. */
-export function setSelf(pid: PID): void {
-  own = pid;
+/** The pid of this process. One that is durable has another after a crash, standing still or a restart of the server. */
+export function self(): PID {
+  return queryText("self", Op.Self, "", "").value;
 }
 
-/** The pid of this process. */
-export function self(): PID {
-  if (own == "") own = queryText("self", Op.Self, "", "").value;
-  return own;
+/**
+ * The id of the event at hand. It is the same when the event is tried again, as some of what is durable are, and no
+ * other event ever has it: whoever is told the id, and keeps it, can see that a call is an old one.
+ */
+export function eventId(): string {
+  return queryText("event id", Op.EventId, "", "").value;
 }
 
 /** Asks for terminate to be called when this process ends. Call it in join or init. */

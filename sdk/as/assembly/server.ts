@@ -3,7 +3,6 @@ import { From } from "./call";
 import { Process, takeOver, tell } from "./callbacks";
 import { Body, Module, addModule } from "./module";
 import { Payload } from "./payload";
-import { setSelf } from "./process";
 import { Fields, Record } from "./record";
 
 /**
@@ -43,7 +42,6 @@ export class ServerBody extends Body {
 /** Gives a server an event, and answers the process that asked whether its init went well. */
 export function begin(server: Server, e: Record): void {
   if (e.kind == Event.Import) {
-    setSelf(Fields.of(e.extra).nextText());
     takeOver(server, e);
     return;
   }

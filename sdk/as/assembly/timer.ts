@@ -23,6 +23,21 @@ export function cancel(timer: Ref): i64 {
   return left.ok ? left.value.asInt() : (left.code as i64);
 }
 
+let lateness: i64 = 0;
+
+/** Notes how late the timer at hand is. */
+export function setLate(milliseconds: i64): void {
+  lateness = milliseconds;
+}
+
+/**
+ * How many milliseconds late the message of a timer comes that is at hand, because its process, which is durable, was
+ * not there when it was due; 0 of any other.
+ */
+export function late(): i64 {
+  return lateness;
+}
+
 @external("wasi_snapshot_preview1", "clock_time_get")
 declare function clock_time_get(clock: u32, precision: u64, time: usize): u32;
 

@@ -1,10 +1,11 @@
 // The plugin suite in AssemblyScript; ../../suite/README.md says what it does.
 import {
   Conn, Dynamic, JsonObject, ONE_FOR_ALL, Payload, REST_FOR_ONE, Supervisor, TEMPORARY, TRANSIENT, Worker,
-  crash, dependsOn, handle, handleTopic, log, migrates, onConnect, onStart, onStop, serve, serveEvents, tree,
+  crash, dependsOn, durable, handle, handleTopic, log, migrates, onConnect, onStart, onStop, serve, serveEvents, tree,
 } from "rtd";
 import { Suite } from "./channel";
 import { SCHEMA, keepConfig } from "./common";
+import { Durable, Ledger } from "./durable";
 import { Archive, Listener, Recorder, Server } from "./processes";
 import { Shared } from "./shared";
 export * from "rtd/guest";
@@ -12,6 +13,10 @@ export * from "rtd/guest";
 onStart((config) => {
   const fail = config.getString("fail");
   if (fail != "") crash(fail);
+  if (config.getString("durable") != "") {
+    durable("durable:*");
+    durable("process:ledger");
+  }
   keepConfig(config);
 });
 onStop(() => log("info", "suite has stopped"));
@@ -21,6 +26,8 @@ onConnect(connect);
 
 handle("suite:*", () => new Suite());
 handleTopic("shared:*", () => new Shared());
+handleTopic("durable:*", () => new Durable());
+serve("ledger", () => new Ledger());
 serve("recorder", () => new Recorder());
 serve("server", () => new Server());
 serveEvents("listener", () => new Listener());
@@ -33,6 +40,7 @@ tree([
   server("nameless").name("").restart(TRANSIENT).shutdown(1000),
   new Worker("counter").arguments("10"),
   new Worker("events"),
+  new Worker("ledger"),
   new Dynamic("jobs").restart(TEMPORARY),
   new Dynamic("pool").restart(TRANSIENT).intensity(100, 5),
 ]);

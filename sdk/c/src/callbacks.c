@@ -6,6 +6,7 @@
 	_Static_assert(offsetof(rtd_channel, handler) - offsetof(rtd_channel, join) == (kind - EVENT_JOIN) * sizeof(rtd_handler *), #handler)
 IN_PLACE(init, EVENT_INIT);
 IN_PLACE(leave, EVENT_LEAVE);
+IN_PLACE(members, EVENT_MEMBERS);
 IN_PLACE(out, EVENT_OUT);
 IN_PLACE(import, EVENT_IMPORT);
 _Static_assert(offsetof(rtd_module, import) - offsetof(rtd_module, join) == offsetof(rtd_channel, import) - offsetof(rtd_channel, join), "modules");

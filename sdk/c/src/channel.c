@@ -30,11 +30,12 @@ void rtd_begin_channel(const rtd_event *e) {
 		rtd_effect(EFFECT_INTERCEPT, rtd_text(*event), NONE, NONE);
 }
 
-// rejoin lets members join again after a crash: payload lists each with its join payload,
-// extra their assigns.
+// rejoin lets members join again, after a crash or when a durable channel wakes: payload lists each with its
+// join payload, extra their assigns.
 static void rejoin(const rtd_event *e) {
 	rtd_bytes list = e->payload, assigns = e->extra;
 	rtd_rejoining = true;
+	rtd_run_handler(channel->members, e);
 	for (rtd_event j; rtd_next_member(&list, &j);) {
 		rtd_cut_field(&assigns, &j.assigns);
 		j.topic = e->topic;

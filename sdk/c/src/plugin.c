@@ -3,6 +3,8 @@
 
 void rtd_depends(rtd_bytes plugin) { rtd_effect(EFFECT_DEPENDS, plugin, NONE, NONE); }
 
+void rtd_durable(rtd_bytes pattern) { rtd_effect(EFFECT_DURABLE, pattern, NONE, NONE); }
+
 void rtd_want(rtd_bytes event) { rtd_effect(EFFECT_WANTS, event, NONE, NONE); }
 
 void rtd_start(const rtd_event *e) {

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 rtd_bytes rtd_self(void) { return rtd_named(OP_SELF, NONE).bytes; }
+rtd_bytes rtd_event_id(void) { return rtd_named(OP_EVENT_ID, NONE).bytes; }
 
 rtd_result rtd_start_process(rtd_bytes module, rtd_bytes args, rtd_spawning how, uint16_t flags) {
 	return rtd_ask(OP_SPAWN | (flags | (how.link ? LINK : 0)) << 16, module, args, how.under, how.name);

@@ -108,7 +108,7 @@ static bool of(rtd_result r, const char *format) {
 
 static bool bare(rtd_result r) { return of(r, ""); }
 
-static bool about_others(const rtd_event *e) {
+bool about_others(const rtd_event *e) {
 	rtd_bytes to = text(e, RTD("to")), what = text(e, RTD("text")), named = text(e, RTD("name")),
 		  where = text(e, RTD("topic")), ref = text(e, RTD("ref")), under = text(e, RTD("under"));
 	uint32_t ms = rtd_find_int(e->payload, RTD("ms"));

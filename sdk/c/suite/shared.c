@@ -72,8 +72,7 @@ static void export(const rtd_event *e) {
 	rtd_export(RTD("1"), state);
 }
 
-// cut_name takes what stands before the next comma.
-static rtd_bytes cut_name(rtd_bytes *names) {
+rtd_bytes cut_name(rtd_bytes *names) {
 	uint32_t n = 0, size = rtd_size(*names);
 	const char *at = rtd_at(*names);
 	while (n < size && at[n] != ',') n++;

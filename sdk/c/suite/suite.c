@@ -9,6 +9,10 @@ static void start(const rtd_event *e) {
 	if (rtd_size(fail)) rtd_crash(fail);
 	rtd_keep(config, e->config);
 	rtd_depends(RTD("base"));
+	if (rtd_size(rtd_find_text(e->config, RTD("durable")))) {
+		rtd_durable(RTD("durable:*"));
+		rtd_durable(RTD("process:ledger"));
+	}
 	static const rtd_child tree[] = {
 		{.id = "recorder"},
 		{.id = "pair", .type = RTD_SUPERVISOR, .strategy = RTD_ONE_FOR_ALL, .max_restarts = 100, .max_seconds = 5},
@@ -21,6 +25,7 @@ static void start(const rtd_event *e) {
 		{.id = "nameless", .module = "server", .args = "nameless", .anonymous = true, .restart = RTD_TRANSIENT, .shutdown = 1000},
 		{.id = "counter", .args = "10"},
 		{.id = "events"},
+		{.id = "ledger"},
 		{.id = "jobs", .type = RTD_DYNAMIC, .restart = RTD_TEMPORARY},
 		{.id = "pool", .type = RTD_DYNAMIC, .restart = RTD_TRANSIENT, .max_restarts = 100, .max_seconds = 5},
 	};
@@ -123,9 +128,9 @@ bool common(const rtd_event *e, rtd_bytes topic, rtd_bytes assigns, bool replay)
 rtd_bytes config_given(void) { return rtd_kept(config); }
 
 const rtd_plugin rtd_this = {
-	.channels = RTD_LIST(rtd_channel, &join_channel, &shared_channel),
+	.channels = RTD_LIST(rtd_channel, &join_channel, &shared_channel, &durable_channel),
 	.modules = RTD_LIST(rtd_module, &recorder_module, &server_module, &counter_module, &job_module, &events_module, &listener_module,
-	                    &archive_module),
+	                    &archive_module, &ledger_module),
 	.start = start,
 	.stop = stop,
 	.connect = connect,

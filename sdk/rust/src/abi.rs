@@ -54,6 +54,7 @@ pub const EFFECT_UNSUBSCRIBE: u16 = 0x110;
 pub const EFFECT_DISCONNECT: u16 = 0x111;
 pub const EFFECT_PRESENT: u16 = 0x112;
 pub const EFFECT_STATE: u16 = 0x113;
+pub const EFFECT_DURABLE: u16 = 0x114;
 
 pub const OP_LOG: u16 = 0x201;
 pub const OP_ABORT: u16 = 0x202;
@@ -85,6 +86,7 @@ pub const OP_UPDATE: u16 = 0x21B;
 pub const OP_UNTRACK: u16 = 0x21C;
 pub const OP_PRESENCES: u16 = 0x21D;
 pub const OP_PRESENCE_COUNT: u16 = 0x21E;
+pub const OP_EVENT_ID: u16 = 0x21F;
 
 /// The payload is not JSON text.
 pub const BINARY: u16 = 1 << 0;
@@ -103,7 +105,7 @@ pub const NOTIFY: u16 = 1 << 6;
 
 /// The name of an effect or operation, for messages.
 pub(crate) fn name_of(kind: u16) -> &'static str {
-    const EFFECTS: [&str; 19] = [
+    const EFFECTS: [&str; 20] = [
         "reply",
         "push",
         "broadcast",
@@ -123,8 +125,9 @@ pub(crate) fn name_of(kind: u16) -> &'static str {
         "disconnect",
         "present",
         "state",
+        "durable",
     ];
-    const OPERATIONS: [&str; 30] = [
+    const OPERATIONS: [&str; 31] = [
         "log",
         "abort",
         "take",
@@ -155,6 +158,7 @@ pub(crate) fn name_of(kind: u16) -> &'static str {
         "untrack",
         "presences",
         "presence_count",
+        "event_id",
     ];
     let names: &[&str] = if kind < OP_LOG { &EFFECTS } else { &OPERATIONS };
     match (kind & 0xFF) as usize {

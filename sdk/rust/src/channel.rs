@@ -39,7 +39,8 @@ pub trait Channel {
 
 /// Handles all joins of one topic, its members. The methods get the socket of the member at hand.
 /// After a crash, `join` runs again for every member, in the order in which they joined; see
-/// [`Socket::replay`]. None can be refused then.
+/// [`Socket::replay`]. None can be refused then. One that is [`durable`](crate::Plugin::durable) still knows its
+/// members: `join` runs for others only, after `leave` for those that have gone.
 #[allow(unused_variables)]
 pub trait TopicChannel {
     /// Decides whether a client may join, as [`Channel::join`] does.
@@ -171,14 +172,26 @@ impl<C: TopicChannel> TopicBody<C> {
         self.channel.join(&self.topic, &s, payload)
     }
 
-    /// Lets all members join again who had joined before a crash. The payload is a list of each
-    /// with the payload of its join, extra one of their assigns, if there are any.
+    /// Is told who is there, after a crash or when a durable channel wakes: the payload is a list of members,
+    /// each with the payload of its join, extra one of their assigns, if there are any. Those that the channel does
+    /// not know join, and those that it knows beyond them leave.
     fn rejoin(&mut self, e: &Record) -> Result {
         let topic = text(e.name);
+        let mut there: Vec<&str> = abi::fields(e.payload).step_by(2).map(text).collect();
+        there.sort_unstable();
+        let known: Vec<Socket> = self.topic.members().into_iter().cloned().collect();
+        for s in known {
+            if there.binary_search(&s.member()).is_err() {
+                self.topic.remove(s.member());
+                self.channel.leave(&self.topic, &s, "shutdown: closed")?;
+            }
+        }
         let (mut members, mut assigns) = (abi::fields(e.payload), abi::fields(e.extra));
         while let (Some(member), Some(payload)) = (members.next(), members.next()) {
             let s = Socket::replayed(topic, member, assigns.next().unwrap_or_default());
-            self.join(s, payload)?;
+            if self.topic.member(s.member()).is_none() {
+                self.join(s, payload)?;
+            }
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use crate::host::abort;
 use crate::migrate::refuse_import;
 use crate::module::{has_module, no_module, Body};
 use crate::plugin::{self, plugin, Plugin};
-use crate::process::{set_this, stop, Pid, SHUTDOWN};
+use crate::process::{stop, SHUTDOWN};
 use crate::record::text;
 use crate::socket::{let_go, take_in_hand};
+use crate::timer::set_late;
 use std::cell::Cell;
 
 /// Larger events are refused: their sender is told, and nothing crashes.
@@ -65,6 +66,7 @@ pub fn handle(size: usize, setup: fn(&mut Plugin) -> Result) -> i32 {
 
 fn receive(e: &Record, setup: fn(&mut Plugin) -> Result) {
     take_in_hand(e);
+    set_late(e);
     if e.kind == abi::EVENT_START {
         prepare();
     }
@@ -126,16 +128,10 @@ fn begin(e: &Record) -> Result<Option<Box<dyn Body>>> {
             stop(&[SHUTDOWN, ": ", &no_module(name)].concat()); // this version does without it
             return Ok(None);
         }
-        abi::EVENT_INIT => {
-            set_this(Some(Pid::new(e.detail)));
-            plugin.create(name)?
-        }
+        abi::EVENT_INIT => plugin.create(name)?,
         abi::EVENT_IMPORT => match &abi::fields(e.extra).collect::<Vec<_>>()[..] {
             [_pid, _arguments] if !has_module(name) => return Err(no_module(name).into()),
-            [pid, _arguments] => {
-                set_this(Some(Pid::new(pid)));
-                plugin.create(name)?
-            }
+            [_pid, _arguments] => plugin.create(name)?,
             _members => plugin.open(name)?,
         },
         abi::EVENT_EXPORT..=u16::MAX => return Ok(None), // or an event of a newer host
@@ -148,5 +144,4 @@ fn begin(e: &Record) -> Result<Option<Box<dyn Body>>> {
 #[cfg(test)]
 pub(crate) fn new_process() {
     PROCESS.with(|p| p.take());
-    set_this(None);
 }

@@ -194,7 +194,7 @@ pub use payload::{Binary, Payload};
 pub use plugin::Plugin;
 pub use presence::Presence;
 pub use process::{
-    children, demonitor, exit, hibernate, is_crash, link, monitor, process_info, register, send, spawn, stop,
+    children, demonitor, event_id, exit, hibernate, is_crash, link, monitor, process_info, register, send, spawn, stop,
     stop_child, this, trap_exit, unlink, unregister, whereis, Pid, Ref, SpawnOptions, KILLED, NORMAL, SHUTDOWN,
 };
 pub use pubsub::{disconnect, publish, subscribe, unsubscribe};
@@ -202,7 +202,7 @@ pub use server::Server;
 pub use socket::{is_binary, socket_ref, Socket, SocketRef};
 pub use supervisor::{Child, Dynamic, Restart, Strategy, Supervisor, Worker};
 pub use task::{Job, Task, TaskOptions};
-pub use timer::{cancel, monotonic, now, send_after, sleep};
+pub use timer::{cancel, late, monotonic, now, send_after, sleep};
 
 /// Makes the crate a plugin: `rtd::plugin!(setup);` names the function that describes it.
 ///

@@ -140,6 +140,16 @@ impl Plugin {
         effect(&Record::new(abi::EFFECT_DEPENDS, plugin));
     }
 
+    /// Says what is to be remembered over crashes, standing still and restarts of the server: topics of
+    /// [`topic_channel`](Plugin::topic_channel), "doc:*" or "doc:1", or processes by their names, "process:counter" or
+    /// "process:*". All of the program's memory is. See docs/durable.md for what is promised.
+    ///
+    /// A process that goes on has no second `init`. A [`TopicChannel`] is told what has changed in its absence:
+    /// `leave`, for each member that has gone, and `join` for each that it does not know.
+    pub fn durable(&mut self, pattern: &str) {
+        effect(&Record::new(abi::EFFECT_DURABLE, pattern));
+    }
+
     /// Registers the function that decides about each client that connects. `Ok` accepts the
     /// client; the error of [`refuse_status`](crate::refuse_status) or [`refuse`](crate::refuse)
     /// refuses it; any other is a crash, as a panic is, and the client gets status 500.

@@ -3,7 +3,6 @@ use crate::error::{Code, Error};
 use crate::host::{abort, effect, operate};
 use crate::module::{has_module, no_module};
 use crate::record::text;
-use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 
@@ -49,24 +48,24 @@ macro_rules! text_of_the_host {
 text_of_the_host!(Pid);
 text_of_the_host!(Ref);
 
-thread_local! {
-    /// The pid of this process, once it is known.
-    static THIS: Cell<Option<Pid>> = const { Cell::new(None) };
-}
-
-/// The pid of this process.
+/// The pid of this process. One that is durable has another after a crash, standing still or a restart of the server.
 pub fn this() -> Pid {
-    let pid = THIS.with(|this| this.take()).unwrap_or_else(|| match operate(&Record::new(abi::OP_SELF, "")) {
-        Ok(pid) => Pid::new(&pid),
-        Err(e) => abort(&e.to_string()),
-    });
-    set_this(Some(pid.clone()));
-    pid
+    Pid(known(abi::OP_SELF))
 }
 
-/// Notes the pid that this process was told.
-pub(crate) fn set_this(pid: Option<Pid>) {
-    THIS.with(|this| this.set(pid));
+/// The id of the event at hand. It is the same when the event is tried again, as some of what is
+/// [`durable`](crate::Plugin::durable) are, and no other event ever has it: whoever is told the id, and keeps it, can see
+/// that a call is an old one.
+pub fn event_id() -> String {
+    known(abi::OP_EVENT_ID)
+}
+
+/// What the host knows of each process.
+fn known(operation: u16) -> String {
+    match operate(&Record::new(operation, "")) {
+        Ok(answer) => text(&answer).to_string(),
+        Err(e) => abort(&e.to_string()),
+    }
 }
 
 /// How a process is started. The default is a process without supervisor, link or name.

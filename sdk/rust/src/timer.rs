@@ -3,6 +3,7 @@ use crate::error::Error;
 use crate::host::{operate, time};
 use crate::process::Ref;
 use crate::record::text;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// Gives this process itself a message for its `handle_info`, after a delay.
@@ -16,6 +17,22 @@ pub fn send_after(delay: Duration, message: impl AsRef<[u8]>) -> Result<Ref, Err
 pub fn cancel(timer: &Ref) -> Result<Duration, Error> {
     let left = operate(&Record::new(abi::OP_CANCEL, timer))?;
     Ok(Duration::from_millis(text(&left).parse().unwrap_or(0)))
+}
+
+thread_local! {
+    static LATE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How late the message of a timer comes that is at hand, because its process, which is
+/// [`durable`](crate::Plugin::durable), was not there when it was due; zero of any other.
+pub fn late() -> Duration {
+    Duration::from_millis(LATE.with(|late| late.get()))
+}
+
+/// Notes that of an event.
+pub(crate) fn set_late(e: &Record) {
+    let ms = if e.kind == abi::EVENT_INFO { text(e.detail).parse().unwrap_or(0) } else { 0 };
+    LATE.with(|late| late.set(ms));
 }
 
 /// Waits. Other processes run meanwhile, and the deadline of the event does not come nearer.

@@ -65,7 +65,6 @@ fn agent() {
     assert_eq!(h.asked(), ["state|1|15"]);
     let list = fields(&["#9", "10"]);
     h.first(Record { extra: &list, ..Record::new(abi::EVENT_IMPORT, "counter").payload(b"40").detail("1") });
-    assert_eq!(&*this(), "#9");
     h.call("2", &add);
     assert_eq!(h.asked(), ["answer|2|45"]);
     assert!(h.call("3", b"add").unwrap().contains("AgentFn::call"));
@@ -75,16 +74,17 @@ fn agent() {
 fn task() {
     let h = Host::started(setup);
     let init = |args: &'static str| Record::new(abi::EVENT_INIT, "job").payload(args.as_bytes()).detail("#7");
+    h.answers("self", &[b"#7"]);
     h.first(init("x").flags(abi::REQUEST).extra("7.1"));
     h.tell(abi::EVENT_INFO, "", "");
-    assert_eq!(h.asked(), ["send|#7", "answer|7.1|done x", "stop|normal"]);
+    assert_eq!(h.asked(), ["self", "send|#7", "answer|7.1|done x", "stop|normal"]);
     h.first(init("x")); // nobody waits
     h.tell(abi::EVENT_EXPORT, "job", "");
     h.tell(abi::EVENT_INFO, "", "");
     let state = [fields(&[""]), b"x".to_vec()].concat();
     assert_eq!(
         h.asked(),
-        ["send|#7".to_string(), format!("state|rtd task 1|{}", shown(&state)), "stop|normal".to_string()]
+        ["self".to_string(), "send|#7".to_string(), format!("state|rtd task 1|{}", shown(&state)), "stop|normal".to_string()]
     );
     h.first(init("crash"));
     assert_eq!(h.tell(abi::EVENT_INFO, "", "").unwrap(), "job crashed");

@@ -248,6 +248,22 @@ fn topic_channel_begins_again() {
 }
 
 #[test]
+fn topic_channel_wakes() {
+    let h = Host::started(rooms);
+    for member in ["a", "b"] {
+        h.join("doc:1", "1", member);
+    }
+    h.asked();
+    let members = fields(&["b", "1", "c", "2"]); // as the event says after a restart of the server
+    h.event(Record { payload: &members, ..Record::new(abi::EVENT_MEMBERS, "doc:1") });
+    assert_eq!(h.asked(), ["broadcast|left|a shutdown: closed"]);
+    h.tell(abi::EVENT_OUT, "news", "n");
+    assert_eq!(h.asked(), ["push+binary|news|n|b", "push+binary|news|n|c"]);
+    h.tell(abi::EVENT_EXPORT, "doc:1", "");
+    assert_eq!(h.asked(), ["state|1|2"]);
+}
+
+#[test]
 fn presence() {
     let h = joined();
     let lobby = Presence::of("lobby");

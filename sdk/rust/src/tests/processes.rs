@@ -51,6 +51,7 @@ fn counters(p: &mut Plugin) -> Result {
     assert_eq!((p.name(), p.version()), ("test", "v1"));
     p.server("counter", Counter::default);
     p.depends_on("accounts");
+    p.durable("process:counter");
     p.on_stop(|| {
         log(Level::Info, "first registered");
         Ok(())
@@ -75,6 +76,7 @@ fn start_and_stop() {
     assert_eq!(h.start("{}"), None);
     let asked = [
         "depends|accounts",
+        "durable|process:counter",
         "wants|stop",
         "child|counter|3|{}",
         r#"child|mail||{"type":"supervisor","strategy":"rest_for_one","max_restarts":9,"max_seconds":2}"#,
@@ -113,9 +115,12 @@ fn server() {
     assert!(h.init("counter", "x").unwrap().contains("invalid digit"));
     h.asked();
     assert_eq!(h.init("counter", "3"), None);
-    assert_eq!(&*this(), "#7");
+    h.answers("self", &[b"#7", b"#8"]);
+    assert_eq!((&*this(), &*this()), ("#7", "#8")); // it is another when it wakes
+    h.answers("event_id", &[b"e1"]);
+    assert_eq!(event_id(), "e1");
     h.call("1", b"n");
-    assert_eq!(h.asked(), ["wants|terminate", "answer|1|3"]);
+    assert_eq!(h.asked(), ["wants|terminate", "self", "self", "event_id", "answer|1|3"]);
     h.event(Record::new(abi::EVENT_DOWN, "6").payload(b"killed").detail("#9"));
     h.tell(abi::EVENT_REPLY, "4", "yes");
     h.event(Record::new(abi::EVENT_REPLY, "5").flags(abi::FAILED).payload(b"no"));

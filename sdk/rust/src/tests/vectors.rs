@@ -33,10 +33,10 @@ fn unhex(text: &str) -> Vec<u8> {
 fn names_of_kinds() {
     let names = [
         (abi::EFFECT_REPLY, "reply"),
-        (abi::EFFECT_STATE, "state"),
+        (abi::EFFECT_DURABLE, "durable"),
         (abi::OP_LOG, "log"),
-        (abi::OP_PRESENCE_COUNT, "presence_count"),
-        (0x114, "?"),
+        (abi::OP_EVENT_ID, "event_id"),
+        (0x115, "?"),
         (0x200, "?"),
     ];
     for (kind, name) in names {

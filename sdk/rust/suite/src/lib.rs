@@ -1,11 +1,13 @@
 //! The plugin suite in Rust; sdk/suite/README.md says what it does.
 
 mod channel;
+mod durable;
 mod operate;
 mod processes;
 mod shared;
 
 use channel::Suite;
+use durable::{Durable, Ledger};
 use processes::{Archive, Listener, Recorder, Server, COUNTER, EVENTS, JOB};
 use rtd::{json, Code, Conn, Dynamic, Level, Plugin, Restart, Result, Strategy, Supervisor, Worker};
 use shared::Shared;
@@ -17,6 +19,10 @@ fn setup(p: &mut Plugin) -> Result {
     if let Some(cause) = json::string(p.config(), "fail") {
         return Err(cause.into());
     }
+    if json::string(p.config(), "durable").is_some() {
+        p.durable("durable:*");
+        p.durable("process:ledger");
+    }
     let config = p.config().to_vec();
     p.on_stop(|| {
         rtd::log(Level::Info, "suite has stopped");
@@ -26,6 +32,8 @@ fn setup(p: &mut Plugin) -> Result {
     p.on_connect(connect);
     p.channel("suite:*", move || Suite::new(&config));
     p.topic_channel("shared:*", Shared::default);
+    p.topic_channel("durable:*", Durable::default);
+    p.server("ledger", Ledger::default);
     p.server("recorder", Recorder::default);
     p.server("server", Server::default);
     p.agent(&COUNTER);
@@ -43,6 +51,7 @@ fn setup(p: &mut Plugin) -> Result {
     p.child(worker("nameless").name("").restart(Restart::Transient).shutdown(Duration::from_secs(1)));
     p.child(Worker::new("counter").args("10"));
     p.child(Worker::new("events"));
+    p.child(Worker::new("ledger"));
     p.child(Dynamic::new("jobs").restart(Restart::Temporary));
     p.child(Dynamic::new("pool").restart(Restart::Transient).intensity(100, 5));
     Ok(())

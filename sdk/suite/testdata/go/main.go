@@ -18,12 +18,15 @@ var config []byte
 
 func init() {
 	rtd.OnStart(func(c []byte) error {
-		var o struct{ Fail string }
+		var o struct{ Fail, Durable string }
 		if err := json.Unmarshal(c, &o); err != nil {
 			return err
 		}
 		if o.Fail != "" {
 			return errors.New(o.Fail)
+		}
+		if o.Durable != "" {
+			rtd.Durable("durable:*", "process:ledger")
 		}
 		config = bytes.Clone(c)
 		return nil
@@ -33,6 +36,8 @@ func init() {
 	rtd.OnConnect(connect)
 	rtd.Handle("suite:*", func() rtd.Channel { return new(Suite) })
 	rtd.HandleTopic("shared:*", func() rtd.TopicChannel { return new(Shared) })
+	rtd.HandleTopic("durable:*", func() rtd.TopicChannel { return new(Durable) })
+	rtd.Serve("ledger", func() rtd.Server { return new(Ledger) })
 	rtd.Serve("recorder", func() rtd.Server { return new(Recorder) })
 	rtd.Serve("server", func() rtd.Server { return new(Server) })
 	rtd.ServeEvents("listener", func() rtd.EventHandler { return new(Listener) })
@@ -48,6 +53,7 @@ func init() {
 		rtd.Worker{ID: "nameless", Module: "server", Args: []byte("nameless"), Anonymous: true, Restart: rtd.Transient, Shutdown: time.Second},
 		rtd.Worker{ID: "counter", Args: []byte("10")},
 		rtd.Worker{ID: "events"},
+		rtd.Worker{ID: "ledger"},
 		rtd.Dynamic{ID: "jobs", Restart: rtd.Temporary},
 		rtd.Dynamic{ID: "pool", Restart: rtd.Transient, MaxRestarts: 100, MaxSeconds: 5},
 	)
