@@ -75,6 +75,7 @@ var arrows = map[string][]string{
 	"sdk/go":        {},
 	"sdk/as":        {},
 	"sdk/suite":     {},
+	"plugins/board": {"sdk/go"},
 	"plugins/chat":  {"sdk/go"},
 	"plugins/rooms": {"sdk/go"},
 

@@ -16,6 +16,7 @@ const HELP = `/echo text   your handler sends it back, timed
 /crash       make your handler panic
 /name text   change your name
 /room text   go to another room
+/vote text   vote, or see the votes, where the room remembers them: ?prefix=board
 //text       say something that begins with a slash`;
 
 // What to do when the server refuses the join, by its reason.
@@ -31,6 +32,7 @@ let user = sessionStorage.getItem("rtd.name") || friendlyName();
 let room = roomInUrl();
 let channel;
 let crashes = 0;
+let since = 0; // the number of the last message, where the room numbers them: it sends those that were missed
 let lostAt = null; // when a joined room was lost; these times are Date.now()
 let downSince = null; // when the socket was last open, if it is not
 
@@ -42,8 +44,8 @@ const socket = new Socket(new URL("/socket", location.href.replace(/^http/, "ws"
 // --- joining
 
 function enter() {
-  const topic = `${query().get("prefix") ?? "room"}:${room}`; // ?prefix=rooms is plugins/rooms
-  const mine = socket.channel(topic, () => ({ token: query().get("token") ?? "demo", user }));
+  const topic = `${query().get("prefix") ?? "room"}:${room}`; // ?prefix=rooms is plugins/rooms, ?prefix=board plugins/board
+  const mine = socket.channel(topic, () => ({ token: query().get("token") ?? "demo", user, since }));
   channel = mine;
   let was = "";
   mine.onevent = receive;
@@ -55,6 +57,7 @@ function enter() {
   };
   timeline.clear();
   presence.clear();
+  since = 0;
   showTitle(0);
   outbox.show(room);
   $("room").value = room;
@@ -121,6 +124,7 @@ function receive(event, payload) {
   const message = payload !== null && typeof payload === "object" ? payload : {};
   const own = event === "new_message" && message.user === user;
   if (own) outbox.seen(message.body);
+  since = Math.max(since, message.n || 0);
   timeline.addMessage({ ...message, own, shout: event === "shout" });
   if (document.hidden) showTitle(unread + 1);
 }
@@ -135,6 +139,11 @@ const COMMANDS = {
     const answer = await channel.push("echo", { body: text });
     socket.rtt = performance.now() - start;
     timeline.addNote("ok", `Your handler echoed “${answer?.body}” in ${milliseconds(socket.rtt)}.`);
+  },
+  async vote(text) {
+    if (query().get("prefix") !== "board") return timeline.addNote("error", "This room has no votes: open the page with ?prefix=board.");
+    const votes = Object.entries(await channel.push("vote", { for: text }));
+    timeline.addNote("ok", votes.length ? votes.map(([what, n]) => `${what}: ${n}`).join(", ") : "Nobody has voted yet.");
   },
   async shout(text) {
     if (channel.state !== "joined") throw new Error("not joined");
