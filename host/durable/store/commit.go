@@ -10,14 +10,16 @@ import (
 // pending is a commit on its way.
 type pending struct {
 	commit *durable.Commit
-	actors []*actor // the one, and those that it has posts for
+	actor  *actor
+	others []*actor // that it has posts for
 	bytes  int      // about, in a record
 	known  chan struct{}
 	err    error // once known is closed
 
-	reserved map[string]int64 // bytes, by plugin
-	grouped  bool             // the committer has it
-	settled  bool
+	grows   int64            // bytes that are reserved in the actor's plugin
+	sends   map[string]int64 // those for posts, by plugin
+	grouped bool             // the committer has it
+	settled bool
 }
 
 // Commit implements [durable.Keeper].
@@ -53,7 +55,7 @@ func (k *Keeper) submit(ctx context.Context, c *durable.Commit) (*pending, error
 	if err != nil {
 		return nil, err
 	}
-	p.actors = append(p.actors, a)
+	p.actor = a
 	for i := range c.Posts {
 		if to := c.Posts[i].To; to != c.Actor {
 			b, err := k.take(ctx, to, false, false)
@@ -63,7 +65,7 @@ func (k *Keeper) submit(ctx context.Context, c *durable.Commit) (*pending, error
 				k.mu.Unlock()
 				return nil, err
 			}
-			p.actors = append(p.actors, b)
+			p.others = append(p.others, b)
 		}
 	}
 	k.mu.Lock()
@@ -72,7 +74,7 @@ func (k *Keeper) submit(ctx context.Context, c *durable.Commit) (*pending, error
 		k.release(p)
 		return nil, err
 	}
-	a.committing = make(chan struct{})
+	a.committing = p.known
 	k.queue = append(k.queue, p)
 	kick(k.wake)
 	return p, nil
@@ -137,7 +139,7 @@ func (k *Keeper) room(ctx context.Context) error {
 
 // admit checks a commit against the others, and reserves its bytes.
 func (k *Keeper) admit(p *pending) error {
-	c, a := p.commit, p.actors[0]
+	c, a := p.commit, p.actor
 	switch {
 	case k.dead != nil:
 		return k.dead
@@ -148,46 +150,79 @@ func (k *Keeper) admit(p *pending) error {
 	case a.revision != c.Last:
 		return fmt.Errorf("%w: %v is at revision %d, not %d", durable.ErrConflict, c.Actor, a.revision, c.Last)
 	}
-	more := map[string]int64{}
-	if grows := stateBytes(c.Actor, c.State) - a.bytes; grows > 0 {
-		more[c.Actor.Plugin] = grows
-	}
-	queues := map[durable.Actor]int64{}
+	grows := max(0, stateBytes(c.Actor, c.State)-a.bytes)
+	var sends map[string]int64
 	for i := range c.Posts {
 		post := &c.Posts[i]
-		n := int64(postBytes(post))
-		more[post.To.Plugin] += n
-		queues[post.To] += n
-	}
-	for to, n := range queues {
-		if n += k.actors[to].waiting(); n > maxQueue {
-			return fmt.Errorf("%w: %v has not consumed %d bytes of posts, and at most %d may wait", durable.ErrFull, to, n, maxQueue)
+		if sends == nil {
+			sends = map[string]int64{}
+		}
+		sends[post.To.Plugin] += int64(postBytes(post))
+		if err := k.queueHas(c, post.To); err != nil {
+			return err
 		}
 	}
-	if k.tight && len(more) > 0 {
+	if k.tight && (grows > 0 || len(sends) > 0) {
 		return fmt.Errorf("%w: the bus is nearly full, and what is left is for what was stored already", durable.ErrFull)
 	}
-	if k.options.Room != nil {
-		for plugin, n := range more {
-			has := k.pluginOf(plugin)
-			if most := k.options.Room(plugin); most > 0 && has.bytes+has.reserved+n > most {
-				return fmt.Errorf("%w: states of %s have %d bytes, and may have %d", durable.ErrFull, plugin, has.bytes+n, most)
+	if err := k.pluginHas(c.Actor.Plugin, grows+sends[c.Actor.Plugin]); err != nil {
+		return err
+	}
+	for plugin, n := range sends {
+		if plugin != c.Actor.Plugin {
+			if err := k.pluginHas(plugin, n); err != nil {
+				return err
 			}
 		}
 	}
-	for plugin, n := range more {
-		k.pluginOf(plugin).reserved += n
+	p.grows, p.sends = grows, sends
+	k.reserve(p, 1)
+	return nil
+}
+
+// reserve notes the bytes that a commit may add, or with sign -1 does so no longer.
+func (k *Keeper) reserve(p *pending, sign int64) {
+	if p.grows > 0 {
+		k.pluginOf(p.commit.Actor.Plugin).reserved += sign * p.grows
 	}
-	p.reserved = more
+	for plugin, n := range p.sends {
+		k.pluginOf(plugin).reserved += sign * n
+	}
+}
+
+// queueHas checks that there is room for the posts of a commit for an actor.
+func (k *Keeper) queueHas(c *durable.Commit, to durable.Actor) error {
+	n := k.actors[to].waiting()
+	for i := range c.Posts {
+		if c.Posts[i].To == to {
+			n += int64(postBytes(&c.Posts[i]))
+		}
+	}
+	if n > maxQueue {
+		return fmt.Errorf("%w: for %v wait %d bytes of posts, with the new ones, and at most %d may", durable.ErrFull, to, n, maxQueue)
+	}
+	return nil
+}
+
+// pluginHas checks that a plugin has room for more bytes.
+func (k *Keeper) pluginHas(name string, more int64) error {
+	if more == 0 || k.options.Room == nil {
+		return nil
+	}
+	p := k.pluginOf(name)
+	if most := k.options.Room(name); most > 0 && p.bytes+p.reserved+more > most {
+		return fmt.Errorf("%w: states of %s would have %d bytes, and may have %d", durable.ErrFull, name, p.bytes+p.reserved+more, most)
+	}
 	return nil
 }
 
 // release lets go of the actors of a commit, which is stored, or not, or was never admitted.
 func (k *Keeper) release(p *pending) {
-	for plugin, n := range p.reserved {
-		k.pluginOf(plugin).reserved -= n
-	}
-	for _, a := range p.actors {
+	k.reserve(p, -1)
+	p.grows, p.sends = 0, nil
+	p.actor.users--
+	k.rest(p.actor)
+	for _, a := range p.others {
 		a.users--
 		k.rest(a)
 	}
@@ -195,9 +230,7 @@ func (k *Keeper) release(p *pending) {
 
 // settle ends a commit: it is stored, or with an error it is not.
 func (k *Keeper) settle(p *pending, err error) {
-	a := p.actors[0]
-	close(a.committing)
-	a.committing = nil
+	p.actor.committing = nil
 	k.release(p)
 	p.err, p.settled = err, true
 	close(p.known)

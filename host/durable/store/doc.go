@@ -1,7 +1,78 @@
-// Package store keeps durable actors on the bus.
+// Package store keeps durable actors on the bus: each commit in a log, and each state at rest in a leaf with others.
 //
-//	Commit ──► queue ──► committer ──► log of the node: one synced record for all who wait
-//	                         │
-//	                         ▼
-//	                  what has changed ──► checkpoint ──► leaves in a store of the bus, then the log is purged
+//	Commit ──► checked against ──► queue ──► committer ──► log of the node      one synced record for all
+//	           what is known                     │         record.go            who wait, one at a time
+//	           commit.go                         │ committer.go
+//	                                             ▼
+//	   Load ◄──────────────────────────── actors in memory: changed, with posts, or in use lately      actors.go
+//	     ▲                                       │
+//	     │                                       │ every 5 s, or by bytes: batches of leaves, all or nothing,
+//	     │                                       ▼ then the log is purged                              checkpoint.go
+//	     └─────────────────────────────── leaves in a store of the bus                                 leaf.go, tree.go
+//
+//	recover.go   a start: takes the log over, reads all leaves, then the log
+//	alarms.go    State.Due        sweep.go   topics that expire        people.go, backup.go   lists, imports, backups
+//
+//	k := store.Open(b, store.Options{Posted: wake, Due: wake})     // returns at once
+//	err := k.Up(ctx)                                               // waits
+//	err = k.Commit(ctx, &durable.Commit{Actor: a, Last: s.Revision, State: next})
+//
+// # What is stored
+//
+//	log    durable-NODE              records: groups of commits, and a fence of each start
+//	store  durable
+//	       format                    {"format":1,"seed":"…"}
+//	       leaf.PLUGIN.KIND.NUMBER   some ten actors: states, and posts that wait for them
+//
+// A log is read from its first record on, over what the leaves have, whatever part of it they have already: each commit says
+// what is so afterwards, so the last one counts. Bytes of format 1 are held by goldens in testdata.
+//
+// # What may go wrong, and what then
+//
+//	a revision is not the last one      ErrConflict, for that commit alone: it is in no group
+//	the outcome of a group is unknown   the same append is asked for again until it is known. Err says so; commits in the
+//	                                    queue and new ones fail at once with ErrUnavailable; the actors of the group wait
+//	ctx ends                            ErrUnavailable; of a commit in the queue nothing is stored, of one in a group who knows
+//	somebody else writes the log        the keeper fails for good: another one has taken over
+//	the bus is down                     ErrUnavailable, and on by itself when it is back
+//	no room (bus, plugin, queue)        ErrFull. The last 16th of the bus is for checkpoints, which need room to make some
+//	checkpoints fail                    commits go on, in the log, until 64 MiB have changed; then they wait
+//	bytes of an entry are damaged       ErrDamaged for it, and for new names in the same leaf; Remove makes an end of that
+//	bytes of a leaf are damaged         the same for all in it
+//	a record of the log is damaged      nothing is done: it had commits that were acknowledged, of nobody knows whom
+//	a later format                      nothing is done, and nothing touched
+//
+// # Questions
+//
+// Why one log? Every record is synced by itself, so what counts is how many commits share one: 100 committers are 50 to a record, 1,000
+// are 500. Several logs are several syncs, and slower.
+//
+// Why are many actors in one leaf? A key of the bus costs 0.4 to 0.8 KB of memory, and a state at rest must not. A leaf of at most 4 KiB has some ten
+// states of 250 bytes. It is read and written as a whole: one more write of 2 to 4 KB for each actor that has changed since the
+// last checkpoint, however often. The log, and not the leaf, is in the way of a commit.
+//
+// Why do leaves split by bits of a hash? So that the place of an actor needs no index: only leaves are in memory, 5 bytes for each actor. Large
+// states come to be alone in theirs. The lower half keeps the key, so a split is one batch, and leaves no marks behind. A random
+// seed in the hash keeps who can choose names from filling one leaf. Leaves are never merged: an empty one is a small key, and is
+// filled again.
+//
+// Why does a start read all leaves? It finds out where they are, who wants to be woken, which posts wait, what a plugin has, and
+// which versions are in use. All that could be stored again beside the states, and be wrong. Reading 1,000,000 topics takes
+// seconds, and 100,000 a fraction of one.
+//
+// Why is each commit checked in memory? So that who fails, fails alone. What was not in use lately is read from its leaf first, once.
+//
+// Why does a record without commits begin each start? The append of whoever had the log before fails from then on, so that it cannot acknowledge what
+// this keeper has not read.
+//
+// Why are posts stored with who is to get them? Then a state and what it has consumed are one entry, and who is removed takes its posts along. They are all
+// in memory, so a queue has at most 512 KiB.
+//
+// Why is a backup not of one moment of the store? It need not: entries are read one after the other, then the log from before the first of them. A
+// start makes one moment of both, which is when the log was read.
+//
+// Why do processes not expire, nor topics with a Due or posts? Somebody will wake those.
+//
+// How is it known that nothing is lost? A child process counts, and is killed, or its file system is a copy from before: checker_test.go.
+// The checker is shown to fail for one that acknowledges too early, and for a bus that does not sync.
 package store

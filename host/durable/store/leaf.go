@@ -118,6 +118,19 @@ func (e *entry) size() int {
 
 // decodeLeaf reads a leaf, which refers to data. Entries that cannot be read are among its lost ones.
 func decodeLeaf(data []byte, number uint64, hash func(string) uint64) (*leaf, error) {
+	return decodeEntries(data, number, hash, nil)
+}
+
+// decodeOne reads a leaf with one of its entries, if there is that one, and without the others.
+func decodeOne(data []byte, number uint64, hash func(string) uint64, name string) (*leaf, error) {
+	return decodeEntries(data, number, hash, func(body []byte) bool {
+		r := reader{rest: body}
+		return string(r.bytes()) == name
+	})
+}
+
+// decodeEntries reads a leaf with the entries that are wanted; nil: all.
+func decodeEntries(data []byte, number uint64, hash func(string) uint64, wanted func([]byte) bool) (*leaf, error) {
 	r := reader{rest: data}
 	if format := r.byte(); format != formatNumber {
 		return nil, fmt.Errorf("%w: format %d", errMalformed, format)
@@ -142,6 +155,9 @@ func decodeLeaf(data []byte, number uint64, hash func(string) uint64) (*leaf, er
 		if r.failed { // the rest cannot be told apart
 			l.lose(before)
 			break
+		}
+		if wanted != nil && !wanted(body) {
+			continue
 		}
 		e, ok := readEntry(body, &uses)
 		uses.list = uses.list[:shared]

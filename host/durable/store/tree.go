@@ -98,9 +98,16 @@ func (k *Keeper) read(ctx context.Context, name durable.Actor) (*entry, error) {
 		if !ok {
 			return nil, fmt.Errorf("%w: the part of the store that has %v cannot be read", durable.ErrDamaged, name)
 		}
-		l, err := k.readLeaf(ctx, t, number)
+		value, err := k.readValue(ctx, t.leafKey(number))
 		if err != nil {
 			return nil, err
+		}
+		l, err := decodeOne(value, number, k.hash, name.Name)
+		if err == nil && l.find(name.Name) == nil {
+			l, err = decodeLeaf(value, number, k.hash) // whether something is lost
+		}
+		if err != nil {
+			return nil, &badLeaf{t.leafKey(number), value, err}
 		}
 		if !l.covers(hash) {
 			continue // it was split meanwhile
@@ -115,18 +122,27 @@ func (k *Keeper) read(ctx context.Context, name durable.Actor) (*entry, error) {
 
 // readLeaf reads a leaf.
 func (k *Keeper) readLeaf(ctx context.Context, t *table, number uint64) (*leaf, error) {
-	found, err := k.states.Get(ctx, t.leafKey(number))
-	if errors.Is(err, bus.ErrNotFound) || errors.Is(err, bus.ErrDamaged) {
-		return nil, fmt.Errorf("%w: %s: %w", durable.ErrDamaged, t.leafKey(number), err)
-	}
+	value, err := k.readValue(ctx, t.leafKey(number))
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, err
 	}
-	l, err := decodeLeaf(found.Value, number, k.hash)
+	l, err := decodeLeaf(value, number, k.hash)
 	if err != nil {
-		return nil, &badLeaf{t.leafKey(number), found.Value, err}
+		return nil, &badLeaf{t.leafKey(number), value, err}
 	}
 	return l, nil
+}
+
+// readValue reads what is stored for a leaf, which there is.
+func (k *Keeper) readValue(ctx context.Context, key string) ([]byte, error) {
+	found, err := k.states.Get(ctx, key)
+	switch {
+	case err == nil:
+		return found.Value, nil
+	case errors.Is(err, bus.ErrNotFound), errors.Is(err, bus.ErrDamaged):
+		return nil, fmt.Errorf("%w: %s: %w", durable.ErrDamaged, key, err)
+	}
+	return nil, unavailable(err)
 }
 
 // badLeaf is the error of a leaf that is no such thing.
