@@ -173,8 +173,12 @@ func (a *actor) restful() bool {
 func (k *Keeper) apply(c *durable.Commit, sequence uint64) (posted []durable.Actor) {
 	a := k.actors[c.Actor]
 	p := k.pluginOf(c.Actor.Plugin)
-	for _, id := range c.Took {
-		k.remove(a, func(post *durable.Post) bool { return post.ID == id })
+	if len(c.Took) > 0 {
+		took := make(map[durable.PostID]bool, len(c.Took))
+		for _, id := range c.Took {
+			took[id] = true
+		}
+		k.remove(a, func(post *durable.Post) bool { return took[post.ID] })
 	}
 	p.count(c.Actor.Kind, a.meta, -1)
 	a.meta = metaOf(c.Actor, c.State)

@@ -31,8 +31,8 @@ const (
 
 // Backup writes all that is stored. Commits go on; the log is not purged meanwhile.
 func (k *Keeper) Backup(ctx context.Context, w io.Writer) error {
-	if failure := k.failure.Load(); failure != nil {
-		return *failure
+	if err := k.ready(); err != nil {
+		return err
 	}
 	k.hold(1)
 	defer k.hold(-1)

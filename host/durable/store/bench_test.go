@@ -36,7 +36,7 @@ func small(revision uint64) *durable.State {
 func BenchmarkCommit(b *testing.B) {
 	for _, committers := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(committers), func(b *testing.B) {
-			p := open(b, store.Options{CheckpointEvery: time.Second})
+			p := open(b, store.Options{CheckpointEvery: 5 * time.Second})
 			b.ReportAllocs()
 			b.ResetTimer()
 			commitAll(b, p, committers, int64(b.N))

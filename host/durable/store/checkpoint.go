@@ -73,6 +73,9 @@ func (k *Keeper) measure() {
 
 // Checkpoint writes what has changed to the leaves, and removes the records that are not needed any more. The keeper does so by itself, too.
 func (k *Keeper) Checkpoint(ctx context.Context) error {
+	if err := k.ready(); err != nil {
+		return err
+	}
 	k.checkpoints.Lock()
 	defer k.checkpoints.Unlock()
 	began := time.Now()

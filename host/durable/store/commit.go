@@ -85,10 +85,13 @@ func (k *Keeper) check(c *durable.Commit) (bytes int, err error) {
 	if err := checkActor(c.Actor); err != nil {
 		return 0, err
 	}
-	bytes = 2*overhead + len(c.Actor.Plugin) + len(c.Actor.Name) + 20*len(c.Took)
+	bytes = 2*overhead + len(c.Actor.Plugin) + len(c.Actor.Name) + 24*len(c.Took)
 	if s := c.State; s != nil {
 		if n := len(s.Guest) + len(s.Held); n > k.options.MaxState {
 			return 0, fmt.Errorf("%w: %d bytes, and at most %d are kept", durable.ErrTooLarge, n, k.options.MaxState)
+		}
+		if n := max(len(s.Version), len(s.Snapshot)); n > maxUse {
+			return 0, fmt.Errorf("%w: the name of a version or snapshot has %d bytes, and at most %d are kept", durable.ErrTooLarge, n, maxUse)
 		}
 		if s.Revision != c.Last+1 || s.Revision == 0 {
 			return 0, fmt.Errorf("%w: a state of revision %d cannot follow revision %d", durable.ErrConflict, s.Revision, c.Last)

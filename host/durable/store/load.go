@@ -86,8 +86,8 @@ func (k *Keeper) Actors(ctx context.Context, plugin string, kind durable.Kind) i
 
 // stored has a function see all states of a table, with how many posts wait for it: those in memory, and the others in their leaves.
 func (k *Keeper) stored(ctx context.Context, name tableName, see func(name string, s *durable.State, posts int)) error {
-	if failure := k.failure.Load(); failure != nil {
-		return *failure
+	if err := k.ready(); err != nil {
+		return err
 	}
 	k.checkpoints.Lock() // leaves stay as they are
 	defer k.checkpoints.Unlock()

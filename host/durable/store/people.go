@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -75,8 +74,5 @@ func (k *Keeper) Put(ctx context.Context, name durable.Actor, s durable.State) e
 		s.Revision, s.Born = old.Revision+1, old.Born
 	}
 	s.At = time.Now()
-	if len(s.Version) > maxName || len(s.Snapshot) > maxName {
-		return fmt.Errorf("%w: the version or snapshot is none", durable.ErrDamaged)
-	}
 	return k.Commit(ctx, &durable.Commit{Actor: name, Last: s.Revision - 1, State: &s})
 }

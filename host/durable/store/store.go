@@ -16,6 +16,7 @@ import (
 // Bounds, in bytes.
 const (
 	maxName   = 4 << 10   // the plugin or the name of an actor
+	maxUse    = 255       // a version, or a snapshot
 	maxState  = 1 << 20   // Options.MaxState by default
 	mostState = 5 << 18   // Options.MaxState at the most
 	maxQueue  = 1 << 19   // posts that wait for one actor
@@ -166,13 +167,29 @@ func (k *Keeper) Close() error {
 
 // Err implements [durable.Keeper].
 func (k *Keeper) Err() error {
-	if failure := k.failure.Load(); failure != nil {
+	failure := k.failure.Load()
+	if failure != nil && !errors.Is(*failure, errStarting) {
 		return *failure
 	}
 	if err := k.bus.Err(); err != nil {
 		return unavailable(err)
 	}
+	if failure != nil {
+		return *failure
+	}
 	return nil
+}
+
+// ready returns why what is stored cannot be read or written to leaves, or nil: it was not read yet, or the keeper has ended.
+func (k *Keeper) ready() error {
+	select {
+	case <-k.up:
+	default:
+		return k.Err()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.dead
 }
 
 func unavailable(cause error) error {

@@ -9,8 +9,12 @@ import (
 	"rtd/host/durable"
 )
 
-// How often all topics are looked at, whether they have expired.
-const sweepEvery = 10 * time.Minute
+// How often all topics are looked at, whether they have expired, and the rest after some leaves.
+const (
+	sweepEvery = 10 * time.Minute
+	sweepSome  = 500
+	sweepRest  = 50 * time.Millisecond
+)
 
 // expireAll removes topics that were not committed for long, until the keeper ends.
 func (k *Keeper) expireAll() {
@@ -18,21 +22,27 @@ func (k *Keeper) expireAll() {
 		return
 	}
 	for k.sleep(sweepEvery) {
-		if _, err := k.Expire(k.ended); err != nil && k.ended.Err() == nil {
+		if _, err := k.expire(k.ended, sweepRest); err != nil && k.ended.Err() == nil {
 			k.log.Warn("not all topics were looked at whether they have expired; it is tried again", "cause", err)
 		}
 	}
 }
 
 // Expire removes the topics that have expired (see Options.Keep), and returns how many. The keeper does so by itself, too.
-func (k *Keeper) Expire(ctx context.Context) (n int, err error) {
-	if k.options.Keep == nil {
-		return 0, nil
+func (k *Keeper) Expire(ctx context.Context) (n int, err error) { return k.expire(ctx, 0) }
+
+func (k *Keeper) expire(ctx context.Context, rest time.Duration) (n int, err error) {
+	if err := k.ready(); err != nil || k.options.Keep == nil {
+		return 0, err
 	}
 	var expired []*durable.Commit
 	keep := map[string]time.Duration{}
 	now := time.Now()
+	leaves := 0
 	err = k.eachLeaf(ctx, leafPrefix, func(_ bus.Entry, l *leaf, err error) error {
+		if leaves++; rest > 0 && leaves%sweepSome == 0 && !k.sleep(rest) {
+			return ctx.Err()
+		}
 		if err != nil || l.kind != durable.Topic {
 			return nil
 		}
