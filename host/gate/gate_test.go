@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,8 @@ type server struct {
 	hold  chan struct{} // /hold waits until it is closed, or for an entry
 	holds chan struct{} // has an entry for each that waits
 	body  chan error    // what became of a body at /read
+
+	accepted atomic.Int64 // connections, ever
 
 	mu      sync.Mutex
 	refused map[string]int
@@ -84,7 +87,7 @@ func start(t *testing.T, o gate.Options, all, own int, secure bool) *server {
 	s.Server = httptest.NewUnstartedServer(s.gate.Handler(mux))
 	s.Config.ReadHeaderTimeout = patience
 	s.Config.ConnContext = s.gate.ConnContext
-	s.Listener = s.gate.Listen(s.Listener)
+	s.Listener = counting{s.gate.Listen(s.Listener), &s.accepted}
 	if secure {
 		s.StartTLS()
 	} else {
@@ -110,10 +113,29 @@ func (s *server) count(cause string) int {
 	return s.refused[cause]
 }
 
+// counting is a listener that counts.
+type counting struct {
+	net.Listener
+	accepted *atomic.Int64
+}
+
+func (l counting) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted.Add(1)
+	}
+	return c, err
+}
+
+// came counts the connections that were accepted or refused.
+func (s *server) came() int {
+	return int(s.accepted.Load()) + s.count(gate.Full) + s.count(gate.AddressFull)
+}
+
 // dial opens a connection on which so much has been said.
 func (s *server) dial(t *testing.T, said string) net.Conn {
 	t.Helper()
-	before := s.gate.Len() + s.count(gate.Slow) + s.count(gate.Full) + s.count(gate.AddressFull)
+	before := s.came()
 	c, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -121,9 +143,7 @@ func (s *server) dial(t *testing.T, said string) net.Conn {
 	t.Cleanup(func() { c.Close() })
 	io.WriteString(c, said)
 	c.SetReadDeadline(time.Now().Add(patience))
-	waitFor(t, "accept", func() bool {
-		return s.gate.Len()+s.count(gate.Slow)+s.count(gate.Full)+s.count(gate.AddressFull) > before
-	})
+	waitFor(t, "accept", func() bool { return s.came() > before })
 	return c
 }
 
