@@ -29,7 +29,7 @@ const (
 	maxFrame     = 4 << 20
 )
 
-// Backup writes all that is stored. Commits go on; the log is not purged meanwhile.
+// Backup writes all that is stored. Commits go on; the log is not purged meanwhile, and if 256 MiB come together it is, and the backup fails.
 func (k *Keeper) Backup(ctx context.Context, w io.Writer) error {
 	if err := k.ready(); err != nil {
 		return err

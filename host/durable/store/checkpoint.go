@@ -112,10 +112,13 @@ func (k *Keeper) Checkpoint(ctx context.Context) error {
 	return nil
 }
 
+// held reports whether a backup needs the log as it is. It does not if it takes so long that commits would have to wait: then it fails.
+func (k *Keeper) held() bool { return k.holds > 0 && k.length < maxLog/2 }
+
 // purge removes records that are in the leaves, unless a backup needs them.
 func (k *Keeper) purge(ctx context.Context, through uint64, length int64) error {
 	k.mu.Lock()
-	held := k.holds > 0
+	held := k.held()
 	k.mu.Unlock()
 	if held {
 		return nil

@@ -94,7 +94,7 @@ func (k *Keeper) store(group []*pending, record []byte) {
 	for _, p := range group {
 		k.settle(p, err)
 	}
-	behind := k.bytes >= k.options.CheckpointBytes || k.length >= minLog || errors.Is(err, durable.ErrFull)
+	behind := k.bytes >= k.options.CheckpointBytes || k.length >= minLog && !k.held() || errors.Is(err, durable.ErrFull)
 	k.mu.Unlock()
 	if behind {
 		kick(k.full)
