@@ -31,6 +31,7 @@ const (
 	honest  = "honest"
 	early   = "early"   // says that a commit is stored before it is
 	notSync = "notsync" // has a bus that syncs later
+	asleep  = "asleep"  // does nothing but open, and says how much memory that takes
 )
 
 const childDir, childMode = "RTD_TEST_STORE_DIR", "RTD_TEST_STORE_MODE"
@@ -80,6 +81,10 @@ func countForEver(dir, mode string) error {
 	k := store.Open(b, store.Options{CheckpointEvery: 30 * time.Millisecond, Log: o.Log})
 	if err := k.Up(context.Background()); err != nil {
 		return err
+	}
+	if mode == asleep {
+		fmt.Println(rss())
+		return errors.Join(k.Close(), b.Close())
 	}
 	failed := make(chan error, counters)
 	for i := range counters {
