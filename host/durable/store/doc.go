@@ -73,6 +73,13 @@
 //
 // Why do processes not expire, nor topics with a Due or posts? Somebody will wake those.
 //
+// What was measured? On two cores that others used too, synced, states of 250 bytes, beside bare appends of as many bytes (p50 0.6 ms, p99 8 ms): one
+// committer has 2,000 commits/s (p50 0.45 ms, p99 1.8 ms), 100 have 31,000 to 35,000 (1.5 to 1.9 and 12 to 16 ms), 1,000 have 80,000 to 107,000 (8 and
+// 35 to 94 ms). Without checkpoints p99 is the same for 100, and 29 ms for 1,000. A commit waits for the sync under way and for its own, so its
+// p99 is that of the disk. A load has a p50 of 41 µs. 100,000 topics are open in 0.7 s, and with all of them in the log in 1.5 s. 1,000,000 topics
+// take 351 B of memory each, with what is left from storing them, and 377 B of disk. Where each commit is of another topic, leaves set the pace:
+// 5,000 to 12,000 commits/s.
+//
 // How is it known that nothing is lost? A child process counts, and is killed, or its file system is a copy from before: checker_test.go.
 // The checker is shown to fail for one that acknowledges too early, and for a bus that does not sync.
 package store
