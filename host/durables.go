@@ -13,6 +13,9 @@ import (
 	"rtd/host/rollout"
 )
 
+// maxDurableState is the most that durable_state may say, in bytes.
+const maxDurableState = 1_310_720
+
 // durables has the keeper of durable actors, which begins with the first plugin that has any.
 type durables struct {
 	need     func(by string) (*bus.Bus, error)
@@ -40,6 +43,7 @@ func (d *durables) get() (durable.Keeper, error) {
 		return nil, err
 	}
 	d.keeper = store.Open(b, store.Options{
+		MaxState: maxDurableState, // durable_state of each plugin's table holds before that
 		Room:   func(plugin string) int64 { return d.settings(plugin).DurableBytes },
 		Keep:   func(plugin string) time.Duration { return d.settings(plugin).DurableKeep },
 		Busy:   d.plugins.Awake,

@@ -365,7 +365,7 @@ type Plugin struct {
 	DurableKeep time.Duration `toml:"durable_keep" range:"0s..87600h"`
 
 	// DurableState is how many bytes the state of one durable actor may have, DurableBytes those of all of the plugin.
-	DurableState int   `toml:"durable_state" range:"1024..1572864"`
+	DurableState int   `toml:"durable_state" range:"1024..1310720"`
 	DurableBytes int64 `toml:"durable_bytes" range:"1024..1125899906842624"`
 
 	// Migrate says what becomes of a process whose state a new version cannot take over: its join is replayed, or

@@ -81,7 +81,7 @@ plugin.chat = { restart = "temporary", deadline = "250ms", memory = 4294967296 }
 [plugin.other_1-x]
 topics = ["room:*", "*", "lobby"]
 durable = ["room:*", "process:counter", "process:*"]
-durable_state = 1572864
+durable_state = 1310720
 `)
 	if c.Server.Listen != ":0" || len(c.Server.Origins) != 4 || len(c.Server.TrustedProxies) != 2 {
 		t.Errorf("server = %+v", c.Server)
@@ -93,7 +93,7 @@ durable_state = 1572864
 	if got := c.Plugin("other_1-x").Topics; !slices.Equal(got, []string{"room:*", "*", "lobby"}) {
 		t.Errorf("topics = %q", got)
 	}
-	if got := c.Plugin("other_1-x"); len(got.Durable) != 3 || got.DurableState != 1_572_864 || got.DurableBytes != 1<<30 || got.DurableIdle != time.Minute || got.DurableKeep != 0 {
+	if got := c.Plugin("other_1-x"); len(got.Durable) != 3 || got.DurableState != 1_310_720 || got.DurableBytes != 1<<30 || got.DurableIdle != time.Minute || got.DurableKeep != 0 {
 		t.Errorf("durable: %+v", got)
 	}
 	if got := c.Plugin("unheard of"); got.MaxRestarts != 3 || got.Restart != "transient" {
@@ -125,7 +125,7 @@ func TestProblems(t *testing.T) {
 		{"durable, inner star", "[plugin.a]\ndurable = ['d*c']", `f:2: plugin.a.durable: has "d*c"; expected topics such as "doc:*" or "doc:1", or processes such as "process:counter" or "process:*", at most 255 bytes`},
 		{"durable idle", "[plugin.a]\ndurable_idle = '0s'", `f:2: plugin.a.durable_idle: is "0s"; expected a string such as "5s", from "1ms" to "24h"`},
 		{"durable keep", "[plugin.a]\ndurable_keep = '-1s'", `f:2: plugin.a.durable_keep: is "-1s"; expected a string such as "5s", from "0s" to "87600h"`},
-		{"durable state", "[plugin.a]\ndurable_state = 1572865", "f:2: plugin.a.durable_state: is 1572865; expected a whole number from 1024 to 1572864"},
+		{"durable state", "[plugin.a]\ndurable_state = 1310721", "f:2: plugin.a.durable_state: is 1310721; expected a whole number from 1024 to 1310720"},
 		{"durable bytes", "[plugin.a]\ndurable_bytes = 1", "f:2: plugin.a.durable_bytes: is 1; expected a whole number from 1024 to 1125899906842624"},
 		{"memory", "[plugin.a]\nmemory = 4294967297", `f:2: plugin.a.memory: is 4294967297; expected a whole number from 65536 to 4294967296`},
 		{"bus sync", "[bus]\nsync = 'never'", `f:2: bus.sync: is "never"; expected "always", or how often, from "10ms" to "1h", such as "1s"`},

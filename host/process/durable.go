@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"rtd/channels"
@@ -118,14 +117,6 @@ func (m *memory) crashed(h *Home) {
 	if m.source.id != "" {
 		h.tries.add(m.actor, m.source.id)
 	}
-}
-
-// eventID is the same when the event at hand is tried again.
-func (m *memory) eventID() string {
-	if m.source.id != "" {
-		return m.source.id
-	}
-	return strconv.FormatUint(m.born, 36) + "-" + strconv.FormatUint(m.revision+1, 36)
 }
 
 // Commit implements [channels.Guest].

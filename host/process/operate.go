@@ -72,8 +72,8 @@ func (b *body) Killed() <-chan struct{} { return b.process.Done() }
 
 // eventID is the id of the event at hand. Most events never need one.
 func (b *body) eventID(*abi.Effect) ([]byte, error) {
-	if b.memory != nil {
-		return []byte(b.memory.eventID()), nil
+	if b.memory != nil && b.memory.source.id != "" {
+		return []byte(b.memory.source.id), nil // it may be tried again
 	}
 	if b.event == 0 {
 		b.event = b.process.Runtime().NewRef()

@@ -272,7 +272,7 @@ void rtd_depends(rtd_bytes plugin);
 
 // rtd_durable says what is to be remembered over crashes, standing still and restarts of the server: topics of
 // channels per_topic, "doc:*" or "doc:1", or processes by their names, "process:counter" or "process:*". All static
-// variables are. See docs/durable.md for what is promised. A process that goes on has no second init, and a channel is
+// variables are. See sdk/durable.md for what is promised. A process that goes on has no second init, and a channel is
 // told who is there, by members.
 void rtd_durable(rtd_bytes pattern);
 

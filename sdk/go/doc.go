@@ -98,7 +98,7 @@
 // everywhere, see [CallHandler].
 //
 // What [Durable] names is remembered: topics with one handler, and processes by name, go on after a crash or a restart of
-// the server with the memory that they had. docs/durable.md says what is promised, and what is not.
+// the server with the memory that they had. sdk/durable.md says what is promised, and what is not.
 //
 // When a new version is deployed, each process hands its state on if it is a [Migrator];
 // otherwise it begins anew. So do handlers of an [EventManager], in their place.

@@ -17,7 +17,7 @@ func DependsOn(name string) { plugin.depends = append(plugin.depends, name) }
 
 // Durable says what is to be remembered over crashes, standing still and restarts of the server: topics that
 // [HandleTopic] serves, "doc:*" or "doc:1", and processes by their names, "process:counter" or "process:*". All of the
-// program's memory is. See docs/durable.md for what is promised. Call it from init.
+// program's memory is. See sdk/durable.md for what is promised. Call it from init.
 //
 // A process that goes on has no second Init. A [TopicChannel] is told what has changed in its absence: Leave, for each
 // member that has gone, and Join for each that it does not know.

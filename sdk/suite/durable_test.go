@@ -59,7 +59,7 @@ func (r *remembering) begin() {
 	r.stack = &stack{language: r.language, Server: hosttest.Start(r.whole, r.setup)}
 }
 
-// TestDurable holds the durable accounts of every language to what docs/durable.md promises.
+// TestDurable holds the durable accounts of every language to what sdk/durable.md promises.
 func TestDurable(t *testing.T) {
 	for _, language := range languages(t) {
 		t.Run(language, func(t *testing.T) {

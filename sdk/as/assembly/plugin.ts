@@ -43,7 +43,7 @@ export function dependsOn(name: string): void {
 /**
  * Says what is to be remembered over crashes, standing still and restarts of the server: topics of handleTopic,
  * "doc:*" or "doc:1", or processes by their names, "process:counter" or "process:*". All of the program's memory is. See
- * docs/durable.md for what is promised.
+ * sdk/durable.md for what is promised.
  *
  * A process that goes on has no second init. A TopicChannel is told what has changed in its absence: leave, for
  * each member that has gone, and join for each that it does not know.

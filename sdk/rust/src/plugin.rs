@@ -142,7 +142,7 @@ impl Plugin {
 
     /// Says what is to be remembered over crashes, standing still and restarts of the server: topics of
     /// [`topic_channel`](Plugin::topic_channel), "doc:*" or "doc:1", or processes by their names, "process:counter" or
-    /// "process:*". All of the program's memory is. See docs/durable.md for what is promised.
+    /// "process:*". All of the program's memory is. See sdk/durable.md for what is promised.
     ///
     /// A process that goes on has no second `init`. A [`TopicChannel`] is told what has changed in its absence:
     /// `leave`, for each member that has gone, and `join` for each that it does not know.
