@@ -17,6 +17,8 @@ onStart((config) => {
     durable("durable:*");
     durable("process:ledger");
   }
+  // Without these it has the tree that guests of earlier SDKs have.
+  if (config.getString("greeting") != "" || config.getString("durable") != "") tree([new Worker("ledger")]);
   keepConfig(config);
 });
 onStop(() => log("info", "suite has stopped"));
@@ -40,7 +42,6 @@ tree([
   server("nameless").name("").restart(TRANSIENT).shutdown(1000),
   new Worker("counter").arguments("10"),
   new Worker("events"),
-  new Worker("ledger"),
   new Dynamic("jobs").restart(TEMPORARY),
   new Dynamic("pool").restart(TRANSIENT).intensity(100, 5),
 ]);

@@ -25,11 +25,13 @@ static void start(const rtd_event *e) {
 		{.id = "nameless", .module = "server", .args = "nameless", .anonymous = true, .restart = RTD_TRANSIENT, .shutdown = 1000},
 		{.id = "counter", .args = "10"},
 		{.id = "events"},
-		{.id = "ledger"},
 		{.id = "jobs", .type = RTD_DYNAMIC, .restart = RTD_TEMPORARY},
 		{.id = "pool", .type = RTD_DYNAMIC, .restart = RTD_TRANSIENT, .max_restarts = 100, .max_seconds = 5},
 	};
 	for (unsigned i = 0; i < sizeof tree / sizeof *tree; i++) rtd_declare(&tree[i]);
+	static const rtd_child ledger = {.id = "ledger"};
+	// Without these it has the tree that guests of earlier SDKs have.
+	if (rtd_size(rtd_find_text(e->config, RTD("greeting"))) || rtd_size(rtd_find_text(e->config, RTD("durable")))) rtd_declare(&ledger);
 }
 
 static void stop(const rtd_event *e) {

@@ -18,7 +18,7 @@ var config []byte
 
 func init() {
 	rtd.OnStart(func(c []byte) error {
-		var o struct{ Fail, Durable string }
+		var o struct{ Fail, Greeting, Durable string }
 		if err := json.Unmarshal(c, &o); err != nil {
 			return err
 		}
@@ -27,6 +27,9 @@ func init() {
 		}
 		if o.Durable != "" {
 			rtd.Durable("durable:*", "process:ledger")
+		}
+		if o.Greeting+o.Durable != "" { // else it has the tree that guests of earlier SDKs have
+			rtd.Tree(rtd.Worker{ID: "ledger"})
 		}
 		config = bytes.Clone(c)
 		return nil
@@ -53,7 +56,6 @@ func init() {
 		rtd.Worker{ID: "nameless", Module: "server", Args: []byte("nameless"), Anonymous: true, Restart: rtd.Transient, Shutdown: time.Second},
 		rtd.Worker{ID: "counter", Args: []byte("10")},
 		rtd.Worker{ID: "events"},
-		rtd.Worker{ID: "ledger"},
 		rtd.Dynamic{ID: "jobs", Restart: rtd.Temporary},
 		rtd.Dynamic{ID: "pool", Restart: rtd.Transient, MaxRestarts: 100, MaxSeconds: 5},
 	)
