@@ -80,11 +80,11 @@ func (a *App) loaded(use durable.Use) *release.Release {
 	return a.releases[i]
 }
 
-// Uses returns what states may be written with at the moment: the releases that are loaded, those included whose last
-// guests are about to leave them.
+// Uses returns what states may be written with at the moment: the releases with durable actors that are loaded, those
+// included whose last guests are about to leave them.
 func (a *App) Uses() (uses []durable.Use) {
 	add := func(r *release.Release) {
-		if r != nil && r.Use.Snapshot != "" && !slices.Contains(uses, r.Use) {
+		if r != nil && r.AnyDurable() && !slices.Contains(uses, r.Use) {
 			uses = append(uses, r.Use)
 		}
 	}

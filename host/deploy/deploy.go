@@ -53,7 +53,7 @@ func New(o Options) *Deployer {
 		plugins: o.Plugins, versions: o.Versions, settings: o.Settings, log: o.Log,
 		readiness: newReadiness(o.Awaits), rollbacks: map[Rollback]uint64{},
 	}
-	d.plugins.Withdrawing, d.plugins.Withdrawn = d.withdrawing, d.withdrawn
+	d.plugins.Withdrawing, d.plugins.Withdrawn, d.plugins.Hold = d.withdrawing, d.withdrawn, d.hold
 	if d.versions != nil {
 		d.plugins.Snapshots = func(plugin, hash string) sandbox.Snapshots { return d.versions.Snapshots(plugin, hash) }
 		d.plugins.Stored = d.stored

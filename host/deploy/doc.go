@@ -38,10 +38,14 @@
 // What if versions cannot be written, because the disk is full? The plugin runs, and a line in
 // the log says that there will be no way back to this version.
 //
+// And if the plugin has durable actors? Then it is not deployed: their states name the version and its snapshot, so both
+// are kept before the first guest starts ([rtd/host/rollout.Set].Hold), and as long as there are such states.
+//
 // # Rationale
 //
 // host/rollout makes versions current, of settings that host/release describes; host/folder
-// tells of files, host/versions keeps what was deployed. sandbox says that it is closed, which
+// tells of files, host/versions keeps what was deployed, and host/durable names what of it a state
+// needs. sandbox says that it is closed, which
 // is no fault of a module, and what a place for snapshots is. host/names has the rule for a name in a request, which becomes
 // that of a file. Nothing here knows of sockets, HTTP or config.
 package deploy

@@ -36,6 +36,14 @@ func (d *Deployer) keep(name string, wasm []byte, by string) {
 	}
 }
 
+// hold keeps the module of a version that is about to be deployed and will be named by states.
+func (d *Deployer) hold(plugin string, wasm []byte) error {
+	if d.versions == nil {
+		return errNoVersions
+	}
+	return d.versions.Hold(plugin, wasm)
+}
+
 // stored returns what a state needs to be resumed.
 func (d *Deployer) stored(plugin string, use durable.Use) (wasm, snapshot []byte, err error) {
 	const giveUp = "give the state up with rtd state reset"

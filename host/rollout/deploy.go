@@ -95,6 +95,9 @@ func (s *Set) change(ctx context.Context, t *turn, c *Change, next Next) (out Ou
 	}
 	t.changing.Lock()
 	defer t.changing.Unlock()
+	if err == nil && r != nil {
+		err = s.hold(c.Plugin, r)
+	}
 	switch {
 	case err != nil:
 	case s.isClosed(): // meanwhile

@@ -13,10 +13,37 @@ import (
 
 // Errors of releases that a state needs.
 var (
-	errNothingKept = errors.New("no versions are kept; set versions in [plugins] of config.toml to the folder that has them, and start rtd again")
-	errDoesNotLoad = errors.New("its module does not load any more")
-	errOtherRtd    = errors.New("start the version of rtd that wrote the state, and deploy a version there that takes the state over")
+	errNothingKept  = errors.New("no versions are kept; set versions in [plugins] of config.toml to the folder that has them, and start rtd again")
+	errKeepsNothing = errors.New("it has durable actors, whose states need their version later, and no versions are kept; set versions in [plugins] of config.toml, and start rtd again")
+	errDoesNotLoad  = errors.New("its module does not load any more")
+	errOtherRtd     = errors.New("start the version of rtd that wrote the state, and deploy a version there that takes the state over")
 )
+
+// forgets returns why a release cannot have the durable actors that it declares: their states would name a snapshot that
+// the next server does not have. It is nil if all is well.
+func (s *Set) forgets(r *release.Release) error {
+	cause := r.Module.Unkept()
+	switch {
+	case s.Hold == nil || !r.AnyDurable() || cause == nil:
+		return nil
+	case s.Snapshots == nil:
+		return errKeepsNothing
+	case errors.Is(cause, sandbox.ErrPinned):
+		return fmt.Errorf("it has durable actors, and their memory cannot be stored: %w; build it without that, or declare nothing durable", cause)
+	}
+	return fmt.Errorf("it has durable actors, and their states could not be resumed later, as its snapshot is not kept: %w; mend that, and deploy it again", cause)
+}
+
+// hold has the module of a release kept, if states will name it.
+func (s *Set) hold(plugin string, r *release.Release) error {
+	if s.Hold == nil || !r.AnyDurable() {
+		return nil
+	}
+	if err := s.Hold(plugin, r.WASM); err != nil {
+		return fmt.Errorf("it has durable actors, and their states could not be resumed later, as its module is not kept: %w; mend that, and deploy it again", err)
+	}
+	return nil
+}
 
 // LoadOld implements [app.Owner].
 func (pl *plugin) LoadOld(ctx context.Context, use durable.Use) (*release.Release, error) {

@@ -37,6 +37,11 @@ type Set struct {
 	// is when it has started is then the same in each process. It is set before the first deploy.
 	Snapshots func(plugin, hash string) sandbox.Snapshots
 
+	// Hold, if given, has the module of a version kept that has durable actors, before the first of its guests
+	// starts. If that fails, or its snapshot is not kept, it is not deployed. Nil: nothing is stored of actors. It is set before the
+	// first deploy.
+	Hold func(plugin string, wasm []byte) error
+
 	// Stored, if given, returns the module and the snapshot that a state needs. The error says what is missing, and what to
 	// do. It is set before the first deploy.
 	Stored func(plugin string, use durable.Use) (wasm, snapshot []byte, err error)
@@ -339,7 +344,7 @@ func (s *Set) load(ctx context.Context, pl *plugin, wasm []byte, hash [sha256.Si
 	}
 	r, err := pl.Load(module, wasm, hash, settings)
 	if err == nil {
-		err = s.missing(r)
+		err = cmp.Or(s.missing(r), s.forgets(r))
 	}
 	if err != nil {
 		module.Close()
