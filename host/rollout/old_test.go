@@ -140,7 +140,9 @@ func TestReleaseOfState(t *testing.T) {
 func TestOldReleaseIsLoadedOnce(t *testing.T) {
 	a := newArchive(t, t.TempDir())
 	uses := []durable.Use{a.run(1).Use, a.run(2).Use}
-	a.store.Needed(func(string) ([]versions.Need, bool) { return nil, false })
+	a.store.Needed(func(string) ([]versions.Need, bool) {
+		return []versions.Need{versions.Need(uses[0]), versions.Need(uses[1])}, true
+	})
 	a.run(3)
 	var all sync.WaitGroup
 	found := make([]*release.Release, 40)

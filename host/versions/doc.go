@@ -3,6 +3,7 @@
 //	DIR/chat/versions.json     what was deployed when and by whom, the latest first
 //	DIR/chat/90ab….wasm        a module, named by its SHA-256
 //	DIR/chat/2f1c….wasm
+//	DIR/chat/states            empty; there if states of durable actors may name versions
 //	DIR/chat/snapshots/        for the owner alone (0700, files 0600):
 //	    90ab….KEY              what version 90ab… is when it has started; KEY is a hash of all that it saw then
 //
@@ -69,7 +70,7 @@
 // What is needed ([Store.Needed])? The states of durable actors name the version and the snapshot that wrote them. As long as
 // there is such a state neither goes: not with ten other versions, not with a fourth config, not from a disk that is full. A version
 // that was withdrawn is needed like any other. While it is not known which states there are, as when their storage has not
-// started, nothing goes at all. What is lost all the same (by a person, or a disk) is an error that names it, in who asks for it.
+// started, nothing goes of a plugin that has ever had some. What is lost all the same (by a person, or a disk) is an error that names it, in who asks for it.
 //
 // Why is there a [Store.Hold] before Put? A guest may write its first state before its version is in the list, and the server
 // may be killed in between. The state's version is there then, and needed.

@@ -1,14 +1,19 @@
 package versions
 
-import "slices"
+import (
+	"os"
+	"path/filepath"
+	"slices"
+)
 
 // Need is a version, by its hash, and the name of a snapshot of it, which a state was written with: without them the state
 // is of no use.
 type Need struct{ Version, Snapshot string }
 
 // Needed has the store ask what is needed of a plugin, before it removes anything: that stays, whatever comes and
-// however much there is. Until that is known (known is false) nothing is removed. The function may be called from any goroutine, with
-// the store locked: it must not call the store. Needed is called before the store is used.
+// however much there is. While that is not known (known is false) nothing is removed of a plugin of which a module was ever held, see
+// [Store.Hold]. The function may be called from any goroutine, with the store locked: it must not call the store. Needed is
+// called before the store is used.
 func (s *Store) Needed(f func(plugin string) (list []Need, known bool)) { s.needed = f }
 
 // needs are those of a plugin; nil if nothing is known of them.
@@ -19,11 +24,14 @@ func (s *Store) needs(name string) needs {
 		return needs{}
 	}
 	list, known := s.needed(name)
-	if !known {
+	if _, err := os.Lstat(s.heldFile(name)); !known && err == nil {
 		return nil
 	}
 	return append(needs{}, list...)
 }
+
+// heldFile is there if states of the plugin may name versions and snapshots.
+func (s *Store) heldFile(name string) string { return filepath.Join(s.dir, name, "states") }
 
 // version says whether a version must stay.
 func (n needs) version(hash string) bool {

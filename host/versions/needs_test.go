@@ -129,9 +129,10 @@ func TestNeededIsKept(t *testing.T) {
 	}
 	want("five", "one1 one4 one5") // with the others of versions that nobody has deployed, as far as they stay
 
-	// When nothing is known, nothing goes; and when it is not needed any more, it does.
+	// When nothing is known, nothing goes, if there may be states; and when it is not needed any more, it does.
 	put(t, s, "one", "ada")
 	needs, known = nil, false
+	must(t, s.Hold("chat", []byte("one")))
 	for _, content := range []string{"two", "three", "four"} {
 		put(t, s, content, "ada")
 	}
@@ -142,6 +143,15 @@ func TestNeededIsKept(t *testing.T) {
 	if _, err := s.Get("chat", hashOf("one")); !errors.Is(err, versions.ErrUnknown) {
 		t.Errorf("nobody needs it: %v", err)
 	}
+
+	known = false
+	dir = t.TempDir()
+	s = versions.Open(dir, versions.Options{Keep: 2})
+	s.Needed(func(string) ([]versions.Need, bool) { return nil, false })
+	for _, content := range []string{"one", "two", "three"} {
+		put(t, s, content, "ada")
+	}
+	want("three two", "") // it has never had states
 }
 
 // A module that is held is there before it is deployed, and goes again if it is not.

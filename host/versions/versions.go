@@ -156,7 +156,7 @@ func (s *Store) spare(name, hash string) (files []string) {
 }
 
 // Hold keeps a module that is about to be deployed, so that it is there before a state names it. Put has to follow: else
-// the next change removes the module, unless it is needed by then.
+// the next change removes the module, unless it is needed by then. From now on the plugin is one that has states.
 func (s *Store) Hold(name string, wasm []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,6 +167,9 @@ func (s *Store) Hold(name string, wasm []byte) error {
 	if err == nil {
 		hash := sha256.Sum256(wasm)
 		err = s.keep(name, Version{Hash: hex.EncodeToString(hash[:])}, wasm)
+	}
+	if _, none := os.Lstat(s.heldFile(name)); err == nil && none != nil {
+		_, err = disk.Replace(s.heldFile(name), 0o644, disk.Bytes(nil))
 	}
 	if err != nil {
 		return fmt.Errorf("keep module of %s: %w", name, err)
