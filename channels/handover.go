@@ -129,6 +129,9 @@ func (h *Handover) hand(startOld, startNew func() (Ask, error)) ([]abi.Effect, e
 	return effects, nil
 }
 
+// Accepts reports whether these effects of an import say that the guest has taken the state over.
+func Accepts(effects []abi.Effect) bool { return replyIn(effects).status == statusOK }
+
 // takesOver says why the guests of v cannot take over the states of old's, if they
 // cannot. The topic is empty for a process that is no handler.
 func (v *Version) takesOver(old *Version, topic string) error {

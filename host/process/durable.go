@@ -122,8 +122,11 @@ func (m *memory) crashed(h *Home) {
 // Commit implements [channels.Guest].
 func (b *body) Commit(effects []abi.Effect) error {
 	m := b.memory
-	if m == nil || m.event == abi.EventExport || m.event == abi.EventTerminate {
+	switch {
+	case m == nil || m.event == abi.EventExport || m.event == abi.EventTerminate:
 		return nil
+	case m.event == abi.EventImport && !channels.Accepts(effects):
+		return nil // what is stored remains that of the version before
 	}
 	ends := false
 	for i := range effects {

@@ -118,7 +118,13 @@ func (h *Home) wake(r *release.Release, p *supervisor.Process, a durable.Actor, 
 	}
 	m.born, m.revision, m.woken, m.silent = state.Born, state.Revision, true, true
 	b := &body{home: h, release: of, process: p, memory: m}
-	if err := of.Module.ResumeIn(&b.guest, topic, b, state.Guest); err != nil {
+	err = of.Module.ResumeIn(&b.guest, topic, b, state.Guest)
+	if errors.Is(err, sandbox.ErrClosed) { // retired since it was found
+		if b.release, err = h.writer(p, of, state); err == nil {
+			err = b.release.Module.ResumeIn(&b.guest, topic, b, state.Guest)
+		}
+	}
+	if err != nil {
 		if errors.Is(err, sandbox.ErrDamaged) || errors.Is(err, sandbox.ErrSnapshot) {
 			return nil, fmt.Errorf("%w: %w", channels.ErrUnmoved, err)
 		}
@@ -169,7 +175,7 @@ func (h *Home) load(p *supervisor.Process, m *memory) (state *durable.State, err
 // writer returns the release that wrote a state: r, or an earlier one.
 func (h *Home) writer(p *supervisor.Process, r *release.Release, s *durable.State) (of *release.Release, err error) {
 	use := durable.Use{Version: s.Version, Snapshot: s.Snapshot}
-	if r.Use == use {
+	if r.Use == use && !r.Retired() {
 		return r, nil
 	}
 	p.Block(func() {
