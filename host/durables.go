@@ -61,6 +61,15 @@ func (d *durables) begun() *store.Keeper {
 	return d.keeper
 }
 
+// uses returns which versions and snapshots the stored states of a plugin need, and whether that is known at the moment.
+func (d *durables) uses(plugin string) (uses map[durable.Use]int, known bool) {
+	k := d.begun()
+	if k == nil || k.Err() != nil {
+		return nil, false
+	}
+	return k.Uses(plugin), true
+}
+
 // reason returns why the server is not ready, or "". It is for strangers: causes are in the log.
 func (d *durables) reason() string {
 	if k := d.begun(); k != nil && k.Err() != nil {

@@ -114,7 +114,8 @@ func New(o Options) (*Server, error) {
 		return nil, errors.Join(err, s.engine.Close(context.Background()))
 	}
 	s.deployer = deploy.New(deploy.Options{
-		Plugins: s.plugins, Versions: openVersions(s.config.Plugins, s.log), Settings: s.tables.plugin, Awaits: o.Awaits, Log: s.log,
+		Plugins: s.plugins, Versions: openVersions(s.config.Plugins, s.log), Settings: s.tables.plugin, States: s.durables.uses, Awaits: o.Awaits,
+		Log: s.log,
 	})
 	s.route(others, apiKeys)
 	return s, nil
