@@ -89,11 +89,8 @@ func TestForgetfulIsRefused(t *testing.T) {
 func TestRunningIsKept(t *testing.T) {
 	a := newArchive(t, t.TempDir())
 	a.settings = func(s *release.Settings) { s.Durable = []string{"process:*"} }
-	a.deployer = deploy.New(deploy.Options{
-		Plugins: a.set, Versions: a.store, Log: slog.New(slog.DiscardHandler),
-		Settings: func(name string) release.Settings { return puppetSettings(name, a.settings, wantsExport, worker("a")) },
-		States:   noStates,
-	})
+	a.states = noStates
+	a.deployer = a.newDeployer()
 	first := a.run(1)
 	for n := range 5 { // four other configs
 		a.settings = func(s *release.Settings) {

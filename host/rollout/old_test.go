@@ -26,15 +26,23 @@ type archive struct {
 	store    *versions.Store
 	deployer *deploy.Deployer
 	settings func(*release.Settings)
+	states   func(plugin string) (map[durable.Use]int, bool)
 }
 
 func newArchive(t *testing.T, dir string) *archive {
 	a := &archive{world: newWorld(t), dir: dir}
 	a.store = versions.Open(dir, versions.Options{Keep: 2})
-	a.deployer = deploy.New(deploy.Options{Plugins: a.set, Versions: a.store, Log: slog.New(slog.NewTextHandler(a.log, nil)), Settings: func(name string) release.Settings {
-		return puppetSettings(name, a.settings, wantsExport, worker("a"))
-	}})
+	a.deployer = a.newDeployer()
 	return a
+}
+
+func (a *archive) newDeployer() *deploy.Deployer {
+	return deploy.New(deploy.Options{
+		Plugins: a.set, Versions: a.store, States: a.states, Log: slog.New(slog.NewTextHandler(a.log, nil)),
+		Settings: func(name string) release.Settings {
+			return puppetSettings(name, a.settings, wantsExport, worker("a"))
+		},
+	})
 }
 
 // run deploys a version, and puts it into the record as the plugin folder would.
