@@ -21,6 +21,7 @@ type adminBackend struct {
 	plugins  *rollout.Set
 	deployer *deploy.Deployer
 	*busNeeds
+	stateBackend
 	readiness
 }
 

@@ -102,6 +102,28 @@ func (p *plant) Bus() admin.Bus { return admin.Bus{State: admin.BusOff, By: []st
 
 func (p *plant) Ready() bool { return true }
 
+func (p *plant) States(_ context.Context, q admin.StateQuery) ([]admin.State, error) {
+	p.note("states %+v", q)
+	return []admin.State{{Actor: "chat/topic:doc:1", Revision: 7}}, nil
+}
+
+func (p *plant) State(_ context.Context, actor string) (admin.WholeState, error) {
+	if actor != "chat/topic:doc:1" {
+		return admin.WholeState{}, errors.New("no such actor")
+	}
+	return admin.WholeState{State: admin.State{Actor: actor, Revision: 7}, Guest: []byte{1, 2}, Held: []byte{3}}, nil
+}
+
+func (p *plant) ImportState(_ context.Context, actor string, s admin.WholeState, by string) error {
+	p.note("import %s: %v %v by %s", actor, s.Guest, s.Held, by)
+	return nil
+}
+
+func (p *plant) ResetState(_ context.Context, actor, by string) error {
+	p.note("reset %s by %s", actor, by)
+	return nil
+}
+
 // serve runs a server on a Unix socket and on a TCP address.
 func serve(t *testing.T, p *plant, log *admin.Log) (server *admin.Server, socket, url string) {
 	t.Helper()

@@ -17,6 +17,11 @@
 //	GET  /admin/plugins                                  → [Plugin]
 //	GET  /admin/versions?plugin=NAME                     → [Version]
 //	GET  /admin/processes?plugin=NAME                    → [Process], trees; without plugin those of all
+//	GET  /admin/states?plugin=NAME&kind=topic            → [State]; or kind=process
+//	     … &prefix=TEXT&after=NAME&limit=N
+//	GET  /admin/state?actor=ACTOR                        → WholeState, of a durable actor
+//	PUT  /admin/state?actor=ACTOR    body: a WholeState  in place of what is stored
+//	DELETE /admin/state?actor=ACTOR                      it begins anew
 //	POST /admin/deploy?plugin=NAME   body: the module    → Deployed
 //	     … &dry=1                    nothing changes     → Deployed, with what would become of processes
 //	     … &wait=1                   the first at once   → Deployed, then Verdict

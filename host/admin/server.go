@@ -41,6 +41,7 @@ type Backend interface {
 	Rollback(ctx context.Context, plugin, to, by string) (Deployment, error)
 	// Bus returns the state of the bus.
 	Bus() Bus
+	States
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
@@ -110,6 +111,7 @@ func New(b Backend, o Options) *Server {
 	mux.HandleFunc("POST /admin/deploy", s.deploy)
 	mux.HandleFunc("POST /admin/rollback", s.rollback)
 	mux.HandleFunc("GET /admin/logs", s.logs)
+	s.routeStates(mux)
 	s.gate = gate.New(gate.Options{
 		Room: func(netip.Addr) (all, own int) { return maxConnections, maxPerAddress },
 		Address: func(peer net.Addr) netip.Addr {

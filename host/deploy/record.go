@@ -44,6 +44,16 @@ func (d *Deployer) hold(plugin string, wasm []byte) error {
 	return d.versions.Hold(plugin, wasm)
 }
 
+// Kept returns why a state could not be resumed, as far as the versions folder shows, or nil. It may be called from any
+// goroutine.
+func (d *Deployer) Kept(plugin string, use durable.Use) error {
+	if d.versions == nil {
+		return errNoVersions
+	}
+	_, _, err := d.stored(plugin, use)
+	return err
+}
+
 // stored returns what a state needs to be resumed.
 func (d *Deployer) stored(plugin string, use durable.Use) (wasm, snapshot []byte, err error) {
 	const giveUp = "give the state up with rtd state reset"

@@ -1,0 +1,149 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"rtd/host/httpapi"
+)
+
+// State is what is stored of a durable actor.
+type State struct {
+	Actor    string    `json:"actor"`           // such as "chat/topic:doc:1" or "chat/process:counter"
+	Revision uint64    `json:"revision"`        // counts its changes
+	Bytes    int       `json:"bytes"`           // its memory, and what the host holds for it
+	At       time.Time `json:"at"`              // of the last change
+	Due      time.Time `json:"due,omitzero"`    // when it wakes by itself at the latest
+	Version  string    `json:"version"`         // that wrote it: the hash of its module
+	Snapshot string    `json:"snapshot"`        // that its memory differs from
+	Posts    int       `json:"posts"`           // messages that wait for it
+	Cause    string    `json:"cause,omitempty"` // why it cannot be resumed, as far as the versions folder shows
+}
+
+// WholeState is a state as it is exported and imported.
+type WholeState struct {
+	State
+	Guest []byte `json:"guest"` // memory, as package sandbox writes it
+	Held  []byte `json:"held"`  // what the host holds: timers, names and so on
+}
+
+// StateQuery says which states to list.
+type StateQuery struct {
+	Plugin string
+	Kind   string // topic or process
+	Prefix string // of the names
+	After  string // names that come after this one
+	Limit  int    // at most so many
+}
+
+// States is the part of a [Backend] that has what is stored of durable actors.
+type States interface {
+	// States lists them by name.
+	States(ctx context.Context, q StateQuery) ([]State, error)
+	// State returns one.
+	State(ctx context.Context, actor string) (WholeState, error)
+	// ImportState stores a state in place of what there is. The error says if its version or snapshot is not kept.
+	ImportState(ctx context.Context, actor string, s WholeState, by string) error
+	// ResetState removes an actor: the next event begins it anew.
+	ResetState(ctx context.Context, actor, by string) error
+}
+
+const (
+	// MaxStates is how many states one answer lists.
+	MaxStates = 1000
+	// maxWholeState bounds a state to import, in bytes of JSON.
+	maxWholeState = 32 << 20
+)
+
+func (s *Server) routeStates(mux *http.ServeMux) {
+	mux.HandleFunc("GET /admin/states", s.states)
+	mux.HandleFunc("GET /admin/state", s.state)
+	mux.HandleFunc("PUT /admin/state", s.importState)
+	mux.HandleFunc("DELETE /admin/state", s.resetState)
+}
+
+func (s *Server) states(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), "100"))
+	switch kind := query.Get("kind"); {
+	case err != nil || limit < 1 || limit > MaxStates:
+		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit %.20q; want a number from 1 to %d", query.Get("limit"), MaxStates))
+		return
+	case kind != "topic" && kind != "process":
+		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("kind %.20q; want topic or process", kind))
+		return
+	}
+	list, err := s.backend.States(r.Context(), StateQuery{
+		Plugin: query.Get("plugin"), Kind: query.Get("kind"), Prefix: query.Get("prefix"), After: query.Get("after"), Limit: limit,
+	})
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	httpapi.Succeed(w, append([]State{}, list...))
+}
+
+func (s *Server) state(w http.ResponseWriter, r *http.Request) {
+	state, err := s.backend.State(r.Context(), r.URL.Query().Get("actor"))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	httpapi.Succeed(w, state)
+}
+
+func (s *Server) importState(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWholeState))
+	if err != nil {
+		httpapi.FailBody(w, "state", err)
+		return
+	}
+	var state WholeState
+	if err := json.Unmarshal(text, &state); err != nil || len(state.Guest) == 0 {
+		httpapi.Fail(w, http.StatusBadRequest, errors.New("it is no state; want one that rtd state export has written"))
+		return
+	}
+	if err := s.backend.ImportState(context.WithoutCancel(r.Context()), r.URL.Query().Get("actor"), state, by(r)); err != nil {
+		refuse(w, err)
+		return
+	}
+	httpapi.Succeed(w, struct{}{})
+}
+
+func (s *Server) resetState(w http.ResponseWriter, r *http.Request) {
+	if err := s.backend.ResetState(context.WithoutCancel(r.Context()), r.URL.Query().Get("actor"), by(r)); err != nil {
+		refuse(w, err)
+		return
+	}
+	httpapi.Succeed(w, struct{}{})
+}
+
+// States lists what is stored of durable actors.
+func (c *Client) States(ctx context.Context, q StateQuery) (list []State, err error) {
+	return list, c.ask(ctx, "GET", "states", url.Values{
+		"plugin": {q.Plugin}, "kind": {q.Kind}, "prefix": {q.Prefix}, "after": {q.After}, "limit": {strconv.Itoa(cmp.Or(q.Limit, 100))},
+	}, nil, &list)
+}
+
+// State returns what is stored of a durable actor.
+func (c *Client) State(ctx context.Context, actor string) (s WholeState, err error) {
+	return s, c.ask(ctx, "GET", "state", url.Values{"actor": {actor}}, nil, &s)
+}
+
+// ImportState stores a state that State has returned, of whichever server.
+func (c *Client) ImportState(ctx context.Context, actor string, state []byte) error {
+	return c.ask(ctx, "PUT", "state", url.Values{"actor": {actor}}, state, &struct{}{})
+}
+
+// ResetState removes a durable actor.
+func (c *Client) ResetState(ctx context.Context, actor string) error {
+	return c.ask(ctx, "DELETE", "state", url.Values{"actor": {actor}}, nil, &struct{}{})
+}

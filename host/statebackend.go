@@ -1,0 +1,124 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"rtd/host/admin"
+	"rtd/host/deploy"
+	"rtd/host/durable"
+	"rtd/host/durable/store"
+)
+
+// stateBackend is what is stored of durable actors, as those see it who administer the server.
+type stateBackend struct {
+	durables *durables
+	deployer *deploy.Deployer
+	log      *slog.Logger
+}
+
+var errNoStates = errors.New("nothing is stored of actors: no plugin that runs has durable ones")
+
+func (b stateBackend) keeper() (*store.Keeper, error) {
+	k := b.durables.begun()
+	if k == nil {
+		return nil, errNoStates
+	}
+	return k, k.Err()
+}
+
+// States implements [admin.States].
+func (b stateBackend) States(ctx context.Context, q admin.StateQuery) ([]admin.State, error) {
+	k, err := b.keeper()
+	if err != nil {
+		return nil, fmt.Errorf("list states: %w", err)
+	}
+	kind := durable.Topic
+	if q.Kind == durable.Process.String() {
+		kind = durable.Process
+	}
+	found, err := k.List(ctx, q.Plugin, kind, q.Prefix, q.After, q.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("list states of %s: %w", q.Plugin, err)
+	}
+	var list []admin.State
+	causes := map[durable.Use]string{}
+	for _, i := range found {
+		use := durable.Use{Version: i.Version, Snapshot: i.Snapshot}
+		if _, known := causes[use]; !known {
+			causes[use] = b.missing(q.Plugin, use)
+		}
+		list = append(list, admin.State{
+			Actor: i.Actor.String(), Revision: i.Revision, Bytes: i.Bytes, At: i.At, Due: i.Due,
+			Version: i.Version, Snapshot: i.Snapshot, Posts: i.Posts, Cause: causes[use],
+		})
+	}
+	return list, nil
+}
+
+// missing says what of a use is not kept, or "".
+func (b stateBackend) missing(plugin string, use durable.Use) string {
+	if err := b.deployer.Kept(plugin, use); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// State implements [admin.States].
+func (b stateBackend) State(ctx context.Context, name string) (w admin.WholeState, err error) {
+	k, a, err := b.actor(name)
+	if err != nil {
+		return w, err
+	}
+	s, err := k.Load(ctx, a)
+	if err != nil {
+		return w, fmt.Errorf("read the state of %s: %w", a, err)
+	}
+	return admin.WholeState{
+		State: admin.State{
+			Actor: a.String(), Revision: s.Revision, Bytes: len(s.Guest) + len(s.Held), At: s.At, Due: s.Due, Version: s.Version, Snapshot: s.Snapshot,
+			Posts: len(k.Posts(a)), Cause: b.missing(a.Plugin, durable.Use{Version: s.Version, Snapshot: s.Snapshot}),
+		},
+		Guest: s.Guest, Held: s.Held,
+	}, nil
+}
+
+// ImportState implements [admin.States].
+func (b stateBackend) ImportState(ctx context.Context, name string, w admin.WholeState, by string) error {
+	k, a, err := b.actor(name)
+	if err != nil {
+		return err
+	}
+	if err := b.deployer.Kept(a.Plugin, durable.Use{Version: w.Version, Snapshot: w.Snapshot}); err != nil {
+		return fmt.Errorf("import a state of %s: %w", a, err)
+	}
+	if err := k.Put(ctx, a, durable.State{Version: w.Version, Snapshot: w.Snapshot, Guest: w.Guest, Held: w.Held, Due: w.Due}); err != nil {
+		return fmt.Errorf("import a state of %s: %w", a, err)
+	}
+	b.log.Warn("state imported", "plugin", a.Plugin, "actor", a.String(), "by", by)
+	return nil
+}
+
+// ResetState implements [admin.States].
+func (b stateBackend) ResetState(ctx context.Context, name, by string) error {
+	k, a, err := b.actor(name)
+	if err != nil {
+		return err
+	}
+	if err := k.Remove(ctx, a); err != nil {
+		return fmt.Errorf("reset %s: %w", a, err)
+	}
+	b.log.Warn("state reset", "plugin", a.Plugin, "actor", a.String(), "by", by)
+	return nil
+}
+
+func (b stateBackend) actor(name string) (*store.Keeper, durable.Actor, error) {
+	a, err := durable.ParseActor(name)
+	if err != nil {
+		return nil, a, err
+	}
+	k, err := b.keeper()
+	return k, a, err
+}
