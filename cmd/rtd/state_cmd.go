@@ -121,8 +121,8 @@ func printState(out io.Writer, s admin.State) error {
 	if !s.Due.IsZero() {
 		fmt.Fprintf(table, "DUE\t%s\n", clock(s.Due))
 	}
-	fmt.Fprintf(table, "VERSION\t%s\n", plain(s.Version))
-	fmt.Fprintf(table, "SNAPSHOT\t%s\n", plain(s.Snapshot))
+	fmt.Fprintf(table, "VERSION\t%s\n", printable(s.Version))
+	fmt.Fprintf(table, "SNAPSHOT\t%s\n", printable(s.Snapshot))
 	fmt.Fprintf(table, "POSTS\t%d\n", s.Posts)
 	if err := table.Flush(); err != nil {
 		return err
