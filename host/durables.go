@@ -44,12 +44,12 @@ func (d *durables) get() (durable.Keeper, error) {
 	}
 	d.keeper = store.Open(b, store.Options{
 		MaxState: maxDurableState, // durable_state of each plugin's table holds before that
-		Room:   func(plugin string) int64 { return d.settings(plugin).DurableBytes },
-		Keep:   func(plugin string) time.Duration { return d.settings(plugin).DurableKeep },
-		Busy:   d.plugins.Awake,
-		Posted: d.plugins.Posted,
-		Due:    d.plugins.Due,
-		Log:    d.log,
+		Room:     func(plugin string) int64 { return d.settings(plugin).DurableBytes },
+		Keep:     func(plugin string) time.Duration { return d.settings(plugin).DurableKeep },
+		Busy:     d.plugins.Awake,
+		Posted:   d.plugins.Posted,
+		Due:      d.plugins.Due,
+		Log:      d.log,
 	})
 	return d.keeper, nil
 }

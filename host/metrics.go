@@ -10,6 +10,7 @@ import (
 
 	"rtd/host/app"
 	"rtd/host/bus"
+	"rtd/host/durable/store"
 	"rtd/host/release"
 )
 
@@ -85,15 +86,26 @@ var (
 	mIdleBytes   = gauge("idle_state_bytes", "Memory that holds the states of idle guests.")
 	mGuestTime   = counter("guest_seconds_total", "Processor time of guests, and of the host for them.", "plugin", "version")
 
-	mBusUp         = gauge("bus_up", "Whether the bus works: 1 or 0. Like all of the bus, it is there once something needs that.")
-	mBusBytes      = gauge("bus_bytes", "What the bus stores, as of some seconds ago.")
-	mBusLimit      = gauge("bus_limit_bytes", "How much it may store: bus.max_bytes, or the limit of its server's account, if it has one.")
-	mBusStreams    = gauge("bus_streams", "Logs and stores of the bus.")
-	mBusWrites     = counter("bus_writes_total", "Writes to the bus, by kind and result.", "kind", "result")
-	mBusReconnects = counter("bus_reconnects_total", "Times that the connection to the bus was made again.")
-	mBusPublished  = counter("bus_messages_published_total", "Messages published on the bus.")
-	mBusReceived   = counter("bus_messages_received_total", "Messages taken from the bus.")
-	mBusLosses     = counter("bus_losses_total", "Times that a reader of the bus was told that messages for it were lost.")
+	mBusUp             = gauge("bus_up", "Whether the bus works: 1 or 0. Like all of the bus, it is there once something needs that.")
+	mBusBytes          = gauge("bus_bytes", "What the bus stores, as of some seconds ago.")
+	mBusLimit          = gauge("bus_limit_bytes", "How much it may store: bus.max_bytes, or the limit of its server's account, if it has one.")
+	mBusStreams        = gauge("bus_streams", "Logs and stores of the bus.")
+	mBusWrites         = counter("bus_writes_total", "Writes to the bus, by kind and result.", "kind", "result")
+	mBusReconnects     = counter("bus_reconnects_total", "Times that the connection to the bus was made again.")
+	mBusPublished      = counter("bus_messages_published_total", "Messages published on the bus.")
+	mBusReceived       = counter("bus_messages_received_total", "Messages taken from the bus.")
+	mDurableUp         = gauge("durable_up", "Whether durable actors can be stored: 1 or 0. Like all of them, it is there once a plugin has some.")
+	mDurableCommits    = counter("durable_commits_total", "Events of durable actors that were stored, or failed to be.", "result")
+	mDurableGroups     = counter("durable_groups_total", "Records of the log that they took: one synced write each.")
+	mDurableDirty      = gauge("durable_dirty_bytes", "States that have changed since the last checkpoint, about.")
+	mDurableLog        = gauge("durable_log_bytes", "The log since the last checkpoint, which a start reads.")
+	mDurableCheckpoint = gauge("durable_checkpoint_seconds", "How long the last checkpoint took.")
+	mDurableExpired    = counter("durable_expired_total", "Topics that were removed for durable_keep.")
+	mDurableActors     = gauge("durable_actors", "Durable actors that are stored, awake or not.", "plugin", "kind")
+	mDurableBytes      = gauge("durable_bytes", "What is stored of a plugin, as durable_bytes counts it.", "plugin")
+	mDurablePosts      = gauge("durable_messages_waiting", "Messages between durable actors that wait.", "plugin")
+
+	mBusLosses = counter("bus_losses_total", "Times that a reader of the bus was told that messages for it were lost.")
 
 	handlerSeconds = prometheus.NewDesc("rtd_handler_seconds", "How long guests took for an event.", []string{"plugin", "version"}, nil)
 )
@@ -138,6 +150,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if b := s.bus.begun(); b != nil {
 		putBus(put, b.Status())
+	}
+	if k := s.durables.begun(); k != nil {
+		putDurables(put, k.Status())
 	}
 	put(mReloads, float64(s.tables.taken.Load()))
 
@@ -214,6 +229,27 @@ func putBus(put func(m metric, value float64, labels ...string), b bus.Status) {
 	put(mBusPublished, float64(b.Published))
 	put(mBusReceived, float64(b.Received))
 	put(mBusLosses, float64(b.Losses))
+}
+
+func putDurables(put func(m metric, value float64, labels ...string), k store.Status) {
+	up := 0.0
+	if k.Err == nil {
+		up = 1
+	}
+	put(mDurableUp, up)
+	put(mDurableCommits, float64(k.Commits), "stored")
+	put(mDurableCommits, float64(k.Failures), "failed")
+	put(mDurableGroups, float64(k.Groups))
+	put(mDurableDirty, float64(k.DirtyBytes))
+	put(mDurableLog, float64(k.LogBytes))
+	put(mDurableCheckpoint, k.Checkpoint.Seconds())
+	put(mDurableExpired, float64(k.Expired))
+	for name, p := range k.Plugins {
+		put(mDurableActors, float64(p.Topics), name, "topic")
+		put(mDurableActors, float64(p.Processes), name, "process")
+		put(mDurableBytes, float64(p.Bytes), name)
+		put(mDurablePosts, float64(p.Posts), name)
+	}
 }
 
 func histogram(p app.Stats) prometheus.Metric {

@@ -194,7 +194,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.Join(err, s.listener.Close(), s.admin.close(), s.release(context.Background()))
 	}
 	s.deployer.Use(plugins)
-	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.deployer, s.log}, s.readiness()})
+	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.deployer, versionsDir(s.config.Plugins), s.log}, s.readiness()})
 	s.running.Go(func() { s.deployer.Run(watch, s.loaded) })
 	s.running.Go(func() { s.tables.watch(watch, func() { s.Reload(watch) }) })
 	if s.certificate != nil {
@@ -229,12 +229,17 @@ const auto = "auto"
 
 // openVersions returns where versions are kept; nil if they are not.
 func openVersions(c config.Plugins, log *slog.Logger) *versions.Store {
-	switch dir := c.Versions; dir {
-	case "":
+	dir := versionsDir(c)
+	if dir == "" {
 		return nil
-	case auto:
-		return versions.Open(filepath.Join(c.Dir, ".rtd", "versions"), versions.Options{Log: log})
-	default:
-		return versions.Open(dir, versions.Options{Log: log})
 	}
+	return versions.Open(dir, versions.Options{Log: log})
+}
+
+// versionsDir is the versions folder, or "".
+func versionsDir(c config.Plugins) string {
+	if c.Versions == auto {
+		return filepath.Join(c.Dir, ".rtd", "versions")
+	}
+	return c.Versions
 }

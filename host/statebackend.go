@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"slices"
 
 	"rtd/host/admin"
+	"rtd/host/backup"
 	"rtd/host/deploy"
 	"rtd/host/durable"
 	"rtd/host/durable/store"
@@ -16,6 +19,7 @@ import (
 type stateBackend struct {
 	durables *durables
 	deployer *deploy.Deployer
+	versions string // the folder
 	log      *slog.Logger
 }
 
@@ -112,6 +116,20 @@ func (b stateBackend) ResetState(ctx context.Context, name, by string) error {
 	}
 	b.log.Warn("state reset", "plugin", a.Plugin, "actor", a.String(), "by", by)
 	return nil
+}
+
+// Backup implements [admin.States].
+func (b stateBackend) Backup(ctx context.Context, w io.Writer) error {
+	k, err := b.keeper()
+	if err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
+	var plugins []string
+	for name := range k.Status().Plugins {
+		plugins = append(plugins, name)
+	}
+	slices.Sort(plugins)
+	return backup.Write(ctx, w, func(to io.Writer) error { return k.Backup(ctx, to) }, b.versions, plugins)
 }
 
 func (b stateBackend) actor(name string) (*store.Keeper, durable.Actor, error) {

@@ -119,6 +119,12 @@ func (p *plant) ImportState(_ context.Context, actor string, s admin.WholeState,
 	return nil
 }
 
+func (p *plant) Backup(_ context.Context, w io.Writer) error {
+	p.note("backup")
+	_, err := io.WriteString(w, "all of it")
+	return err
+}
+
 func (p *plant) ResetState(_ context.Context, actor, by string) error {
 	p.note("reset %s by %s", actor, by)
 	return nil

@@ -54,6 +54,8 @@ type States interface {
 	ImportState(ctx context.Context, actor string, s WholeState, by string) error
 	// ResetState removes an actor: the next event begins it anew.
 	ResetState(ctx context.Context, actor, by string) error
+	// Backup writes all that is stored, with the versions that it needs, see package backup.
+	Backup(ctx context.Context, w io.Writer) error
 }
 
 const (
@@ -68,6 +70,32 @@ func (s *Server) routeStates(mux *http.ServeMux) {
 	mux.HandleFunc("GET /admin/state", s.state)
 	mux.HandleFunc("PUT /admin/state", s.importState)
 	mux.HandleFunc("DELETE /admin/state", s.resetState)
+	mux.HandleFunc("GET /admin/backup", s.backup)
+}
+
+// backup sends a backup. One that fails after its beginning is cut, and so does not end as a whole one does.
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	out := &begun{Writer: w}
+	err := s.backend.Backup(r.Context(), out)
+	switch {
+	case err == nil:
+	case !out.yes:
+		refuse(w, err)
+	default:
+		s.options.Errors.Warn("backup failed", "by", by(r), "cause", err)
+		panic(http.ErrAbortHandler) // so that the client knows
+	}
+}
+
+// begun notes that something was written.
+type begun struct {
+	io.Writer
+	yes bool
+}
+
+func (b *begun) Write(p []byte) (int, error) {
+	b.yes = true
+	return b.Writer.Write(p)
 }
 
 func (s *Server) states(w http.ResponseWriter, r *http.Request) {
@@ -141,6 +169,19 @@ func (c *Client) State(ctx context.Context, actor string) (s WholeState, err err
 // ImportState stores a state that State has returned, of whichever server.
 func (c *Client) ImportState(ctx context.Context, actor string, state []byte) error {
 	return c.ask(ctx, "PUT", "state", url.Values{"actor": {actor}}, state, &struct{}{})
+}
+
+// Backup copies a backup of the server to w. One that is cut is no error here: package backup knows.
+func (c *Client) Backup(ctx context.Context, w io.Writer) error {
+	body, err := c.open(ctx, "GET", "backup", nil, nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if _, err := io.Copy(w, body); err != nil {
+		return fmt.Errorf("receive backup: %w", err)
+	}
+	return nil
 }
 
 // ResetState removes a durable actor.

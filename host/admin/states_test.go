@@ -46,6 +46,10 @@ func TestStates(t *testing.T) {
 			t.Errorf("import of %s: %v", text, err)
 		}
 	}
+	var saved strings.Builder
+	if err := c.Backup(t.Context(), &saved); err != nil || saved.String() != "all of it" {
+		t.Errorf("backup %q: %v", saved.String(), err)
+	}
 	if err := c.ResetState(t.Context(), "chat/topic:doc:1"); err != nil || p.last() != "reset chat/topic:doc:1 by ada@127.0.0.1" {
 		t.Errorf("%q, %v", p.last(), err)
 	}
