@@ -34,7 +34,7 @@ type sleepMessage struct{}
 
 // ErrUnmoved says that the state of a durable handler cannot go on in the plugin's version. It stays
 // as it is stored.
-var ErrUnmoved = errors.New("the stored state cannot go on in this version")
+var ErrUnmoved = errors.New("the stored state cannot go on in this version or config")
 
 var (
 	reasonAsleep = supervisor.ShutdownBecause("asleep")
@@ -186,6 +186,14 @@ func (c *SharedChannel) wake(p *supervisor.Process) error {
 	}
 	if guest.Woken() || c.entered {
 		if err := c.tellMembers(p); err != nil {
+			return err
+		}
+	}
+	for _, msg := range guest.Missed() {
+		if c.guest != guest {
+			break // it will be told when it wakes again
+		}
+		if err := c.handleOther(p, msg, c.named); err != nil {
 			return err
 		}
 	}

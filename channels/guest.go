@@ -58,6 +58,9 @@ type Durable interface {
 	// Restored returns the effects of earlier events that still hold, of the kinds that
 	// this package keeps: intercept.
 	Restored() []abi.Effect
+	// Missed returns messages that tell of what it has missed: ends of what it watched. They come after the event members,
+	// before anything else.
+	Missed() []any
 	// Rests reports whether nothing would be missed if it slept: all that it holds are
 	// timers.
 	Rests() bool

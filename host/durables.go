@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -52,6 +53,29 @@ func (d *durables) get() (durable.Keeper, error) {
 		Log:      d.log,
 	})
 	return d.keeper, nil
+}
+
+// watch calls back each time that durable actors can be stored again, until ctx ends: plugins may wait for that.
+func (d *durables) watch(ctx context.Context, back func()) {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for away := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+		k := d.begun()
+		if k == nil {
+			continue
+		}
+		if k.Err() != nil {
+			away = true
+		} else if away {
+			away = false
+			back()
+		}
+	}
 }
 
 // begun returns the keeper if it has begun.

@@ -209,3 +209,24 @@ func TestWhatWasAcknowledgedIsThere(t *testing.T) {
 	}
 	t.Logf("%d entries, %d acknowledged", total, acked)
 }
+
+// A bus that does not work at the start holds up nobody who does not need it, and durable plugins run as soon as it works.
+func TestBusAwayAtTheStart(t *testing.T) {
+	t.Parallel()
+	command := server(t, durableLedger+"[bus]\ndir = \"bus\"\n")
+	write(t, filepath.Join(command.Dir, "guests", "ledger.wasm"), sandboxtest.BuildGo(t, "rtd/host/testdata/ledger"))
+	inTheWay := filepath.Join(command.Dir, "bus")
+	write(t, inTheWay, nil) // a file, and no folder
+	p := &process{cmd: command, done: make(chan struct{})}
+	p.start(t)
+	p.join(t, "echo:a", "{}")
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	hosttest.Eventually(t, "the durable topic", func() bool {
+		c := hosttest.Connect(t, p.url)
+		defer c.Close()
+		m, err := c.Join("ledger:0", "{}")
+		return err == nil && m.Status == "ok"
+	})
+}

@@ -268,6 +268,9 @@ func (a *App) Failed() bool { return a.up.Load() == nil }
 // release before is not retired yet.
 func (a *App) Replace(r *release.Release, stay bool) error {
 	old := a.current.Load()
+	if err := a.home.Unmovable(old, r); err != nil {
+		return err
+	}
 	restarted := 0 // processes of the tree, the channels among them
 	if r.SameTree(old) && !a.ending() {
 		a.current.Store(r)

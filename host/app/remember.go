@@ -9,7 +9,7 @@ import (
 
 const (
 	// rememberPatience is how long a plugin waits for what is stored of it before its topics are served.
-	rememberPatience = 30 * time.Second
+	rememberPatience = 5 * time.Second
 	// rememberAgain is how long it takes until that is tried again, while its topics are answered "unavailable".
 	rememberAgain = 2 * time.Second
 )

@@ -378,6 +378,14 @@ func (b *body) Version() *channels.Version { return &b.release.Version }
 // Restored implements [channels.Durable].
 func (b *body) Restored() []abi.Effect { return b.memory.restored }
 
+// Missed implements [channels.Durable].
+func (b *body) Missed() (messages []any) {
+	for _, m := range b.memory.missed {
+		messages = append(messages, m)
+	}
+	return messages
+}
+
 // Rests implements [channels.Durable].
 func (b *body) Rests() bool {
 	m, h := b.memory, b.holdings

@@ -139,7 +139,7 @@ func (h *Home) wake(r *release.Release, p *supervisor.Process, a durable.Actor, 
 
 // load returns the stored state of an actor; nil if there is none.
 func (h *Home) load(p *supervisor.Process, m *memory) (state *durable.State, err error) {
-	for {
+	for begun := time.Now(); ; {
 		p.Block(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
@@ -153,7 +153,7 @@ func (h *Home) load(p *supervisor.Process, m *memory) (state *durable.State, err
 		case errors.Is(err, durable.ErrDamaged):
 			return nil, fmt.Errorf("%w, and does not begin anew by itself; restore a backup, or rtd state reset: %w", channels.ErrUnmoved, err)
 		}
-		if !m.patient {
+		if !m.patient || m.worker.neverRan() && time.Since(begun) > patience {
 			return nil, fmt.Errorf("%w: %w", channels.ErrNotStored, err)
 		}
 		select {
@@ -242,8 +242,10 @@ func (b *body) restore(stored []byte) error {
 	for _, id := range h.Asked {
 		m.missed = append(m.missed, missed{b, abi.Event{Kind: abi.EventReply, Flags: abi.Failed, Name: id, Payload: []byte(reasonGone)}})
 	}
-	for _, e := range m.missed {
-		_ = b.process.Post(e) // or it ends
+	if m.worker != nil {
+		for _, e := range m.missed {
+			_ = b.process.Post(e) // or it ends
+		}
 	}
 	if len(m.keeper.Posts(m.actor)) > 0 {
 		_ = b.process.Post(postsWait{})

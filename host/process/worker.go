@@ -31,6 +31,7 @@ type Worker struct {
 	started chan error   // told once, if given, how the first life began
 	begun   atomic.Pointer[supervisor.Process]
 
+	durable  atomic.Bool  // its state is stored
 	kept     atomic.Int64 // bytes of what was spawned with, which its plugin accounts for
 	under    *Dynamic     // its supervisor, if that is one
 	restarts atomic.Int64
@@ -104,6 +105,7 @@ func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Requ
 	if err != nil {
 		return err
 	}
+	w.durable.Store(true)
 	if !b.memory.woken {
 		return w.beginIn(b, p, first, 0)
 	}
@@ -116,6 +118,12 @@ func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Requ
 		return nil
 	}
 	return w.renew(p, renewal{done: func(channels.Renewal, error) {}})
+}
+
+// neverRan reports whether this is the start of the plugin, and no restart: then somebody waits for its Init.
+func (w *Worker) neverRan() bool {
+	_, ran := w.home.ran.Load(w.id)
+	return !ran
 }
 
 // swap makes b the guest, and returns the one before.

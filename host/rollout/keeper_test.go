@@ -34,6 +34,13 @@ func (k *keeper) set(fails, down error) {
 	k.fails, k.down = fails, down
 }
 
+// state returns what is stored of an actor, or nil.
+func (k *keeper) state(a durable.Actor) *durable.State {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.states[a]
+}
+
 func (k *keeper) commits(a durable.Actor) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -90,7 +90,7 @@ func TestStoredStatesMove(t *testing.T) {
 					t.Errorf("%d: they count %d and %d", n, process, handler)
 				}
 				for _, actor := range []durable.Actor{processA, topic1} {
-					if s := k.states[actor]; s.Version != current.Use.Version || s.Snapshot != current.Use.Snapshot {
+					if s := k.state(actor); s.Version != current.Use.Version || s.Snapshot != current.Use.Snapshot {
 						t.Errorf("%d: %v is stored as of %.12s and %.12s, want %+v", n, actor, s.Version, s.Snapshot, current.Use)
 					}
 				}
@@ -111,11 +111,11 @@ func TestStatesOfWithdrawnVersionsMove(t *testing.T) {
 	a.counts(t) // both have moved to the second
 	a.set.Close()
 
-	must(t, a.store.Withdraw("p", k.states[topic1].Version, "crashes"))
+	must(t, a.store.Withdraw("p", k.state(topic1).Version, "crashes"))
 	a = remembering(t, dir, k, nil)
 	a.run(3)
 	a.ask("p/a", op(count, "")) // moves; the topic sleeps, and its state is of the version that was taken back
-	if k.states[topic1].Version == k.states[processA].Version {
+	if k.state(topic1).Version == k.state(processA).Version {
 		t.Fatal("states of one version")
 	}
 	a.set.Close()
@@ -152,7 +152,7 @@ func TestStatesThatCannotMoveStay(t *testing.T) {
 			a.ask("p/handler", op(count, ""))
 			c1.Close()
 			a.set.Close()
-			before := *k.states[topic1]
+			before := *k.state(topic1)
 			back := func() {}
 			if c.lose != nil {
 				back = c.lose(t, filepath.Join(dir, "p"))
@@ -171,7 +171,7 @@ func TestStatesThatCannotMoveStay(t *testing.T) {
 				t.Errorf("joined: %s", got)
 			}
 			eventually(t, "the reason in the log", func() bool { return strings.Contains(a.log.String(), c.want) })
-			if s := k.states[topic1]; s == nil || s.Version != before.Version || s.Snapshot != before.Snapshot {
+			if s := k.state(topic1); s == nil || s.Version != before.Version || s.Snapshot != before.Snapshot {
 				t.Errorf("the state is %+v now", s) // it may have been told who is there, in its version
 			}
 			a.set.Close()

@@ -99,7 +99,7 @@ func TestTopicsSleep(t *testing.T) {
 	c.Close()
 	w.next(abi.EventLeave)
 	eventually(t, "sleep", func() bool { return w.endpoint.Stats().Shared == 0 })
-	if k.states[topic1] == nil {
+	if k.state(topic1) == nil {
 		t.Fatal("nothing is stored")
 	}
 	w.join("p:1", op(count, ""), op(abi.OpRegister, "handler"))
@@ -113,7 +113,7 @@ func TestTopicsSleep(t *testing.T) {
 	c = w.join("p:2", abi.Effect{Kind: abi.OpSendAfter, Payload: []byte("ring"), Detail: "1000"})
 	c.Close()
 	eventually(t, "sleep", func() bool { return w.endpoint.Stats().Shared == 1 })
-	state := k.states[durable.Actor{Plugin: "p", Kind: durable.Topic, Name: "p:2"}]
+	state := k.state(durable.Actor{Plugin: "p", Kind: durable.Topic, Name: "p:2"})
 	if state == nil || state.Due.IsZero() || time.Until(state.Due) > time.Second {
 		t.Fatalf("stored: %+v", state)
 	}
@@ -161,12 +161,12 @@ func TestStopNormalForgets(t *testing.T) {
 	w.deploy("p", durably, child("a", `{"restart":"transient"}`))
 	a := durable.Actor{Plugin: "p", Kind: durable.Process, Name: "a"}
 	w.ask("p/a", op(count, ""))
-	if k.states[a] == nil {
+	if k.state(a) == nil {
 		t.Fatal("nothing is stored")
 	}
 	w.tell("p/a", op(abi.EffectStop, "normal"))
 	eventually(t, "its end", func() bool { return w.process("p/a") == nil })
-	if k.states[a] != nil {
+	if k.state(a) != nil {
 		t.Error("it is still stored")
 	}
 }

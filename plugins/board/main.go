@@ -61,6 +61,30 @@ func (b *Board) Join(s *rtd.Socket, payload []byte) error {
 	return nil
 }
 
+// Export hands the room on to the next version, or the next config: without it, what is stored could not go on there. So a room
+// that is remembered has both from its first version on.
+func (b *Board) Export() (string, []byte, error) {
+	state, err := json.Marshal(handedOn{b.said, b.messages, b.votes, b.users})
+	return "1", state, err
+}
+
+// Import takes a room over.
+func (b *Board) Import(schema string, state []byte) error {
+	if schema != "1" {
+		return errors.New("no such schema: " + schema)
+	}
+	h := handedOn{Votes: map[string]string{}, Users: map[string]string{}}
+	err := json.Unmarshal(state, &h)
+	b.said, b.messages, b.votes, b.users = h.Said, h.Messages, h.Votes, h.Users
+	return err
+}
+
+type handedOn struct {
+	Said         int
+	Messages     []message
+	Votes, Users map[string]string
+}
+
 func (b *Board) Leave(s *rtd.Socket, reason string) error {
 	delete(b.users, s.Member())
 	return nil
