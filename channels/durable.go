@@ -241,9 +241,10 @@ func (h *handler) unmoved(err error) error {
 	return err
 }
 
-// doze has the handler asked later whether it can sleep. One that has no guest has nothing to wait for. Callers hold mu.
+// doze has the handler asked later whether it can sleep. One that has no guest has nothing to wait for, nor
+// has one that refused whoever came first. Callers hold mu.
 func (c *SharedChannel) doze(p *supervisor.Process) error {
-	if c.guest == nil {
+	if g, awake := c.guest.(Durable); !awake || !g.Stored() && c.box.Len() == 0 {
 		c.final = true
 		return reasonAsleep
 	}

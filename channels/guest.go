@@ -53,6 +53,8 @@ type Durable interface {
 	// Woken reports whether it goes on with a state that was stored. Then it is told who
 	// is there now, by the event members.
 	Woken() bool
+	// Stored reports whether anything of it is stored.
+	Stored() bool
 	// Version is the one that it is of: the one that wrote the state.
 	Version() *Version
 	// Restored returns the effects of earlier events that still hold, of the kinds that

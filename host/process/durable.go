@@ -1,8 +1,6 @@
 package process
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -11,7 +9,6 @@ import (
 	"time"
 
 	"rtd/channels"
-	"rtd/channels/presence"
 	"rtd/host/durable"
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
@@ -140,6 +137,10 @@ func (b *body) Commit(effects []abi.Effect) error {
 		ends = errors.Is(reason, supervisor.Normal)
 		break
 	}
+	if m.revision == 0 && m.event == abi.EventJoin && !channels.Accepts(effects) && b.holdsNothing() {
+		m.happen() // a stranger was refused: nobody has topics stored by making up their names
+		return nil
+	}
 	if m.silent && len(effects)+len(m.later)+len(m.posts) == 0 {
 		return nil // the next event stores what this one has changed
 	}
@@ -164,12 +165,23 @@ func (b *body) Commit(effects []abi.Effect) error {
 	if m.source.id != "" {
 		b.home.tries.forget(m.actor, m.source.id)
 	}
-	m.posts, m.spawned = nil, nil
-	for _, f := range m.later {
+	m.happen()
+	return nil
+}
+
+// happen lets happen what has waited until the event at hand is over.
+func (m *memory) happen() {
+	later := m.later
+	m.later, m.posts, m.spawned = nil, nil, nil
+	for _, f := range later {
 		f()
 	}
-	m.later = nil
-	return nil
+}
+
+// holdsNothing reports whether nothing would be lost of an actor that is not stored, but its guest's memory.
+func (b *body) holdsNothing() bool {
+	m := b.memory
+	return len(m.posts)+len(m.names)+len(m.present) == 0 && (b.holdings == nil || b.things() == 0)
 }
 
 // store waits until c is stored, or it is known that it is not.
@@ -313,54 +325,6 @@ func (m *memory) named(name string) {
 	m.names[name] = true
 }
 
-// tracksLater shows an entry of presence, or changes it, when the event at hand is stored. What can be refused is refused
-// now, as far as that can be known.
-func (b *body) tracksLater(o *abi.Effect, do trackFunc) error {
-	m := b.memory
-	topic := cmp.Or(o.Detail, b.guest.Topic())
-	switch {
-	case topic == "":
-		return abi.CodeMalformed
-	case !b.mayUse(topic):
-		return abi.CodeDenied
-	}
-	later := abi.Effect{Kind: o.Kind, Name: o.Name, Payload: bytes.Clone(metaOf(o)), Detail: topic, Extra: o.Extra}
-	if later.Extra == "" {
-		if m.present == nil {
-			m.present = map[presenceKey][]byte{}
-		}
-		m.present[presenceKey{topic, later.Name}] = later.Payload
-	}
-	m.later = append(m.later, func() {
-		owner, ok := b.presenceOwner(&later)
-		if !ok {
-			return // the member has left
-		}
-		if _, err := b.tracksNow(owner, &later, do); err != nil {
-			b.home.complain(m.actor, "an entry of presence of a durable actor is not shown", err)
-		}
-	})
-	return nil
-}
-
-// trackAgain shows an entry of presence that the actor had.
-func (b *body) trackAgain(p heldPresence) {
-	m := b.memory
-	if m.present == nil {
-		m.present = map[presenceKey][]byte{}
-	}
-	m.present[presenceKey{p.Topic, p.Key}] = p.Meta
-	o := abi.Effect{Kind: abi.OpTrack, Name: p.Key, Payload: p.Meta, Detail: p.Topic}
-	owner, _ := b.presenceOwner(&o)
-	_, err := b.tracksNow(owner, &o, (*presence.Tracker).Track)
-	if errors.Is(err, abi.CodeTaken) { // it was restarted within one run of the server
-		_, err = b.tracksNow(owner, &o, (*presence.Tracker).Update)
-	}
-	if err != nil {
-		b.home.complain(m.actor, "an entry of presence of a durable actor is not shown", err)
-	}
-}
-
 // undo ends what the event at hand has begun, if it was not stored.
 func (b *body) undo() {
 	for _, p := range b.memory.spawned {
@@ -371,6 +335,9 @@ func (b *body) undo() {
 
 // Woken implements [channels.Durable].
 func (b *body) Woken() bool { return b.memory.woken }
+
+// Stored implements [channels.Durable].
+func (b *body) Stored() bool { return b.memory.revision > 0 }
 
 // Version implements [channels.Durable].
 func (b *body) Version() *channels.Version { return &b.release.Version }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"strconv"
@@ -131,4 +132,52 @@ func presenceCode(err error) error {
 		return abi.CodeTooLarge
 	}
 	return abi.CodeMalformed
+}
+
+// tracksLater shows an entry of presence, or changes it, when the event at hand is stored. What can be refused is refused
+// now, as far as that can be known.
+func (b *body) tracksLater(o *abi.Effect, do trackFunc) error {
+	m := b.memory
+	topic := cmp.Or(o.Detail, b.guest.Topic())
+	switch {
+	case topic == "":
+		return abi.CodeMalformed
+	case !b.mayUse(topic):
+		return abi.CodeDenied
+	}
+	later := abi.Effect{Kind: o.Kind, Name: o.Name, Payload: bytes.Clone(metaOf(o)), Detail: topic, Extra: o.Extra}
+	if later.Extra == "" {
+		if m.present == nil {
+			m.present = map[presenceKey][]byte{}
+		}
+		m.present[presenceKey{topic, later.Name}] = later.Payload
+	}
+	m.later = append(m.later, func() {
+		owner, ok := b.presenceOwner(&later)
+		if !ok {
+			return // the member has left
+		}
+		if _, err := b.tracksNow(owner, &later, do); err != nil {
+			b.home.complain(m.actor, "an entry of presence of a durable actor is not shown", err)
+		}
+	})
+	return nil
+}
+
+// trackAgain shows an entry of presence that the actor had.
+func (b *body) trackAgain(p heldPresence) {
+	m := b.memory
+	if m.present == nil {
+		m.present = map[presenceKey][]byte{}
+	}
+	m.present[presenceKey{p.Topic, p.Key}] = p.Meta
+	o := abi.Effect{Kind: abi.OpTrack, Name: p.Key, Payload: p.Meta, Detail: p.Topic}
+	owner, _ := b.presenceOwner(&o)
+	_, err := b.tracksNow(owner, &o, (*presence.Tracker).Track)
+	if errors.Is(err, abi.CodeTaken) { // it was restarted within one run of the server
+		_, err = b.tracksNow(owner, &o, (*presence.Tracker).Update)
+	}
+	if err != nil {
+		b.home.complain(m.actor, "an entry of presence of a durable actor is not shown", err)
+	}
 }

@@ -173,3 +173,27 @@ func TestStopNormalForgets(t *testing.T) {
 
 var _ = errors.Is
 var _ = channels.ErrNotStored
+
+// A stranger who is refused leaves nothing behind, whatever topics he makes up.
+func TestTheRefusedAreNotStored(t *testing.T) {
+	w := newWorld(t)
+	k := w.remembers()
+	w.deploy("p", durably, worker("a"))
+	c := &puppetClient{}
+	c.Socket = w.endpoint.NewSocket(channels.SocketOptions{Codec: channels.V2, Out: &c.frames})
+	t.Cleanup(c.Close)
+	refuse := abi.Effect{Kind: abi.EffectReply, Name: "error", Payload: []byte(`{"reason":"stranger"}`)}
+	c.send(t, "phx_join", "p:1", refuse)
+	eventually(t, "a refusal", func() bool { return len(c.all()) > 0 })
+	if got := c.all()[0]; !strings.Contains(got, "stranger") {
+		t.Fatalf("the join: %s", got)
+	}
+	eventually(t, "its end", func() bool { return w.endpoint.Stats().Shared == 0 })
+	if k.state(topic1) != nil {
+		t.Error("the topic is stored")
+	}
+	w.join("p:1", op(count, ""))
+	if k.state(topic1) == nil {
+		t.Error("a topic that was joined is not stored")
+	}
+}
