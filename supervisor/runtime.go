@@ -266,8 +266,9 @@ func (rt *Runtime) watch() {
 	rt.fillPlaces() // and again in a slice, if that leaves anything
 }
 
-// maxParked is how many runners without work stay, for each place.
-const maxParked = 4
+// maxParked is how many runners without work stay, for each place. There are as many where many processes
+// wait in Block at a time, as durable ones do until they are stored.
+const maxParked = 64
 
 // parkTime is how long they stay.
 const parkTime = 10 * time.Millisecond
