@@ -257,6 +257,9 @@ func (c *SharedChannel) doze(p *supervisor.Process) error {
 
 // sleep ends the life of a handler that nobody needs at present. The guest is not told, as it will go on.
 func (c *SharedChannel) sleep(p *supervisor.Process) error {
+	if g, awake := c.guest.(Durable); awake && g.Rests() && g.Save() != nil {
+		c.active = true // until it can be stored
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dozing = false

@@ -63,6 +63,9 @@ type Durable interface {
 	// Missed returns messages that tell of what it has missed: ends of what it watched. They come after the event members,
 	// before anything else.
 	Missed() []any
+	// Save stores what events have changed after which Commit had nothing stored, if there were any. Whoever
+	// ends the guest in good order calls it before.
+	Save() error
 	// Rests reports whether nothing would be missed if it slept: all that it holds are
 	// timers.
 	Rests() bool

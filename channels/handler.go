@@ -232,6 +232,9 @@ func (h *handler) terminate(p *supervisor.Process, reason error, named func(id s
 		return
 	}
 	defer h.forgetGuest()
+	if g, awake := h.guest.(Durable); awake && h.durable && !supervisor.IsCrash(reason) {
+		_ = g.Save() // else the leaves of late are forgotten, as by a power cut: the next guest is told who is there
+	}
 	tell := func(e *abi.Event) { h.tellEnd(p, e, named) }
 	if supervisor.IsCrash(reason) || h.durable { // whoever is remembered has no end
 		tell = nil

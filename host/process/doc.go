@@ -75,6 +75,10 @@
 // Why are messages between durable actors stored in the receiver's queue, and not sent again until they are confirmed? Sender and receiver are in one
 // log: the commit that takes the message out is the one that stores what came of it. No table of known ids is needed.
 //
+// Why are leaves not stored at once? When a server drains, all members of all topics go, and each leave would be a synced
+// commit that nobody waits for: whoever wakes hears anyway who is there. So a leave waits for the next commit, for sleep, or for
+// the end in good order, unless it has effects or changes what the host holds. After kill -9 the leaves of late may not have happened.
+//
 // Why does an actor whose pid is known not sleep? Its next process would have another pid. So one that has asked for its own, has
 // spawned or monitors stays, as small as any that rests.
 //

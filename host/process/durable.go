@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"rtd/channels"
@@ -29,6 +30,8 @@ type memory struct {
 	revision uint64 // of the last commit
 	woken    bool   // it goes on with a stored state
 	silent   bool   // nothing but members has come since it woke, and nothing need be stored
+	behind   bool   // members have left since the last commit: what the guest made of that is not stored yet
+	held     uint64 // sum of what the host held at the last commit
 	traps    bool   // exits, as the guest has said
 	shown    bool   // others may know its pid, so that it must not leave memory
 
@@ -141,15 +144,20 @@ func (b *body) Commit(effects []abi.Effect) error {
 		m.happen() // a stranger was refused: nobody has topics stored by making up their names
 		return nil
 	}
-	if m.silent && len(effects)+len(m.later)+len(m.posts) == 0 {
-		return nil // the next event stores what this one has changed
+	var held []byte
+	if !ends {
+		held = b.heldAfter(effects).append(make([]byte, 0, 32))
+		if b.canWait(effects, held) {
+			m.behind = m.behind || m.event == abi.EventLeave
+			return nil
+		}
 	}
 	c := &durable.Commit{Actor: m.actor, Last: m.revision, Posts: m.posts}
 	if m.source.post != (durable.PostID{}) {
 		c.Took = []durable.PostID{m.source.post}
 	}
 	if !ends {
-		state, err := b.state(effects)
+		state, err := b.state(held)
 		if err != nil {
 			return err
 		}
@@ -158,8 +166,7 @@ func (b *body) Commit(effects []abi.Effect) error {
 	if err := b.store(c); err != nil {
 		return err
 	}
-	m.silent = false
-	if m.revision++; ends {
+	if m.stored(c); ends {
 		m.revision, m.born = 0, drawBorn()
 	}
 	if m.source.id != "" {
@@ -168,6 +175,45 @@ func (b *body) Commit(effects []abi.Effect) error {
 	m.happen()
 	return nil
 }
+
+// canWait reports whether the next commit, or Save, may store what an event has changed: members, with which each guest begins that
+// wakes, and leave. Nobody is told that these are over, and whoever wakes hears anyway who is there. Ten thousand members that go at
+// a time cost no commit each. What the event would have done, or the host now holds for the actor, does not wait.
+func (b *body) canWait(effects []abi.Effect, held []byte) bool {
+	m := b.memory
+	return (m.silent || m.event == abi.EventLeave && m.revision > 0) && len(effects)+len(m.later)+len(m.posts) == 0 && m.held == sum(held)
+}
+
+// Save implements [channels.Durable].
+func (b *body) Save() error {
+	m := b.memory
+	if !m.behind {
+		return nil
+	}
+	state, err := b.state(b.heldAfter(nil).append(nil))
+	if err != nil {
+		return err
+	}
+	c := &durable.Commit{Actor: m.actor, Last: m.revision, State: state}
+	if err := b.store(c); err != nil {
+		return err
+	}
+	m.stored(c)
+	return nil
+}
+
+// stored notes that c is.
+func (m *memory) stored(c *durable.Commit) {
+	m.revision++
+	m.silent, m.behind = false, false
+	if c.State != nil {
+		m.held = sum(c.State.Held)
+	}
+}
+
+var seed = maphash.MakeSeed()
+
+func sum(held []byte) uint64 { return maphash.Bytes(seed, held) }
 
 // happen lets happen what has waited until the event at hand is over.
 func (m *memory) happen() {
@@ -212,24 +258,25 @@ func (b *body) tooLarge(err error) error {
 	return fmt.Errorf("%w: %w: %w", channels.ErrNotStored, channels.ErrTooLarge, err)
 }
 
-// state is the actor's state, as it is when the effects have been applied.
-func (b *body) state(effects []abi.Effect) (*durable.State, error) {
+// state is the actor's state: its guest's memory as it is, and what the host holds for it.
+func (b *body) state(held []byte) (*durable.State, error) {
 	m := b.memory
 	guest, err := b.guest.State(nil)
 	if err != nil {
 		return nil, err
 	}
 	s := &durable.State{
-		Revision: m.revision + 1, Born: m.born, At: time.Now(), Version: b.release.Use.Version, Snapshot: b.release.Use.Snapshot, Guest: guest,
+		Revision: m.revision + 1, Born: m.born, At: time.Now(), Version: b.release.Use.Version, Snapshot: b.release.Use.Snapshot,
+		Guest: guest, Held: held,
 	}
-	h := b.heldAfter(effects)
-	s.Held = h.append(make([]byte, 0, 32))
 	if size, most := len(s.Guest)+len(s.Held), b.release.Settings.DurableState; most > 0 && size > most {
 		return nil, b.tooLarge(fmt.Errorf("%w: %d bytes, and at most %d are kept", durable.ErrTooLarge, size, most))
 	}
-	for i := range h.Timers {
-		if due := h.Timers[i].Due; s.Due.IsZero() || due.Before(s.Due) {
-			s.Due = due
+	if b.holdings != nil {
+		for _, t := range b.timers {
+			if s.Due.IsZero() || t.due.Before(s.Due) {
+				s.Due = t.due
+			}
 		}
 	}
 	return s, nil
@@ -261,9 +308,16 @@ func (b *body) heldAfter(effects []abi.Effect) *held {
 			h.Asked = append(h.Asked, e.Name)
 		}
 	}
-	if b.holdings == nil {
-		return h
+	if b.holdings != nil {
+		b.addHoldings(h, effects)
 	}
+	h.sort()
+	return h
+}
+
+// addHoldings adds what the body holds to h.
+func (b *body) addHoldings(h *held, effects []abi.Effect) {
+	m := b.memory
 	for ref, t := range b.timers {
 		h.Timers = append(h.Timers, heldTimer{ID: m.nameOf(b, ref), Due: t.due, After: t.after, Binary: t.binary, Payload: t.payload})
 	}
@@ -282,7 +336,6 @@ func (b *body) heldAfter(effects []abi.Effect) *held {
 	for topic := range b.subscribedAfter(effects) {
 		h.Subscriptions = append(h.Subscriptions, topic)
 	}
-	return h
 }
 
 // subscribedAfter yields the topics that the guest is subscribed to when the effects have been applied.

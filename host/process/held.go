@@ -1,9 +1,11 @@
 package process
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -41,6 +43,18 @@ type heldTie struct{ ID, PID string }
 type heldPresence struct {
 	Topic, Key string
 	Meta       []byte
+}
+
+// sort has the same things be the same bytes.
+func (h *held) sort() {
+	slices.SortFunc(h.Timers, func(a, b heldTimer) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(h.Monitors, func(a, b heldTie) int { return cmp.Compare(a.ID, b.ID) })
+	for _, texts := range [][]string{h.Links, h.Asked, h.Subscriptions, h.Intercepts, h.Names} {
+		slices.Sort(texts)
+	}
+	slices.SortFunc(h.Presences, func(a, b heldPresence) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Key, b.Key))
+	})
 }
 
 // heldFormat is the first byte of what append writes. A later format gets another.

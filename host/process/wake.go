@@ -116,7 +116,7 @@ func (h *Home) wake(r *release.Release, p *supervisor.Process, a durable.Actor, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", channels.ErrUnmoved, err)
 	}
-	m.born, m.revision, m.woken, m.silent = state.Born, state.Revision, true, true
+	m.born, m.revision, m.woken, m.silent, m.held = state.Born, state.Revision, true, true, sum(state.Held)
 	b := &body{home: h, release: of, process: p, memory: m}
 	err = of.Module.ResumeIn(&b.guest, topic, b, state.Guest)
 	if errors.Is(err, sandbox.ErrClosed) { // retired since it was found

@@ -23,10 +23,15 @@ type ledger struct {
 	last  map[string]int
 	total int
 	rung  int
+	left  int
 }
 
-func (l *ledger) Join(*rtd.Socket, []byte) error  { return nil }
-func (l *ledger) Leave(*rtd.Socket, string) error { return nil }
+func (l *ledger) Join(*rtd.Socket, []byte) error { return nil }
+
+func (l *ledger) Leave(*rtd.Socket, string) error {
+	l.left++
+	return nil
+}
 
 func (l *ledger) HandleIn(s *rtd.Socket, event string, payload []byte) error {
 	var in struct {
@@ -54,6 +59,8 @@ func (l *ledger) HandleIn(s *rtd.Socket, event string, payload []byte) error {
 		return reply(s, "ok", map[string]int{"n": in.N})
 	case "last":
 		return reply(s, "ok", map[string]int{"n": l.last[in.Who]})
+	case "left":
+		return reply(s, "ok", map[string]int{"n": l.left})
 	case "totals":
 		text, err := rtd.Call("sum", nil, 5*time.Second)
 		if err != nil {
