@@ -22,6 +22,7 @@ type adminBackend struct {
 	deployer *deploy.Deployer
 	*busNeeds
 	stateBackend
+	asideBackend
 	readiness
 }
 

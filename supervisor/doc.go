@@ -194,6 +194,8 @@
 //     child and ends; OTP's waits for the child's init without bound.
 //   - A restart that fails is tried again at once, without taking other
 //     messages between two attempts. The intensity bounds it either way.
+//   - A crash that its process has marked as [Repeated] is not counted again: OTP has no
+//     messages that come a second time.
 //   - Intensity is exact time, where OTP's period is whole seconds. The edge
 //     is the same: a restart exactly one period ago still counts.
 //   - No ignore, no auto_shutdown, no start or removal of single children of a

@@ -50,6 +50,20 @@ func IsCrash(reason error) bool {
 	return !errors.Is(reason, Normal) && !errors.Is(reason, Shutdown)
 }
 
+// Repeated returns the reason of a crash that was counted before: its process was restarted, has tried the same once more, and crashed
+// again. It is a crash like reason, but does not count against an [Intensity]. Whoever returns it sees to it that this ends.
+func Repeated(reason error) error { return &repeated{reason} }
+
+// IsRepeated reports whether a reason is one of [Repeated].
+func IsRepeated(reason error) bool {
+	var r *repeated
+	return errors.As(reason, &r)
+}
+
+type repeated struct{ error }
+
+func (r *repeated) Unwrap() error { return r.error }
+
 // PanicError is the exit reason of a process whose Go code panicked: a bug in
 // rtd, not in a guest.
 type PanicError struct {

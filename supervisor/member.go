@@ -255,7 +255,7 @@ func (d *Dynamic) lifeEnded(m *member, reason error) (again, crashed bool) {
 		return true, false
 	case !m.child.Again(reason):
 		d.forget(m, reason, Ends)
-	case !m.ends().recent.add(d.config.Intensity, time.Now()):
+	case !IsRepeated(reason) && !m.ends().recent.add(d.config.Intensity, time.Now()):
 		d.forget(m, reason, GivesUp)
 	default:
 		m.child.Exited(reason, Restarts)

@@ -39,6 +39,14 @@ func TestRestartByTypeAndReason(t *testing.T) {
 	}
 }
 
+// A crash that was counted already is one, and counts no more.
+func TestRepeatedCrashes(t *testing.T) {
+	again := fmt.Errorf("x: %w", supervisor.Repeated(errCrash))
+	if !supervisor.IsCrash(again) || !supervisor.IsRepeated(again) || supervisor.IsRepeated(errCrash) || !errors.Is(again, errCrash) {
+		t.Error("a repeated crash is a crash, by its cause")
+	}
+}
+
 func TestShutdownBecause(t *testing.T) {
 	drain := supervisor.ShutdownBecause("drain")
 	if !errors.Is(drain, supervisor.Shutdown) || errors.Is(supervisor.Shutdown, drain) {

@@ -154,7 +154,7 @@ func (s *Supervisor) ended(p *Process, c *child, exited Exited) error {
 func (s *Supervisor) restart(p *Process, c *child, report Report) error {
 	for {
 		report.Decision = Restarts
-		if !s.recent.add(s.config.Intensity, time.Now()) {
+		if !IsRepeated(report.Reason) && !s.recent.add(s.config.Intensity, time.Now()) {
 			report.Decision = GivesUp
 		}
 		s.report(report)

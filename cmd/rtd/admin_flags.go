@@ -31,6 +31,11 @@ of admin.listen, such as http://127.0.0.1:4001, and put the key into RTD_ADMIN_K
 func (f *adminFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.config, "config", "", "config `file` of the server (default config.toml, which may be absent)")
 	cmd.Flags().StringVar(&f.plugins, "plugins", "", "`folder` of plugins, if the server was given one")
+	f.addTarget(cmd)
+}
+
+// addTarget adds the flags that name a server other than by its config.
+func (f *adminFlags) addTarget(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.admin, "admin", "", "`path` of the server's admin socket, or URL")
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "`file` with the key for a URL (default: the key is in RTD_ADMIN_KEY)")
 }

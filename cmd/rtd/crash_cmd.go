@@ -16,37 +16,50 @@ import (
 func crashCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "crash",
-		Short: "Show crash reports",
+		Short: "Show crash reports, and what was set aside",
 		Long: `rtd keeps a report of each kind of crash in a folder: see [crashes] of the config
-file. These commands read that folder; no server has to run. Reports may contain
-what clients sent. rtd replay runs one again.`,
+file. list and show read that folder; no server has to run. Reports may contain
+what clients sent. rtd replay runs one again.
+
+A message or timer at which a durable actor crashes twice is set aside: the server keeps
+it with the actor, and list shows it. When the plugin is mended, retry has the actor try
+it again, and drop throws it away.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(crashListCommand(), crashShowCommand())
+	cmd.AddCommand(crashListCommand(), crashShowCommand(), crashRetryCommand(), crashDropCommand())
 	return cmd
 }
 
 func crashListCommand() *cobra.Command {
 	var r reports
+	var server adminFlags
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the crash reports, the last crash first",
-		Args:  cobra.NoArgs,
+		Short: "List the crash reports, the last crash first, and what was set aside",
+		Long: `rtd crash list lists the crash reports, the last crash first; and below them the messages
+and timers that were set aside, the oldest first, if the server runs.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, _, err := r.find()
 			if err != nil {
 				return err
 			}
 			all, err := crashes.List(dir)
-			if len(all) == 0 && err == nil {
+			if len(all) > 0 {
+				err = errors.Join(crashes.WriteList(cmd.OutOrStdout(), all), err)
+			} else if err == nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), "no crash reports in", dir)
-				return nil
 			}
-			return errors.Join(crashes.WriteList(cmd.OutOrStdout(), all), err)
+			if r.dir != "" {
+				return err // of some other server, perhaps
+			}
+			server.config, server.plugins = r.server.config, r.server.plugins
+			return errors.Join(err, listAsides(cmd, &server, len(all) > 0))
 		},
 	}
 	r.flags(cmd)
+	server.addTarget(cmd)
 	return cmd
 }
 

@@ -7,7 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -229,4 +232,68 @@ func TestBusAwayAtTheStart(t *testing.T) {
 		m, err := c.Join("ledger:0", "{}")
 		return err == nil && m.Status == "ok"
 	})
+}
+
+// A message at which its receiver crashes is set aside. It is there after the server was killed, is tried again by hand, and
+// comes to its end once.
+func TestSetAsideIsRetried(t *testing.T) {
+	t.Parallel()
+	l := newLedgers(t, "")
+	w := &writer{topic: "ledger:0"}
+	push := func(event string) (r ledgerReply) {
+		c := hosttest.Connect(t, l.at.Load().url)
+		defer c.Close()
+		c.MustJoin(t, w.topic, "{}")
+		r, ok := w.ask(c, event, 0)
+		if !ok || r.status != "ok" {
+			t.Fatalf("%s: %+v", event, r)
+		}
+		return r
+	}
+	command := func(args ...string) (string, int) {
+		cmd := rtd(t, append(append([]string{"crash"}, args...), "--config", "rtd.toml", "--plugins", "guests")...)
+		cmd.Dir = l.command.Dir
+		return run(cmd)
+	}
+	line := regexp.MustCompile(`(?m)^(\S+) .* message +ledger/process:sum +poison .*poisoned`)
+	listed := func() (ids []string) {
+		output, code := command("list")
+		if code != 0 {
+			t.Fatalf("crash list: %s", output)
+		}
+		for _, m := range line.FindAllStringSubmatch(output, -1) {
+			ids = append(ids, m[1])
+		}
+		return ids
+	}
+	push("poison")
+	push("poison")
+	hosttest.Eventually(t, "both to be set aside", func() bool { return len(listed()) == 2 })
+	ids := listed()
+	l.kill()
+	if after := listed(); !slices.Equal(after, ids) {
+		t.Fatalf("after a kill %q are set aside, and %q were", after, ids)
+	}
+	if output, code := command("retry", ids[0]); code != 1 || !strings.Contains(output, "crashed again") {
+		t.Errorf("a retry that crashes: %d, %s", code, output)
+	}
+	push("antidote")
+	before := push("totals").Sum
+	hosttest.Eventually(t, "the retry", func() bool { // when the antidote has come
+		output, code := command("retry", ids[0])
+		return code == 0 && strings.Contains(output, "is done")
+	})
+	l.kill()
+	if got := push("totals").Sum; got != before+1000 {
+		t.Errorf("the sum is %d after the retry, and was %d", got, before)
+	}
+	if output, code := command("drop", ids[1]); code != 0 || !strings.Contains(output, "is thrown away") {
+		t.Errorf("drop: %d, %s", code, output)
+	}
+	if output, code := command("retry", ids[0]); code != 1 || !strings.Contains(output, "nothing is set aside by the id") {
+		t.Errorf("a second retry: %d, %s", code, output)
+	}
+	if left := listed(); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
 }

@@ -125,6 +125,20 @@ func (p *plant) Backup(_ context.Context, w io.Writer) error {
 	return err
 }
 
+func (p *plant) Asides() ([]admin.Aside, error) {
+	return []admin.Aside{{ID: "7-1-0", Actor: "chat/topic:doc:1", What: "timer", Payload: []byte("ring")}}, nil
+}
+
+func (p *plant) RetryAside(_ context.Context, id, by string) (admin.Aside, error) {
+	p.note("retry %s by %s", id, by)
+	return admin.Aside{}, errors.New("it has crashed again")
+}
+
+func (p *plant) DropAside(_ context.Context, id, by string) (admin.Aside, error) {
+	p.note("drop %s by %s", id, by)
+	return admin.Aside{ID: id}, nil
+}
+
 func (p *plant) ResetState(_ context.Context, actor, by string) error {
 	p.note("reset %s by %s", actor, by)
 	return nil

@@ -22,6 +22,9 @@
 //	GET  /admin/state?actor=ACTOR                        → WholeState, of a durable actor
 //	PUT  /admin/state?actor=ACTOR    body: a WholeState  in place of what is stored
 //	DELETE /admin/state?actor=ACTOR                      it begins anew
+//	GET  /admin/asides                                   → [Aside]: messages and timers that were set aside
+//	POST /admin/aside?id=ID                              → Aside, which was tried again, and is done
+//	DELETE /admin/aside?id=ID                            → Aside, which was thrown away
 //	POST /admin/deploy?plugin=NAME   body: the module    → Deployed
 //	     … &dry=1                    nothing changes     → Deployed, with what would become of processes
 //	     … &wait=1                   the first at once   → Deployed, then Verdict

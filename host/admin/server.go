@@ -42,6 +42,7 @@ type Backend interface {
 	// Bus returns the state of the bus.
 	Bus() Bus
 	States
+	Asides
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
@@ -112,6 +113,7 @@ func New(b Backend, o Options) *Server {
 	mux.HandleFunc("POST /admin/rollback", s.rollback)
 	mux.HandleFunc("GET /admin/logs", s.logs)
 	s.routeStates(mux)
+	s.routeAsides(mux)
 	s.gate = gate.New(gate.Options{
 		Room: func(netip.Addr) (all, own int) { return maxConnections, maxPerAddress },
 		Address: func(peer net.Addr) netip.Addr {

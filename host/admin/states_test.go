@@ -8,6 +8,23 @@ import (
 	"rtd/host/admin"
 )
 
+// What was set aside is listed, tried again and thrown away, by one who is noted.
+func TestAsides(t *testing.T) {
+	p := &plant{}
+	s, _, url := serve(t, p, admin.NewLog())
+	defer shutdown(t, s)
+	c := connect(t, admin.Target{URL: url, Key: key, By: "ada"})
+	if list, err := c.Asides(t.Context()); err != nil || len(list) != 1 || string(list[0].Payload) != "ring" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if _, err := c.RetryAside(t.Context(), "7"); err == nil || err.Error() != "it has crashed again" || p.last() != "retry 7 by ada@127.0.0.1" {
+		t.Errorf("%q, %v", p.last(), err)
+	}
+	if a, err := c.DropAside(t.Context(), "7-1"); err != nil || a.ID != "7-1" || p.last() != "drop 7-1 by ada@127.0.0.1" {
+		t.Errorf("%q, %+v, %v", p.last(), a, err)
+	}
+}
+
 // A state is listed, taken out, put in and given up, by one who is noted; what makes no sense is refused in words.
 func TestStates(t *testing.T) {
 	p := &plant{}

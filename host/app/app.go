@@ -209,7 +209,9 @@ func (a *App) Crashed(process string, r *release.Release, reason error, d superv
 		Plugin: a.name, Version: r.Version.ID, Process: process,
 		Reason: reason, Decision: d, Restarts: restarts,
 	})
-	a.owner.CountCrash(r.Version.ID, d)
+	if !supervisor.IsRepeated(reason) {
+		a.owner.CountCrash(r.Version.ID, d)
+	}
 }
 
 // Claim makes r current before the application starts, for others that find the

@@ -28,7 +28,7 @@ func (a *App) tree(r *release.Release) supervisor.Config {
 func (a *App) supervised(all []*release.Child, id string, s supervisor.Strategy, i supervisor.Intensity) supervisor.Config {
 	ends := &blame{bound: i.Max + 1}
 	c := supervisor.Config{Strategy: s, Intensity: i, Report: func(report supervisor.Report) {
-		if versions := a.blamedFor(report.Child); report.Decision != supervisor.Ends {
+		if versions := a.blamedFor(report.Child); report.Decision != supervisor.Ends && !supervisor.IsRepeated(report.Reason) {
 			ends.add(versions)
 		}
 		if report.Decision == supervisor.GivesUp {

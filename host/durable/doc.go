@@ -9,6 +9,7 @@
 //	[State]   what is kept of it
 //	[Commit]  an event of it: its new state, messages for others, messages that it has consumed; all or nothing
 //	[Post]    a message from one durable actor to another, which waits in the keeper until it is consumed
+//	[Aside]   of a post, or of a timer that has become one: its actor crashes at it, so it stays until somebody decides
 //	[Keeper]  who keeps them; package store is one, on the bus
 //
 // # Promises
@@ -19,6 +20,11 @@
 //
 // An actor has one owner at a time. It says which revision it goes on from, and fails with [ErrConflict] if there is a
 // later one.
+//
+// # Questions
+//
+// Why is a timer that was set aside a post, and no longer in its actor's state? A state is written with each event; what is set aside rests. Posts
+// are known without reading any state, so that all that was set aside can be listed.
 //
 // # Rationale
 //

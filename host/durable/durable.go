@@ -81,6 +81,16 @@ type Post struct {
 	Kind    uint16 // of the event that it becomes
 	Binary  bool
 	Payload []byte // read only
+	Aside   *Aside // nil: it waits to be consumed
+}
+
+// Aside says why a [Post] does not become an event: its actor has crashed at it. It stays until somebody has it tried again, or
+// throws it away.
+type Aside struct {
+	Event string    // id of the event that it was, and that it will be when it is tried again
+	Timer bool      // it was a timer of the actor, and no message
+	At    time.Time // when it was set aside
+	Cause string    // of the last crash, cut
 }
 
 // Commit is what an event of an actor changes. All of it is stored, or nothing.
@@ -99,7 +109,7 @@ type Keeper interface {
 	// Commit stores c, and returns when it is stored, or with an error as the package documentation has them. The
 	// keeper keeps c, which must not change any more.
 	Commit(ctx context.Context, c *Commit) error
-	// Posts returns the posts that wait for an actor, in the order of their commits.
+	// Posts returns the posts for an actor, in the order of their commits: those that wait, and those that were set aside.
 	Posts(a Actor) []Post
 	// Err returns why nothing can be stored now, or nil. It does not wait.
 	Err() error

@@ -130,12 +130,12 @@ func (b *body) Handle(e *abi.Event) ([]abi.Effect, error) {
 		if e.Kind == abi.EventCall {
 			b.takeOwed(e.Name).Fail(abi.CodeTooLarge)
 		}
+		if b.memory != nil {
+			b.memory.decide(err)
+		}
 		return nil, channels.ErrTooLarge
 	}
 	b.dead = true
-	if b.memory != nil {
-		b.memory.crashed(b.home)
-	}
 	var trap *sandbox.Trap
 	if errors.As(err, &trap) && trap.Kind == sandbox.KindEnded {
 		switch reason := b.process.StopReason(); {
@@ -144,6 +144,9 @@ func (b *body) Handle(e *abi.Event) ([]abi.Effect, error) {
 		case reason != nil:
 			return nil, reason
 		}
+	}
+	if b.memory != nil {
+		err = b.memory.crashed(b.home, err)
 	}
 	return nil, err
 }
@@ -169,6 +172,8 @@ func (b *body) Message(msg any) (e abi.Event, ok bool) {
 		return b.misses(msg)
 	case postsWait:
 		return b.nextPost()
+	case decision:
+		return b.decided(msg)
 	case supervisor.Down:
 		return b.down(msg)
 	case supervisor.Exit:
@@ -214,7 +219,7 @@ func (b *body) fired(t *timer) (e abi.Event, ok bool) {
 	}
 	e = abi.Event{Kind: abi.EventInfo, Payload: t.payload, Flags: binaryFlag(t.binary)}
 	if b.memory != nil {
-		b.memory.timed(b, t, &e)
+		return e, b.timed(t, &e)
 	}
 	return e, true
 }
@@ -287,7 +292,7 @@ func (b *body) Release() { b.guest.Release() }
 func (b *body) Close(reason error) {
 	b.guest.Close()
 	if b.memory != nil {
-		b.undo()
+		b.undo(reason)
 	}
 	h := b.holdings
 	if h == nil {

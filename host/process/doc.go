@@ -25,7 +25,8 @@
 //	budget.go    the account of what is kept for it
 //	connect.go   the process that decides about one client
 //	durable.go   the gate of durable actors: stored before it leaves; held.go: what is stored besides memory
-//	wake.go      from what was stored back to a process; posts.go: messages between durable actors; tries.go
+//	wake.go      from what was stored back to a process; posts.go: messages between durable actors
+//	tries.go     how often they were tried; aside.go: what is not tried any more, until somebody says so
 //	worker.go    the life of a process that is no channel; dynamic.go: under a supervisor
 //	renew.go     its move to another release; rehearse.go: how that would go
 //	fault.go, opening.go   crash reports
@@ -81,6 +82,13 @@
 //
 // Why does an actor whose pid is known not sleep? Its next process would have another pid. So one that has asked for its own, has
 // spawned or monitors stays, as small as any that rests.
+//
+// Why is what a guest crashes at tried a second time, and no more? A crash may come of the moment: memory that was short, a
+// deadline on a busy machine. Two of them come of the message. It is set aside, so that the others have their turn.
+//
+// Why do two tries count as one crash ([supervisor.Repeated])? In OTP a bad message crashes its process once, as it is lost with the mailbox. What
+// max_restarts bounds is how often something new goes wrong. A series without an end cannot come of it: each item has two tries, and one for
+// each time that somebody asks.
 //
 // What happens after a trap? sandbox returns a Trap from Handle; the body is dead; the worker
 // returns the error from its Handle (for a channel: package channels); the supervisor calls

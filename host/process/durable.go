@@ -49,13 +49,15 @@ type memory struct {
 	next    source                // what the event that comes now comes from
 	later   []func()              // what happens when it is stored
 	posts   []durable.Post        // messages for durable actors
+	drops   []durable.PostID      // what was set aside and goes
 	spawned []*supervisor.Process // by this event
 }
 
 // source is what an event came from, if that can be tried again.
 type source struct {
-	id   string         // of the timer or post; "" for others
-	post durable.PostID // zero: it is no post
+	id       string         // of the timer or post; "" for others
+	post     durable.PostID // zero: it is no post
+	decision *decision      // somebody has it tried again, and wants to know what comes of it
 }
 
 type presenceKey struct{ topic, key string }
@@ -112,11 +114,15 @@ func (b *body) pause(d time.Duration) (on bool) {
 	return on
 }
 
-// crashed notes that the guest died of the event at hand.
-func (m *memory) crashed(h *Home) {
-	if m.source.id != "" {
-		h.tries.add(m.actor, m.source.id)
+// crashed notes that the guest died of the event at hand, and returns the reason.
+func (m *memory) crashed(h *Home, reason error) error {
+	switch {
+	case m.source.decision != nil:
+		m.decide(fmt.Errorf("it has crashed again: %s", shortCause(reason)))
+	case m.source.id != "" && h.tries.add(m.actor, m.source.id, shortCause(reason)) > 1:
+		return supervisor.Repeated(reason)
 	}
+	return reason
 }
 
 // Commit implements [channels.Guest].
@@ -154,7 +160,9 @@ func (b *body) Commit(effects []abi.Effect) error {
 	}
 	c := &durable.Commit{Actor: m.actor, Last: m.revision, Posts: m.posts}
 	if m.source.post != (durable.PostID{}) {
-		c.Took = []durable.PostID{m.source.post}
+		c.Took = append(m.drops, m.source.post)
+	} else {
+		c.Took = m.drops
 	}
 	if !ends {
 		state, err := b.state(held)
@@ -172,6 +180,7 @@ func (b *body) Commit(effects []abi.Effect) error {
 	if m.source.id != "" {
 		b.home.tries.forget(m.actor, m.source.id)
 	}
+	m.decide(nil)
 	m.happen()
 	return nil
 }
@@ -379,7 +388,8 @@ func (m *memory) named(name string) {
 }
 
 // undo ends what the event at hand has begun, if it was not stored.
-func (b *body) undo() {
+func (b *body) undo(reason error) {
+	b.memory.decide(reason)
 	for _, p := range b.memory.spawned {
 		_ = p.Exit(b.process, supervisor.Killed) // or it has ended
 	}
@@ -409,7 +419,7 @@ func (b *body) Missed() (messages []any) {
 // Rests implements [channels.Durable].
 func (b *body) Rests() bool {
 	m, h := b.memory, b.holdings
-	if m.shown || len(m.names)+len(m.present)+len(m.missed) > 0 || len(m.keeper.Posts(m.actor)) > 0 {
+	if m.shown || len(m.names)+len(m.present)+len(m.missed) > 0 || awaited(m.keeper, m.actor) {
 		return false
 	}
 	if h == nil {

@@ -27,7 +27,10 @@ func (b *body) Blame(stop bool, reason error) error {
 		kind = sandbox.KindStop
 	}
 	if t := b.guest.Fault(kind, reason); t != nil {
-		return &faulted{reason, t}
+		reason = &faulted{reason, t}
+	}
+	if b.memory != nil {
+		reason = b.memory.crashed(b.home, reason)
 	}
 	return reason
 }

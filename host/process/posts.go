@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"time"
 
 	"rtd/channels"
 	"rtd/host/ask"
@@ -19,31 +20,44 @@ func (b *body) nextPost() (e abi.Event, ok bool) {
 	if m == nil {
 		return abi.Event{}, false
 	}
-	posts := m.keeper.Posts(m.actor)
-	if len(posts) == 0 {
+	first, more := firstOf(m.keeper.Posts(m.actor))
+	if first == nil {
 		return abi.Event{}, false
 	}
-	first := posts[0]
-	if len(posts) > 1 {
+	if more {
 		_ = b.process.Post(postsWait{})
 	}
 	id := first.ID.String()
 	m.next = source{id: id, post: first.ID}
-	if b.home.tries.of(m.actor, id) >= maxTries {
-		return b.passOver(first)
+	if cause, tired := b.home.tries.tired(m.actor, id); tired {
+		aside := *first
+		aside.Aside = &durable.Aside{Event: id, At: time.Now(), Cause: cause}
+		if b.setAside(aside) != nil {
+			b.process.PostAfter(asideAgain, postsWait{})
+		}
+		return abi.Event{}, false
 	}
 	return abi.Event{Kind: abi.Kind(first.Kind), Flags: binaryFlag(first.Binary), Payload: first.Payload}, true
 }
 
-// passOver takes a post away that the guest has crashed at.
-func (b *body) passOver(post durable.Post) (e abi.Event, ok bool) {
-	m := b.memory
-	m.source, m.event, m.silent = m.next, abi.EventInfo, false
-	m.next = source{}
-	if err := b.Commit(nil); err == nil {
-		b.home.setAside(m.actor, "message", post.ID.String())
+// firstOf returns the post that has waited for longest, if any waits, and whether more do. Others were set aside.
+func firstOf(posts []durable.Post) (first *durable.Post, more bool) {
+	for i := range posts {
+		switch {
+		case posts[i].Aside != nil:
+		case first != nil:
+			return first, true
+		default:
+			first = &posts[i]
+		}
 	}
-	return abi.Event{}, false
+	return first, false
+}
+
+// awaited reports whether posts wait for an actor.
+func awaited(k durable.Keeper, a durable.Actor) bool {
+	first, _ := firstOf(k.Posts(a))
+	return first != nil
 }
 
 // sendLater sends a message when the event at hand is stored. To a durable actor it is stored as well, and comes once.
@@ -89,6 +103,9 @@ func durableOf(p *supervisor.Process) (a durable.Actor, is bool) {
 
 // Posted has a durable actor take the posts that wait for it. A process that is not there takes them when it begins.
 func (h *Home) Posted(a durable.Actor) {
+	if k, err := h.Node.Keeper(); err != nil || !awaited(k, a) {
+		return // what there is was set aside
+	}
 	switch a.Kind {
 	case durable.Topic:
 		_ = h.Node.Endpoint.Wake(h.App, a.Name, postsWait{}) // or the plugin ends

@@ -10,12 +10,6 @@ import (
 // maxTries is how often a timer or post is tried that the guest crashes at.
 const maxTries = 2
 
-// setAside says that a timer or message is not tried any more.
-func (h *Home) setAside(a durable.Actor, what, id string) {
-	h.tries.forget(a, id)
-	h.Node.Log.Error("set aside: the guest has crashed at it twice; rtd crash list has the reports", "plugin", a.Plugin, "actor", a.String(), what, id)
-}
-
 // complaints keep one line of each kind and actor in a minute.
 type complaints struct {
 	mu   sync.Mutex
@@ -40,32 +34,47 @@ func (h *Home) complain(a durable.Actor, text string, cause error) {
 
 // tries counts how often guests have crashed at a timer or post.
 type tries struct {
-	mu    sync.Mutex
-	times map[string]int
+	mu  sync.Mutex
+	all map[string]tried
+}
+
+// tried is how often, and of what the last time.
+type tried struct {
+	times int
+	cause string
 }
 
 // maxTried bounds what is counted at a time. If it is too much, counting begins anew: some are tried once more.
 const maxTried = 10_000
 
-func (t *tries) add(a durable.Actor, id string) {
+// add notes a crash, and returns how many there were.
+func (t *tries) add(a durable.Actor, id, cause string) (times int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.times == nil || len(t.times) >= maxTried {
-		t.times = map[string]int{}
+	if t.all == nil || len(t.all) >= maxTried {
+		t.all = map[string]tried{}
 	}
-	t.times[a.String()+" "+id]++
+	key := a.String() + " " + id
+	times = t.all[key].times + 1
+	t.all[key] = tried{times, cause}
+	return times
 }
 
-func (t *tries) of(a durable.Actor, id string) int {
+// tired says of what guests have crashed at a timer or post, if that is not tried any more.
+func (t *tries) tired(a durable.Actor, id string) (cause string, is bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.times[a.String()+" "+id]
+	if len(t.all) == 0 {
+		return "", false
+	}
+	was := t.all[a.String()+" "+id]
+	return was.cause, was.times >= maxTries
 }
 
 func (t *tries) forget(a durable.Actor, id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.times) > 0 {
-		delete(t.times, a.String()+" "+id)
+	if len(t.all) > 0 {
+		delete(t.all, a.String()+" "+id)
 	}
 }

@@ -209,10 +209,6 @@ func (b *body) restore(stored []byte) error {
 	}
 	now := time.Now()
 	for _, t := range h.Timers {
-		if b.home.tries.of(m.actor, t.ID) >= maxTries {
-			b.home.setAside(m.actor, "timer", t.ID)
-			continue
-		}
 		b.arm(t, now)
 	}
 	for _, topic := range h.Subscriptions {
@@ -247,7 +243,7 @@ func (b *body) restore(stored []byte) error {
 			_ = b.process.Post(e) // or it ends
 		}
 	}
-	if len(m.keeper.Posts(m.actor)) > 0 {
+	if awaited(m.keeper, m.actor) {
 		_ = b.process.Post(postsWait{})
 	}
 	return nil
@@ -272,12 +268,26 @@ func (b *body) arm(t heldTimer, now time.Time) {
 }
 
 // timed completes the event of a timer: it has a name for when it is tried again, and says how late it comes, in milliseconds,
-// if its actor was not awake when it was due.
-func (m *memory) timed(b *body, t *timer, e *abi.Event) {
-	m.next = source{id: m.nameOf(b, t.id)}
+// if its actor was not awake when it was due. It returns false if the timer is not tried any more.
+func (b *body) timed(t *timer, e *abi.Event) bool {
+	m := b.memory
+	id := m.nameOf(b, t.id)
+	m.next = source{id: id}
+	if cause, tired := b.home.tries.tired(m.actor, id); tired {
+		item := durable.Post{
+			ID: durable.PostID{Born: m.born, Revision: m.revision + 1}, To: m.actor, Kind: uint16(abi.EventInfo), Binary: t.binary, Payload: t.payload,
+			Aside: &durable.Aside{Event: id, Timer: true, At: time.Now(), Cause: cause},
+		}
+		if b.setAside(item) != nil {
+			now := time.Now()
+			b.arm(heldTimer{ID: id, Due: now.Add(asideAgain), After: asideAgain, Binary: t.binary, Payload: t.payload}, now)
+		}
+		return false
+	}
 	if t.missed {
 		e.Detail = strconv.FormatInt(max(0, time.Since(t.due).Milliseconds()), 10)
 	}
+	return true
 }
 
 // misses tells of an end that the actor has missed.

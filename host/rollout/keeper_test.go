@@ -18,8 +18,9 @@ type keeper struct {
 	mu     sync.Mutex
 	states map[durable.Actor]*durable.State
 	posts  map[durable.Actor][]durable.Post
-	fails  error                 // what Commit returns
-	down   error                 // what all return
+	fails  error // what Commit returns
+	down   error // what all return
+	refuse func(*durable.Commit) error
 	held   map[string]chan bool  // commits of an actor wait for that, once
 	stored map[durable.Actor]int // commits
 }
@@ -32,6 +33,13 @@ func (k *keeper) set(fails, down error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.fails, k.down = fails, down
+}
+
+// refusing has Commit fail as f says.
+func (k *keeper) refusing(f func(*durable.Commit) error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.refuse = f
 }
 
 // state returns what is stored of an actor, or nil.
@@ -76,6 +84,12 @@ func (k *keeper) Commit(_ context.Context, c *durable.Commit) error {
 	case c.Last != last:
 		defer k.mu.Unlock()
 		return fmt.Errorf("%w: %d, not %d", durable.ErrConflict, last, c.Last)
+	}
+	if k.refuse != nil {
+		if err := k.refuse(c); err != nil {
+			defer k.mu.Unlock()
+			return err
+		}
 	}
 	k.stored[c.Actor]++
 	k.states[c.Actor] = c.State

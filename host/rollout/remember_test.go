@@ -134,7 +134,7 @@ func TestPostsComeOnce(t *testing.T) {
 		w.tell("p/a", abi.Effect{Kind: abi.OpCast, Name: "b", Payload: orders(op(count, ""))})
 	}
 	b := durable.Actor{Plugin: "p", Kind: durable.Process, Name: "b"}
-	taken := func() bool { return len(k.Posts(b)) == 0 }
+	taken := func() bool { return len(k.Posts(b)) == len(k.aside(b)) }
 	eventually(t, "three messages", taken)
 	if got := w.ask("p/b", op(count, "")).code; got != 4 {
 		t.Errorf("b counts %d after three messages and a call", got)

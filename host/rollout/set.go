@@ -98,6 +98,22 @@ func (s *Set) Posted(a durable.Actor) {
 	}
 }
 
+// Retry has a durable actor try an item again that was set aside, see [process.Home.Retry].
+func (s *Set) Retry(ctx context.Context, a durable.Actor, id durable.PostID) error {
+	if pl := s.get(a.Plugin); pl != nil {
+		return pl.Home().Retry(ctx, a, id)
+	}
+	return fmt.Errorf("plugin %s does not run", a.Plugin)
+}
+
+// Discard throws an item away that was set aside.
+func (s *Set) Discard(ctx context.Context, a durable.Actor, id durable.PostID) error {
+	if pl := s.get(a.Plugin); pl != nil {
+		return pl.Home().Discard(ctx, a, id)
+	}
+	return fmt.Errorf("plugin %s does not run", a.Plugin)
+}
+
 // Awake reports whether the handler of a durable topic is in memory.
 func (s *Set) Awake(a durable.Actor) bool {
 	pl := s.get(a.Plugin)
@@ -573,7 +589,7 @@ func (s *Set) channelCrashed(c channels.Crash) {
 		Plugin: c.Plugin, Version: c.Version, Topic: c.Topic, Event: c.Event,
 		Reason: c.Reason, Decision: c.Decision, Restarts: c.Restarts,
 	})
-	if pl := s.get(c.Plugin); pl != nil {
+	if pl := s.get(c.Plugin); pl != nil && !supervisor.IsRepeated(c.Reason) {
 		pl.CountCrash(c.Version, c.Decision)
 	}
 }

@@ -53,7 +53,11 @@ func stateBytes(name durable.Actor, s *durable.State) int64 {
 }
 
 func postBytes(p *durable.Post) int {
-	return len(p.To.Plugin) + len(p.To.Name) + len(p.From) + len(p.Payload) + overhead
+	n := len(p.To.Plugin) + len(p.To.Name) + len(p.From) + len(p.Payload) + overhead
+	if p.Aside != nil {
+		n += len(p.Aside.Event) + len(p.Aside.Cause)
+	}
+	return n
 }
 
 // plugin is what the keeper knows of the actors of a plugin.
@@ -251,6 +255,16 @@ func (k *Keeper) clean(a *actor, sequence uint64) {
 	k.bytes -= a.weight
 	a.changed, a.weight, a.anew, a.clear, a.state = 0, 0, false, false, nil
 	k.rest(a)
+}
+
+// bytesOf is how many bytes posts for the actor have, by their ids.
+func (a *actor) bytesOf(ids []durable.PostID) (n int64) {
+	for _, id := range ids {
+		if i := slices.IndexFunc(a.posts, func(p durable.Post) bool { return p.ID == id }); i >= 0 {
+			n += int64(postBytes(&a.posts[i]))
+		}
+	}
+	return n
 }
 
 // waiting is how many bytes of posts wait for an actor.

@@ -154,6 +154,7 @@ func (k *Keeper) admit(p *pending) error {
 		return fmt.Errorf("%w: %v is at revision %d, not %d", durable.ErrConflict, c.Actor, a.revision, c.Last)
 	}
 	grows := max(0, stateBytes(c.Actor, c.State)-a.bytes)
+	takes := a.bytesOf(c.Took)
 	var sends map[string]int64
 	for i := range c.Posts {
 		post := &c.Posts[i]
@@ -161,14 +162,14 @@ func (k *Keeper) admit(p *pending) error {
 			sends = map[string]int64{}
 		}
 		sends[post.To.Plugin] += int64(postBytes(post))
-		if err := k.queueHas(c, post.To); err != nil {
+		if err := k.queueHas(c, post.To, takes); err != nil {
 			return err
 		}
 	}
 	if k.tight && (grows > 0 || len(sends) > 0) {
 		return fmt.Errorf("%w: the bus is nearly full, and what is left is for what was stored already", durable.ErrFull)
 	}
-	if err := k.pluginHas(c.Actor.Plugin, grows+sends[c.Actor.Plugin]); err != nil {
+	if err := k.pluginHas(c.Actor.Plugin, max(0, grows+sends[c.Actor.Plugin]-takes)); err != nil {
 		return err
 	}
 	for plugin, n := range sends {
@@ -193,9 +194,12 @@ func (k *Keeper) reserve(p *pending, sign int64) {
 	}
 }
 
-// queueHas checks that there is room for the posts of a commit for an actor.
-func (k *Keeper) queueHas(c *durable.Commit, to durable.Actor) error {
+// queueHas checks that there is room for the posts of a commit for an actor. takes is the bytes of those that it consumes.
+func (k *Keeper) queueHas(c *durable.Commit, to durable.Actor, takes int64) error {
 	n := k.actors[to].waiting()
+	if to == c.Actor {
+		n -= takes
+	}
 	for i := range c.Posts {
 		if c.Posts[i].To == to {
 			n += int64(postBytes(&c.Posts[i]))

@@ -31,6 +31,16 @@ func commits() []*durable.Commit {
 	}
 }
 
+// setAside is a commit that sets a message and a timer aside.
+func setAside() []*durable.Commit {
+	c := commits()[1]
+	c.Posts = []durable.Post{
+		{ID: c.Took[0], To: c.Actor, From: "chat:1", Kind: 0x114, Payload: []byte("payload"), Aside: &durable.Aside{Event: "7-8-0", At: c.State.At, Cause: "trap"}},
+		{ID: durable.PostID{Born: 2, Revision: 1}, To: c.Actor, Kind: 8, Binary: true, Aside: &durable.Aside{Event: "#1", Timer: true}},
+	}
+	return []*durable.Commit{c}
+}
+
 func testHash(name string) uint64 { return (&Keeper{seed: []byte("seed")}).hash(name) }
 
 func testLeaf() *leaf {
@@ -45,6 +55,7 @@ func testLeaf() *leaf {
 func TestFormat(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"record": encodeRecord(nil, commits()),
+		"aside":  encodeRecord(nil, setAside()),
 		"fence":  encodeFence("text"),
 		"leaf":   testLeaf().encode(),
 	} {
@@ -65,6 +76,9 @@ func TestFormat(t *testing.T) {
 	if got, err := decodeRecord(encodeRecord(nil, commits())); err != nil || !reflect.DeepEqual(got, commits()) {
 		t.Errorf("a record comes back as %+v: %v", got, err)
 	}
+	if got, err := decodeRecord(encodeRecord(nil, setAside())); err != nil || !reflect.DeepEqual(got, setAside()) {
+		t.Errorf("what is set aside comes back as %+v: %v", got, err)
+	}
 	if got, err := decodeLeaf(testLeaf().encode(), 0, testHash); err != nil || !reflect.DeepEqual(got, testLeaf()) {
 		t.Errorf("a leaf comes back as %+v: %v", got, err)
 	}
@@ -72,6 +86,7 @@ func TestFormat(t *testing.T) {
 
 func FuzzRecord(f *testing.F) {
 	f.Add(encodeRecord(nil, commits()))
+	f.Add(encodeRecord(nil, setAside()))
 	f.Add(encodeFence("x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// What is in the frame is what is hostile; its checksum is not in the way.

@@ -47,6 +47,23 @@ func (k *Keeper) List(ctx context.Context, plugin string, kind durable.Kind, pre
 	return list, err
 }
 
+// SetAside returns the posts that were set aside, of all plugins, the oldest first.
+func (k *Keeper) SetAside() (all []durable.Post) {
+	k.mu.Lock()
+	for _, a := range k.actors {
+		for i := range a.posts {
+			if a.posts[i].Aside != nil {
+				all = append(all, a.posts[i])
+			}
+		}
+	}
+	k.mu.Unlock()
+	slices.SortFunc(all, func(p, q durable.Post) int {
+		return cmp.Or(p.Aside.At.Compare(q.Aside.At), cmp.Compare(p.ID.String(), q.ID.String()))
+	})
+	return all
+}
+
 // Remove removes an actor, and the posts for it. Of one that cannot be read it also removes the others that cannot be read beside it.
 // The error is ErrConflict if it is committed at the same time.
 func (k *Keeper) Remove(ctx context.Context, name durable.Actor) error {

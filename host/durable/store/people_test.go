@@ -205,3 +205,29 @@ func TestExpire(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A post that is set aside is the same post, in place of the one that waited, in each state of the store, and takes no room twice.
+func TestPostsAreSetAside(t *testing.T) {
+	t.Parallel()
+	everyWay(t, func(t *testing.T, p *place, pass func()) {
+		ctx := limited(t)
+		a := topic("a")
+		waits := durable.Post{ID: durable.PostID{Born: 7, Revision: 1}, To: a, Kind: 300, Payload: bytes.Repeat([]byte("x"), 300<<10)}
+		must(t, p.Commit(ctx, &durable.Commit{Actor: topic("b"), State: state(1, ""), Posts: []durable.Post{waits}}))
+		pass()
+		aside := waits
+		aside.Aside = &durable.Aside{Event: "e", At: time.UnixMicro(7).UTC(), Cause: "trap"}
+		must(t, p.Commit(ctx, &durable.Commit{Actor: a, State: state(1, ""), Took: []durable.PostID{waits.ID}, Posts: []durable.Post{aside}}))
+		for range 2 {
+			if got := p.SetAside(); len(got) != 1 || got[0].ID != waits.ID || *got[0].Aside != *aside.Aside || len(p.Posts(a)) != 1 {
+				t.Errorf("set aside: %d of %d", len(got), len(p.Posts(a)))
+			}
+			pass()
+		}
+		must(t, p.Commit(ctx, &durable.Commit{Actor: a, Last: 1, State: state(2, ""), Took: []durable.PostID{waits.ID}}))
+		pass()
+		if got := p.SetAside(); len(got) != 0 {
+			t.Errorf("%d are set aside", len(got))
+		}
+	})
+}

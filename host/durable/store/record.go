@@ -24,7 +24,9 @@ const (
 	hasPosts  = 1 << 1
 	hasTook   = 1 << 2
 	isBinary  = 1 << 0 // of a post
-	kindFence = 0      // in place of the kind of an actor
+	isAside   = 1 << 1 // id of the event, time and cause follow
+	isTimer   = 1 << 2
+	kindFence = 0 // in place of the kind of an actor
 )
 
 // encodeRecord appends the record of a group.
@@ -163,18 +165,31 @@ func appendPosts(b []byte, posts []durable.Post, known *texts) []byte {
 		if p.Binary {
 			flags |= isBinary
 		}
+		if p.Aside != nil {
+			flags |= isAside
+			if p.Aside.Timer {
+				flags |= isTimer
+			}
+		}
 		b = appendActor(appendID(append(b, flags), p.ID), p.To, known)
 		b = binary.AppendUvarint(appendText(b, p.From), uint64(p.Kind))
 		b = appendText(b, p.Payload)
+		if a := p.Aside; a != nil {
+			b = appendText(appendTime(appendText(b, a.Event), a.At), a.Cause)
+		}
 	}
 	return b
 }
 
 func readPosts(r *reader, known *texts) (posts []durable.Post) {
 	for range r.count() {
-		p := durable.Post{Binary: r.byte()&isBinary != 0, ID: readID(r), To: readActor(r, known), From: r.text()}
+		flags := r.byte()
+		p := durable.Post{Binary: flags&isBinary != 0, ID: readID(r), To: readActor(r, known), From: r.text()}
 		kind := r.small()
 		p.Kind, p.Payload = uint16(kind), r.bytes()
+		if flags&isAside != 0 {
+			p.Aside = &durable.Aside{Timer: flags&isTimer != 0, Event: r.text(), At: r.time(), Cause: r.text()}
+		}
 		if kind > math.MaxUint16 || r.failed {
 			r.fail()
 			return nil

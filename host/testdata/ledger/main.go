@@ -71,6 +71,11 @@ func (l *ledger) HandleIn(s *rtd.Socket, event string, payload []byte) error {
 			return err
 		}
 		return reply(s, "ok", map[string]int{"total": l.total, "rung": l.rung, "sum": n})
+	case "poison", "antidote":
+		if err := rtd.Cast("sum", []byte(event)); err != nil {
+			return err
+		}
+		return reply(s, "ok", map[string]int{})
 	case "crash":
 		l.last[in.Who] += 1000
 		l.total += 1000
@@ -94,12 +99,25 @@ func reply(s *rtd.Socket, status string, response map[string]int) error {
 	return nil
 }
 
-// sum counts what it is told, by all topics.
-type sum struct{ n int }
+// sum counts what it is told, by all topics. It crashes at poison, until it has got the antidote.
+type sum struct {
+	n      int
+	immune bool
+}
 
 func (s *sum) Init([]byte) error { return nil }
 
 func (s *sum) HandleCast(message []byte) error {
+	switch string(message) {
+	case "antidote":
+		s.immune = true
+		return nil
+	case "poison":
+		if !s.immune {
+			panic("poisoned")
+		}
+		message = []byte("1000")
+	}
 	n, err := strconv.Atoi(string(message))
 	s.n += n
 	return err

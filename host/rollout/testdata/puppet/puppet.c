@@ -4,7 +4,7 @@
 // extra "@" it puts the member at hand.
 //
 // It takes orders as the config (in start), the arguments (in init), the question
-// (of a call), or the payload of a cast, connect, join or message. To a call it answers with a
+// (of a call), or the payload of a cast, connect, join, message or timer. To a call it answers with a
 // list of the results: code and answer of each order. Every other event it
 // casts, as it came (init and join, too), to the host's process "rtd/sink". The state
 // that it exports is what COUNT counts, and the call that it has kept.
@@ -14,7 +14,7 @@ __attribute__((import_module("rtd_v1"), import_name("op")))
 int32_t op(const void *record, uint32_t size, void *out, uint32_t cap);
 
 enum {
-	START = 1, JOIN = 2, MESSAGE = 3, IDLE = 4, INIT = 5, CALL = 6, TOLD = 7, CONNECT = 16,
+	START = 1, JOIN = 2, MESSAGE = 3, IDLE = 4, INIT = 5, CALL = 6, TOLD = 7, INFO = 8, CONNECT = 16,
 	EXPORT = 19, IMPORT = 20, REPLY = 0x101, BROADCAST = 0x103, WANTS = 0x10C, STATE = 0x113,
 	ANSWER = 0x107, CAST = 0x209, OP_CALL = 0x206,
 	TRAP = 0x400,   // crash
@@ -167,6 +167,9 @@ __attribute__((export_name("handle"))) int32_t handle(uint32_t n) {
 		if (kind == START || kind == TOLD || kind == CONNECT) return 0;
 		break;
 	}
+	case INFO: // a timer, of which the text may be orders
+		if (payload.size > 4 && u32(payload.at) <= payload.size - 4) obey(payload, &(bytes){0, 0}, member);
+		break;
 	case CALL: {
 		bytes token = name;
 		uint32_t size = obey(payload, &token, (bytes){0, 0});
