@@ -199,7 +199,7 @@ func (c *SharedChannel) wake(p *supervisor.Process) error {
 	}
 	c.endpoint.Presence.Settle(c)
 	if c.guest != nil && c.outdated() {
-		if err := c.renew(p, renewMessage{}, c.enter, c.importList, c.named); err != nil {
+		if err := c.renew(p, renewMessage{keep: c.plugin.Next(c.version, c.topic).Keep}, c.enter, c.importList, c.named); err != nil {
 			return err
 		}
 	}

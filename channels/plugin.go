@@ -55,6 +55,8 @@ type Version struct {
 	// Durable says whether a shared handler's guest is remembered. It must not block. Nil
 	// means that none is.
 	Durable func(topic string) bool
+	// Keep has a durable handler, when it wakes, stay in the version that wrote its state, if this one does not take that over.
+	Keep bool
 	// Idle is for how long a durable handler has no member, and gets no message, before it
 	// leaves memory. Default 1 minute.
 	Idle time.Duration

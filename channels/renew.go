@@ -70,8 +70,8 @@ func (h *handler) renew(p *supervisor.Process, r renewMessage, enter func(*super
 	}
 	became, lost = move.Became(err)
 	if h.durable && became != Migrated && became != Unmoved && !(became == Stayed && r.keep) {
-		became = Unmoved
-		return h.unmoved(fmt.Errorf("%w: %w", ErrUnmoved, err))
+		became, lost = Unmoved, fmt.Errorf("%w: %w", ErrUnmoved, err)
+		return h.unmoved(lost)
 	}
 	switch became {
 	case Migrated:

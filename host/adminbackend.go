@@ -124,7 +124,7 @@ func deployment(ctx context.Context, out rollout.Outcome) admin.Deployment {
 		ctx, cancel := context.WithTimeout(ctx, movesPatience)
 		defer cancel()
 		m := out.Moving.Wait(ctx)
-		d.Moves = &admin.Moves{WithState: m.WithState, Anew: m.Anew, Stayed: m.Stayed, Left: m.Left, Lost: m.Lost}
+		d.Moves = &admin.Moves{WithState: m.WithState, Anew: m.Anew, Stayed: m.Stayed, Refused: m.Refused, Left: m.Left, Lost: m.Lost, Stored: m.Stored}
 		for _, loss := range m.Losses {
 			d.Moves.Losses = append(d.Moves.Losses, admin.Loss(loss))
 		}

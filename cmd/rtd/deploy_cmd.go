@@ -36,7 +36,10 @@ A process whose state the new version does not take over begins anew, or stays i
 version, as migrate of the table says; the output counts them, and names the first. With
 --dry-run nothing changes: the module is compiled and tried, and the state of each live
 process is exported from a copy of it and imported into the module. The exit code is
-1 if one would not be taken over, or was too busy to be tried.` + whichServer,
+1 if one would not be taken over, or was too busy to be tried; or if the module would be
+refused, for a durable process that could not move to it. Durable actors never begin anew: a topic
+that cannot move is refused to clients while its state stays. Of those that sleep the
+output says how many are stored; they are tried when they wake.` + whichServer,
 		Example: `  rtd deploy chat.wasm --dry-run
   rtd deploy chat.wasm --wait
   rtd deploy target/wasm32-unknown-unknown/release/room.wasm --name chat`,
@@ -103,18 +106,27 @@ func printDeployed(out io.Writer, name string, d admin.Deployed, took time.Durat
 
 // printMoves says what has become of the processes that there were.
 func printMoves(out io.Writer, name string, m *admin.Moves, would string) {
-	if m == nil || m.WithState+m.Anew+m.Stayed+m.Left == 0 {
+	if m == nil || m.WithState+m.Anew+m.Stayed+m.Refused+m.Left+m.Stored == 0 {
 		return
 	}
 	fmt.Fprintf(out, "%s: of its processes %d%s moved with their state, %d anew, %d stayed", name, m.WithState, would, m.Anew, m.Stayed)
+	if m.Refused > 0 {
+		fmt.Fprintf(out, ", %d refused", m.Refused)
+	}
 	if m.Left > 0 {
 		fmt.Fprintf(out, ", %d are busy", m.Left)
 	}
 	fmt.Fprintln(out)
+	if m.Stored > 0 {
+		fmt.Fprintf(out, "%s: %d durable actors are stored; those that sleep%s moved when they wake\n", name, m.Stored, would)
+	}
 	for _, loss := range m.Losses {
 		then := "begins anew"
-		if loss.Stays {
+		switch {
+		case loss.Stays:
 			then = "stays in its version"
+		case loss.Refused:
+			then = "is refused, and its state stays"
 		}
 		fmt.Fprintf(out, "  %s %s: %s\n", plain(loss.Process), then, printable(loss.Cause))
 	}

@@ -60,11 +60,13 @@ type Deployed struct {
 // Moves counts the processes of a plugin, by what has become of them, or would in a dry
 // run.
 type Moves struct {
-	WithState int    `json:"with_state"` // their state went with them
-	Anew      int    `json:"anew"`       // they began anew
-	Stayed    int    `json:"stayed"`     // they stay in their version
-	Left      int    `json:"left"`       // that is not known yet
-	Lost      int    `json:"lost"`       // of all those, the ones with a state that was not taken over
+	WithState int    `json:"with_state"`       // their state went with them
+	Anew      int    `json:"anew"`             // they began anew
+	Stayed    int    `json:"stayed"`           // they stay in their version
+	Refused   int    `json:"refused"`          // durable ones: they end, and their state stays
+	Left      int    `json:"left"`             // that is not known yet
+	Lost      int    `json:"lost"`             // of all those, the ones with a state that was not taken over
+	Stored    int    `json:"stored,omitempty"` // of a dry run: durable actors, in memory or not
 	Losses    []Loss `json:"losses,omitempty"`
 }
 
@@ -72,7 +74,8 @@ type Moves struct {
 type Loss struct {
 	Process string `json:"process"` // topic of a channel, or name
 	Cause   string `json:"cause"`
-	Stays   bool   `json:"stays,omitempty"` // in its version
+	Stays   bool   `json:"stays,omitempty"`   // in its version
+	Refused bool   `json:"refused,omitempty"` // it is durable: it ends, and its state stays
 }
 
 // Verdict is the fate of a version that was deployed.

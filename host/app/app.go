@@ -204,12 +204,12 @@ func (a *App) Spawn(w *process.Worker, link *supervisor.Process) *supervisor.Pro
 }
 
 // Crashed implements [process.App].
-func (a *App) Crashed(process string, r *release.Release, reason error, d supervisor.Decision, restarts int) {
+func (a *App) Crashed(name string, r *release.Release, reason error, d supervisor.Decision, restarts int) {
 	a.crashes.Add(Crash{
-		Plugin: a.name, Version: r.Version.ID, Process: process,
+		Plugin: a.name, Version: r.Version.ID, Process: name,
 		Reason: reason, Decision: d, Restarts: restarts,
 	})
-	if !supervisor.IsRepeated(reason) {
+	if !process.Blameless(reason) {
 		a.owner.CountCrash(r.Version.ID, d)
 	}
 }

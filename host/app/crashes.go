@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rtd/channels"
 	"rtd/sandbox"
 	"rtd/supervisor"
 )
@@ -28,6 +29,9 @@ type Crash struct {
 	Decision        supervisor.Decision
 	Restarts        int // of the same process before
 }
+
+// refused reports whether it is no crash: a durable actor cannot go on, through no fault of its guest at that moment. Its line says so.
+func (c *Crash) refused() bool { return errors.Is(c.Reason, channels.ErrUnmoved) }
 
 const (
 	fullLines    = 10 // per plugin, cause and second; what exceeds them is counted
@@ -109,10 +113,12 @@ func (l *CrashLog) Add(c Crash) {
 func (l *CrashLog) enqueue(c Crash) (alone bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := l.counter(c.Plugin, c.Version)
-	n.Crashes++
-	if c.Decision == supervisor.Restarts {
-		n.Restarts++
+	if !c.refused() {
+		n := l.counter(c.Plugin, c.Version)
+		n.Crashes++
+		if c.Decision == supervisor.Restarts {
+			n.Restarts++
+		}
 	}
 	if len(l.queue) >= maxUntold {
 		l.missed++
@@ -164,7 +170,7 @@ func (l *CrashLog) catchUp() {
 	l.queue, l.missed = l.spare[:0], 0
 	l.mu.Unlock()
 	for _, c := range queue {
-		if l.tell != nil {
+		if l.tell != nil && !c.refused() {
 			l.tell(c.Crash)
 		}
 		if l.note(c) {
@@ -228,11 +234,20 @@ func (l *CrashLog) endBurst(key crashCause) {
 func (l *CrashLog) write(c added) {
 	attrs := []any{"plugin", c.Plugin, "version", c.Version}
 	what := "channel crashed"
-	if c.Process != "" {
+	switch {
+	case c.Process != "":
 		what = "process crashed"
 		attrs = append(attrs, "process", c.Process)
-	} else {
+	case c.refused():
+		attrs = append(attrs, "topic", c.Topic)
+	default:
 		attrs = append(attrs, "topic", c.Topic, "event", c.Event)
+	}
+	if c.refused() {
+		r := slog.NewRecord(c.at, slog.LevelError, "refused", 0)
+		r.Add(append(attrs, "cause", c.Reason, "then", c.after())...)
+		l.put(r)
+		return
 	}
 	var trap *sandbox.Trap
 	if errors.As(c.Reason, &trap) {
@@ -250,6 +265,14 @@ func (l *CrashLog) write(c added) {
 	r := slog.NewRecord(c.at, slog.LevelError, what, 0)
 	r.Add(append(attrs, "then", c.Decision.String())...)
 	l.put(r)
+}
+
+// after says what follows a refusal.
+func (c *Crash) after() string {
+	if c.Process == "" {
+		return "its state stays; clients are answered unavailable until another version is deployed, and tried again every half minute"
+	}
+	return "its state stays; it " + c.Decision.String()
 }
 
 // put writes a line.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"rtd/channels"
@@ -25,8 +26,10 @@ type Moved struct {
 	WithState int // their state moved with them
 	Anew      int // they began with a replay of the join, or with init
 	Stayed    int // they remain in their version
+	Refused   int // durable ones: they end, and their state stays
 	Left      int // that is not known yet
 	Lost      int // of all that have settled, those whose state was there and not taken over
+	Stored    int // of a rehearsal: durable actors, in memory or not; those that sleep move when they wake
 	// Losses are the first of those.
 	Losses []Loss
 }
@@ -36,6 +39,7 @@ type Loss struct {
 	Process string // a channel's topic, or what the log calls another process
 	Cause   string
 	Stays   bool // in its version, with its state
+	Refused bool // it is durable: it ends, and its state stays
 }
 
 // maxLosses is how many losses are told and logged one by one.
@@ -82,8 +86,12 @@ func (m *Moving) settle(process string, became channels.Renewal, lost error) {
 	case channels.Stayed:
 		m.moved.Stayed++
 	}
+	refused := became == channels.Unmoved && errors.Is(lost, channels.ErrUnmoved)
+	if refused {
+		m.moved.Refused++
+	}
 	if lost != nil {
-		m.lose(process, became == channels.Stayed, lost)
+		m.lose(Loss{process, "", became == channels.Stayed, refused}, lost)
 	}
 	if m.left--; m.left > 0 {
 		return
@@ -105,29 +113,29 @@ func (m *Moving) restarted(n int, old *release.Release) {
 	defer m.mu.Unlock()
 	m.moved.Anew += n
 	if old.Exports {
-		m.lose("the tree", false, errTree)
+		m.lose(Loss{Process: "the tree"}, errTree)
 		m.moved.Lost += n - 1
 	}
 }
 
 // lose notes a state that was not taken over. m.mu is held.
-func (m *Moving) lose(process string, stays bool, lost error) {
-	cause := lost.Error()
-	if len(cause) > maxCauseSize {
-		cause = cause[:maxCauseSize]
+func (m *Moving) lose(loss Loss, lost error) {
+	loss.Cause = lost.Error()
+	if len(loss.Cause) > maxCauseSize {
+		loss.Cause = loss.Cause[:maxCauseSize]
 	}
 	if m.moved.Lost++; m.moved.Lost > maxLosses {
 		return
 	}
 	// A new slice: Wait has given out the old one.
-	m.moved.Losses = append(m.moved.Losses[:len(m.moved.Losses):len(m.moved.Losses)], Loss{process, cause, stays})
-	if m.try {
+	m.moved.Losses = append(m.moved.Losses[:len(m.moved.Losses):len(m.moved.Losses)], loss)
+	if m.try || loss.Refused { // the line of its end says so
 		return
 	}
 	then := "it begins anew, its state is lost"
-	if stays {
+	if loss.Stays {
 		then = "it stays in its version"
 	}
 	m.app.node.Log.Warn("state not taken over by the new version", "plugin", m.app.name,
-		"version", m.app.current.Load().Version.ID, "process", process, "cause", cause, "then", then)
+		"version", m.app.current.Load().Version.ID, "process", loss.Process, "cause", loss.Cause, "then", then)
 }

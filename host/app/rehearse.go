@@ -17,11 +17,15 @@ const rehearsalPatience = 10 * time.Second
 // Rehearse tries how the processes, if there are any, would move to a loaded release.
 // Each process is copied between two of its messages; the copy exports its state and a
 // guest of the release imports it, both apart from all others. Nothing changes for
-// anybody. When ctx ends no more of them are asked.
-func (a *App) Rehearse(ctx context.Context, next *release.Release) *Moving {
+// anybody. When ctx ends no more of them are asked. The error is the one of [App.Replace], if that would fail for a durable process.
+func (a *App) Rehearse(ctx context.Context, next *release.Release) (*Moving, error) {
 	move := newMoving(a)
 	move.try = true
 	if old := a.current.Load(); old != nil && !a.Failed() {
+		if err := a.home.Unmovable(old, next); err != nil {
+			return nil, err
+		}
+		move.moved.Stored = a.stored(old)
 		move.rehearse(ctx, next, old)
 	}
 	move.settle("", channels.Unmoved, nil)
@@ -30,7 +34,22 @@ func (a *App) Rehearse(ctx context.Context, next *release.Release) *Moving {
 		defer cancel()
 		move.Wait(late)
 	}
-	return move
+	return move, nil
+}
+
+// stored is how many durable actors are stored, as far as that is known.
+func (a *App) stored(r *release.Release) (n int) {
+	if a.node.Keeper == nil || !r.AnyDurable() {
+		return 0
+	}
+	keeper, err := a.node.Keeper()
+	if err != nil {
+		return 0 // then they cannot be reached, either
+	}
+	for _, states := range keeper.Uses(a.name) {
+		n += states
+	}
+	return n
 }
 
 // rehearse asks all processes, as few at a time as when they move.

@@ -108,6 +108,7 @@ func (d *Deployer) Deploy(ctx context.Context, name string, wasm []byte, by stri
 			if err != nil && !errors.Is(err, rollout.ErrUnchanged) {
 				if !GivenUp(ctx, err) {
 					d.failures.Add(1)
+					d.log.Error("plugin not deployed", "plugin", name, "version", out.Version, "by", by, "cause", err, "running", d.plugins.Version(name))
 				}
 				return
 			}

@@ -54,7 +54,7 @@ func (b *body) rehearse(next *release.Release, move *channels.Handover) (became 
 			}
 		}
 	}()
-	return move.Became(move.Try(
+	failure := move.Try(
 		func() (ask channels.Ask, err error) {
 			if from, err = b.guest.Copy(&sandbox.Alone{On: b}); err != nil {
 				return nil, fmt.Errorf("copy guest: %w", err)
@@ -66,7 +66,12 @@ func (b *body) rehearse(next *release.Release, move *channels.Handover) (became 
 				return nil, err
 			}
 			return func(e *abi.Event) ([]abi.Effect, error) { return checked(to, e, move.Topic) }, nil
-		}))
+		})
+	became, lost = move.Became(failure)
+	if b.memory != nil && !remains(became, move.Keep) {
+		return channels.Unmoved, fmt.Errorf("%w: %w", channels.ErrUnmoved, failure)
+	}
+	return became, lost
 }
 
 // checked gives an event to a guest and holds its effects to the protocol.

@@ -52,9 +52,9 @@ func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
 			return effects, err
 		})
 	became, lost = move.Became(failure)
-	if old.memory != nil && became != channels.Migrated && became != channels.Unmoved {
-		became, lost = channels.Unmoved, nil
-		return fmt.Errorf("%w: %w", channels.ErrUnmoved, failure)
+	if old.memory != nil && !remains(became, r.keep) {
+		became, lost = channels.Unmoved, fmt.Errorf("%w: %w", channels.ErrUnmoved, failure)
+		return lost
 	}
 	switch became {
 	case channels.Migrated:
@@ -73,6 +73,11 @@ func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
 	}
 	lost = nil // it ends: as it was asked to, or by a crash that is told as one
 	return failure
+}
+
+// remains reports whether a durable process or handler is still there after a move that has come to this. Nothing of it begins anew.
+func remains(became channels.Renewal, keep bool) bool {
+	return became == channels.Migrated || became == channels.Unmoved || became == channels.Stayed && keep
 }
 
 // handover is a move of the process between two releases. A task that is done once may not

@@ -75,6 +75,16 @@ func (h *Home) wakeProcess(ctx context.Context, keeper durable.Keeper, a durable
 	<-started
 }
 
+// errUnreadable is a [channels.ErrUnmoved] through no fault of the version that is current: the state is damaged, or needs one that
+// is not there.
+var errUnreadable = fmt.Errorf("%w", channels.ErrUnmoved)
+
+// Blameless reports whether the end of a life says nothing about its version, so that the version is not taken back for it: it was
+// counted, or is one of a state that cannot be read.
+func Blameless(reason error) bool {
+	return supervisor.IsRepeated(reason) || errors.Is(reason, errUnreadable)
+}
+
 // reasonGone is the reason of whatever has ended while a durable actor was not awake.
 const reasonGone = "noconnection"
 
@@ -114,7 +124,7 @@ func (h *Home) wake(r *release.Release, p *supervisor.Process, a durable.Actor, 
 	}
 	of, err := h.writer(p, r, state)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", channels.ErrUnmoved, err)
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	m.born, m.revision, m.woken, m.silent, m.held = state.Born, state.Revision, true, true, sum(state.Held)
 	b := &body{home: h, release: of, process: p, memory: m}
@@ -126,13 +136,13 @@ func (h *Home) wake(r *release.Release, p *supervisor.Process, a durable.Actor, 
 	}
 	if err != nil {
 		if errors.Is(err, sandbox.ErrDamaged) || errors.Is(err, sandbox.ErrSnapshot) {
-			return nil, fmt.Errorf("%w: %w", channels.ErrUnmoved, err)
+			return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 		}
 		return nil, err
 	}
 	if err := b.restore(state.Held); err != nil {
 		b.Close(err)
-		return nil, fmt.Errorf("%w: %w", channels.ErrUnmoved, err)
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	return b, nil
 }
@@ -151,7 +161,7 @@ func (h *Home) load(p *supervisor.Process, m *memory) (state *durable.State, err
 		case errors.Is(err, durable.ErrNone):
 			return nil, nil
 		case errors.Is(err, durable.ErrDamaged):
-			return nil, fmt.Errorf("%w, and does not begin anew by itself; restore a backup, or rtd state reset: %w", channels.ErrUnmoved, err)
+			return nil, fmt.Errorf("%w, and does not begin anew by itself; restore a backup, or rtd state reset: %w", errUnreadable, err)
 		}
 		if !m.patient || m.worker.neverRan() && time.Since(begun) > patience {
 			return nil, fmt.Errorf("%w: %w", channels.ErrNotStored, err)

@@ -117,7 +117,7 @@ func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Requ
 	if w.home.App.After(b.release) == b.release {
 		return nil
 	}
-	return w.renew(p, renewal{done: func(channels.Renewal, error) {}})
+	return w.renew(p, renewal{keep: w.home.App.After(b.release).Settings.Rollout.Stay, done: func(channels.Renewal, error) {}})
 }
 
 // neverRan reports whether this is the start of the plugin, and no restart: then somebody waits for its Init.

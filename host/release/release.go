@@ -123,6 +123,7 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 		Stays:   settings.Stays,
 		Exports: r.Exports,
 		Durable: func(topic string) bool { return r.Durable(durable.Topic, topic) },
+		Keep:    settings.Rollout.Stay,
 		Idle:    settings.DurableIdle,
 	}
 	return r, nil

@@ -133,6 +133,10 @@ func (k *keeper) Actors(_ context.Context, plugin string, kind durable.Kind) ite
 	}
 }
 
-func (k *keeper) Up(context.Context) error        { return k.Err() }
-func (k *keeper) Announce(string)                 {}
-func (k *keeper) Uses(string) map[durable.Use]int { return nil }
+func (k *keeper) Up(context.Context) error { return k.Err() }
+func (k *keeper) Announce(string)          {}
+
+func (k *keeper) Uses(plugin string) map[durable.Use]int {
+	uses, _ := k.uses(plugin)
+	return uses
+}

@@ -171,6 +171,9 @@ func TestStatesThatCannotMoveStay(t *testing.T) {
 				t.Errorf("joined: %s", got)
 			}
 			eventually(t, "the reason in the log", func() bool { return strings.Contains(a.log.String(), c.want) })
+			if text := a.log.String(); !strings.Contains(text, "msg=refused") || strings.Contains(text, "crashed") || len(a.set.Crashes()) != 0 {
+				t.Errorf("it is told as a crash: %+v", a.set.Crashes())
+			}
 			if s := k.state(topic1); s == nil || s.Version != before.Version || s.Snapshot != before.Snapshot {
 				t.Errorf("the state is %+v now", s) // it may have been told who is there, in its version
 			}

@@ -37,9 +37,9 @@ func (s *Set) rehearse(ctx context.Context, name string, n Next) (*app.Moving, e
 		return nil, err
 	}
 	defer r.Module.Close()
-	moving := pl.App.Rehearse(ctx, r)
+	moving, err := pl.App.Rehearse(ctx, r)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return moving, nil
+	return moving, err
 }

@@ -589,7 +589,7 @@ func (s *Set) channelCrashed(c channels.Crash) {
 		Plugin: c.Plugin, Version: c.Version, Topic: c.Topic, Event: c.Event,
 		Reason: c.Reason, Decision: c.Decision, Restarts: c.Restarts,
 	})
-	if pl := s.get(c.Plugin); pl != nil && !supervisor.IsRepeated(c.Reason) {
+	if pl := s.get(c.Plugin); pl != nil && !process.Blameless(c.Reason) {
 		pl.CountCrash(c.Version, c.Decision)
 	}
 }
