@@ -69,7 +69,7 @@ var arrows = map[string][]string{
 	"cmd/rtd/bench":   {},
 	"cmd/rtd/check":   {"channels/client", "cmd/rtd/stage", "host/config", "host/names", "host/process", "host/release", "host/rollout", "sandbox", "sandbox/manifest", "sandbox/rewrite", "sandbox/sections"},
 	"cmd/rtd/script":  {"channels/client", "cmd/rtd/stage", "host/config", "host/process", "host/rollout", "sandbox"},
-	"cmd/rtd/stage":   {"channels", "channels/client", "host/clock", "host/config", "host/process", "host/rollout", "host/settings", "sandbox", "supervisor"},
+	"cmd/rtd/stage":   {"channels", "channels/client", "host/clock", "host/config", "host/durable", "host/process", "host/rollout", "host/settings", "sandbox", "supervisor"},
 	"cmd/rtd/signals": {},
 
 	"sdk":           {},

@@ -114,6 +114,15 @@ func (s *Set) Discard(ctx context.Context, a durable.Actor, id durable.PostID) e
 	return fmt.Errorf("plugin %s does not run", a.Plugin)
 }
 
+// Durable returns what says whether an actor of a plugin is durable; nil if none is, or there is no such plugin.
+func (s *Set) Durable(plugin string) func(kind durable.Kind, name string) bool {
+	pl := s.get(plugin)
+	if pl == nil || !pl.Release().AnyDurable() {
+		return nil
+	}
+	return pl.Release().Durable
+}
+
 // Awake reports whether the handler of a durable topic is in memory.
 func (s *Set) Awake(a durable.Actor) bool {
 	pl := s.get(a.Plugin)

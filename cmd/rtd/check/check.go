@@ -31,6 +31,9 @@ type Options struct {
 	Config *config.Config // default: the defaults
 	Topic  string         // that clients join for the idle cost, each its own if it ends in "*"; default: the plugin's first
 	Join   []byte         // their JSON payload; default {}
+	// Event and Payload are what a client sends to a durable topic, to weigh what is stored with each; "": nothing.
+	Event   string
+	Payload []byte
 }
 
 // Report is what there is to know about a plugin.
@@ -58,6 +61,10 @@ type Report struct {
 	Hibernates bool   `json:"hibernates"`
 	Pinned     string `json:"pinned,omitempty"`
 	Idle       *Idle  `json:"idle"`
+
+	// Durable is what is stored of durable actors, if it has any; DurableCause why that is not all.
+	Durable      []*Weight `json:"durable,omitempty"`
+	DurableCause string    `json:"durable_cause,omitempty"`
 }
 
 // Idle is what actors take that do nothing after their join.
@@ -129,8 +136,18 @@ func (r *Report) deploy(ctx context.Context, engine *sandbox.Engine, o Options) 
 		return nil
 	}
 	r.Connects = s.Connects(o.Name)
+	durable := slices.IndexFunc(s.Topics(o.Name), func(pattern string) bool { return s.Durable(o.Name, example(pattern)) })
 	load := s.Load(o.Name)
 	r.Topics, r.Snapshot, r.Compile, r.Start = s.Topics(o.Name), load.Memory, load.Compile.Seconds(), load.Start.Seconds()
+	if s.AnyDurable(o.Name) {
+		o := o
+		if o.Topic == "" && durable >= 0 {
+			o.Topic = r.Topics[durable]
+		}
+		if r.Durable, err = weigh(ctx, engine, &c, o); err != nil {
+			r.DurableCause = err.Error()
+		}
+	}
 	if o.Topic == "" && len(r.Topics) > 0 {
 		o.Topic = r.Topics[0]
 	}
@@ -140,6 +157,9 @@ func (r *Report) deploy(ctx context.Context, engine *sandbox.Engine, o Options) 
 	r.Idle, err = measure(ctx, s, engine, o)
 	return err
 }
+
+// example is a topic of a pattern.
+func example(pattern string) string { return strings.Replace(pattern, "*", "check1", 1) }
 
 // shared are the sockets of the config. A plugin that it has a table for is taken to be where all are, so
 // that who wants connect is refused as it would be beside that one.

@@ -170,3 +170,30 @@ func parse(t *testing.T, text string) *config.Config {
 	}
 	return c
 }
+
+// Of durable actors the report says what is stored with an event.
+func TestDurableEvents(t *testing.T) {
+	ledger := sandboxtest.BuildGo(t, "rtd/host/testdata/ledger")
+	o := check.Options{
+		Name: "ledger", WASM: ledger, Config: parse(t, "[plugin.ledger]\ndurable = [\"ledger:*\", \"process:sum\"]"),
+		Event: "last", Payload: []byte(`{"who":"ada"}`),
+	}
+	r := run(t, o)
+	if r.Refused != "" || r.DurableCause != "" || len(r.Durable) != 2 {
+		t.Fatalf("report %+v", r)
+	}
+	process, topic := r.Durable[0], r.Durable[1]
+	if process.Actor != "process:sum" || process.Events != 1 || process.First < 10 {
+		t.Errorf("process %+v", process)
+	}
+	if topic.Actor != "topic:ledger:check1" || topic.Events < 200 || topic.First < 10 || topic.Least < 10 || topic.Most < topic.Least || topic.Last > topic.Most {
+		t.Errorf("topic %+v", topic)
+	}
+	if !strings.Contains(text(t, r), "topic:ledger:check1: ") {
+		t.Errorf("text\n%s", text(t, r))
+	}
+	o.Config = nil
+	if r := run(t, o); r.Refused != "" || r.Durable != nil {
+		t.Errorf("of one that is not durable: %+v", r)
+	}
+}

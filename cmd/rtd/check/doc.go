@@ -4,6 +4,7 @@
 //	module.wasm ──► sections: manifest, imports, exports
 //	            ──► stage: compile, start, capabilities, tree  ──► refused? why
 //	            ──► hundreds of clients that join              ──► bytes of an idle one
+//	            ──► stage with a memory, a client that pushes  ──► bytes stored of a durable event
 //
 // # Questions
 //

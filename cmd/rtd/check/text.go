@@ -54,6 +54,16 @@ func (r *Report) Write(out io.Writer) error {
 	default:
 		line("idle actor", "an instance of its own, %s or more", size(float64(r.Snapshot)))
 	}
+	for _, d := range r.Durable {
+		text := fmt.Sprintf("%s: %s stored with its first event", d.Actor, size(float64(d.First)))
+		if d.Events > 1 {
+			text += fmt.Sprintf(", %s to %s with each of the %d after it, %s with the last", size(float64(d.Least)), size(float64(d.Most)), d.Events-1, size(float64(d.Last)))
+		}
+		line("durable", "%s", text)
+	}
+	if r.DurableCause != "" {
+		line("durable", "what is stored is not known: %s", r.DurableCause)
+	}
 	return w.Flush()
 }
 

@@ -9,6 +9,9 @@
 //
 // # Questions
 //
+// Why does it know package durable? So that durable actors can be remembered for as long as the stage is there ([Memory]), and what would be stored of
+// their events be weighed.
+//
 // Why not start a server on a free port? It would work. But it would leave log lines about
 // addresses, wait for a watched folder, and leave each client with a kernel buffer that
 // hides how much it has been sent.

@@ -13,6 +13,7 @@ import (
 	"rtd/channels"
 	"rtd/host/clock"
 	"rtd/host/config"
+	"rtd/host/durable"
 	"rtd/host/process"
 	"rtd/host/rollout"
 	"rtd/host/settings"
@@ -26,6 +27,8 @@ type Options struct {
 	Engine *sandbox.Engine
 	// Config has the tables of the plugins, and limits of clients. Nil: the defaults.
 	Config *config.Config
+	// Remember has durable actors remembered, in a [Memory]. Else nothing is.
+	Remember bool
 	// Log takes what a server would log. Nil discards.
 	Log *slog.Logger
 }
@@ -36,6 +39,7 @@ type Stage struct {
 	runtime  *supervisor.Runtime
 	endpoint *channels.Endpoint
 	plugins  *rollout.Set
+	memory   *Memory                   // nil: nothing is remembered
 	time     atomic.Pointer[time.Time] // of rtd/clock; nil: what it is
 }
 
@@ -50,6 +54,10 @@ func New(o Options) *Stage {
 	s := &Stage{config: o.Config, runtime: supervisor.New(supervisor.Options{})}
 	s.endpoint = channels.NewEndpoint(settings.Channels(o.Config.Server))
 	s.plugins = rollout.NewSet(s.endpoint, o.Engine, s.runtime, o.Log)
+	if o.Remember {
+		s.memory = newMemory(s.plugins.Posted)
+		s.plugins.Remember(func() (durable.Keeper, error) { return s.memory, nil })
+	}
 	_ = s.plugins.Mount(settings.Mounts(o.Config))         // no plugin is there that could object
 	_ = s.plugins.Services().Provide(clock.Service(s.now)) // which has nothing to fail of
 	return s
@@ -75,6 +83,18 @@ func (s *Stage) Deploy(ctx context.Context, name string, wasm []byte) error {
 
 // Topics returns the patterns that a plugin serves.
 func (s *Stage) Topics(name string) []string { return s.plugins.Topics(name) }
+
+// Memory has the durable actors, if they are remembered.
+func (s *Stage) Memory() *Memory { return s.memory }
+
+// AnyDurable reports whether a plugin has durable actors.
+func (s *Stage) AnyDurable(name string) bool { return s.plugins.Durable(name) != nil }
+
+// Durable reports whether a plugin's handler of a topic is durable.
+func (s *Stage) Durable(name, topic string) bool {
+	is := s.plugins.Durable(name)
+	return is != nil && is(durable.Topic, topic)
+}
 
 // Load returns what loading a plugin cost.
 func (s *Stage) Load(name string) sandbox.LoadStats {

@@ -1,0 +1,98 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"rtd/channels/client"
+	"rtd/cmd/rtd/stage"
+	"rtd/host/config"
+	"rtd/host/process"
+	"rtd/sandbox"
+)
+
+// Weight is what is stored of a durable actor with each of its events.
+type Weight struct {
+	Actor  string `json:"actor"`  // such as "topic:doc:check1"
+	Events int    `json:"events"` // that were stored
+	First  int    `json:"first"`  // bytes with the first event: a join or init
+	Least  int    `json:"least"`  // and with those after it
+	Most   int    `json:"most"`
+	Last   int    `json:"last"`
+}
+
+// pushes is how many events a client sends to a durable topic: as many as it takes for a garbage collector to show.
+const pushes = 200
+
+// weigh runs the plugin with a memory of durable actors, and has a client join, and push.
+func weigh(ctx context.Context, engine *sandbox.Engine, c *config.Config, o Options) (all []*Weight, err error) {
+	s := stage.New(stage.Options{Engine: engine, Config: c, Remember: true, Log: slog.New(slog.DiscardHandler)})
+	defer s.Close()
+	if err := s.Deploy(ctx, o.Name, o.WASM); err != nil {
+		return nil, fmt.Errorf("deploy it with durable actors: %w", err)
+	}
+	byActor := map[string]*Weight{}
+	note := func() {
+		s.Settle()
+		for _, stored := range s.Memory().Stored() {
+			name := stored.Actor.Kind.String() + ":" + stored.Actor.Name
+			bytes := stored.State + stored.Held + stored.Posts
+			w := byActor[name]
+			if w == nil {
+				w = &Weight{Actor: name, First: bytes}
+				byActor[name] = w
+				all = append(all, w)
+			} else if w.Least == 0 || bytes < w.Least {
+				w.Least = bytes
+			}
+			w.Events++
+			w.Last = bytes
+			if w.Events > 1 {
+				w.Most = max(w.Most, bytes)
+			}
+		}
+	}
+	note()
+	if o.Topic == "" {
+		return all, nil
+	}
+	client, err := s.Connect(ctx, nil)
+	if _, refused := errors.AsType[*process.RefusedError](err); refused {
+		return all, nil // the report says so already
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	topic := example(o.Topic)
+	if err := joins(ctx, client, topic, o.Join); err != nil {
+		return all, err
+	}
+	note()
+	if o.Event == "" {
+		return all, nil
+	}
+	for range pushes {
+		if _, err := client.Push(topic, o.Event, o.Payload); err != nil {
+			return all, err
+		}
+		note()
+	}
+	return all, nil
+}
+
+func joins(ctx context.Context, c *stage.Client, topic string, params []byte) error {
+	ref, err := c.Push(topic, "phx_join", params)
+	if err != nil {
+		return err
+	}
+	late, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if _, err = c.Take(late, func(m client.Message) bool { return m.Answers(ref) }); err != nil {
+		return fmt.Errorf("join %s: no answer: %w", topic, err)
+	}
+	return nil
+}
