@@ -46,6 +46,9 @@ func (f *folder) survey() (s survey, err error) {
 			return s, fmt.Errorf("write to folder: %w", err)
 		}
 	}
+	if err := f.examine(s.clean); err != nil {
+		return s, err
+	}
 	paths, err := filepath.Glob(filepath.Join(f.dir, alone, "jetstream", "*", "streams", "*", "msgs", "*.blk"))
 	if err != nil {
 		return s, err

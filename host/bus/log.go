@@ -109,8 +109,9 @@ func (l *Log) Get(ctx context.Context, sequence uint64) (Record, error) {
 // readPage is how many records Read asks for at a time, at most.
 const readPage = 256
 
-// Read returns the records from a sequence on, in order, up to the one that is the last when it begins. It ends with the
-// first error: [ErrGone] if one has been purged, [ErrDamaged] if one is missing otherwise.
+// Read returns the records from a sequence on, in order, up to the one that is the last when it begins. One that is missing, though it was
+// not purged, comes with its sequence and the error [ErrDamaged]; those behind it follow. Any other error is the end: [ErrGone] if one has
+// been purged.
 func (l *Log) Read(ctx context.Context, from uint64) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		_, last, err := l.Bounds(ctx)
@@ -123,7 +124,17 @@ func (l *Log) Read(ctx context.Context, from uint64) iter.Seq2[Record, error] {
 			if err == nil && (len(list) == 0 || list[0].sequence != next) {
 				err = l.missing(ctx, next)
 			}
-			if err != nil {
+			if errors.Is(err, ErrDamaged) {
+				there := last + 1
+				if len(list) > 0 {
+					there = list[0].sequence
+				}
+				for ; next < min(there, last+1); next++ {
+					if !yield(Record{Sequence: next}, fmt.Errorf("%w: record %d is missing", ErrDamaged, next)) {
+						return
+					}
+				}
+			} else if err != nil {
 				yield(Record{}, err)
 				return
 			}

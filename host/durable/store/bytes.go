@@ -156,7 +156,36 @@ func (r *reader) done() error {
 // texts are those that occur again and again. The first time a text is written whole, then as its number.
 type texts struct {
 	numbers map[string]int // of a writer
-	list    []string       // of a reader
+	list    []string       // of a reader, or noted by a writer
+}
+
+// note gives a text its number before it is written.
+func (t *texts) note(text string) {
+	if _, ok := t.numbers[text]; ok {
+		return
+	}
+	if t.numbers == nil {
+		t.numbers = map[string]int{}
+	}
+	t.numbers[text] = len(t.list)
+	t.list = append(t.list, text)
+}
+
+// appendAll appends those that were noted.
+func (t *texts) appendAll(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(t.list)))
+	for _, text := range t.list {
+		b = appendText(b, text)
+	}
+	return b
+}
+
+// allTexts reads what appendAll has appended.
+func (r *reader) allTexts() (list []string) {
+	for range r.count() {
+		list = append(list, r.text())
+	}
+	return list
 }
 
 func (t *texts) append(b []byte, text string) []byte {

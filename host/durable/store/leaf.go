@@ -62,27 +62,16 @@ func (l *leaf) encode() []byte {
 
 // shareTexts appends the texts that entries share, so that each entry can be read without the others.
 func shareTexts(b []byte, entries []entry, uses *texts) []byte {
-	var list []string
-	note := func(text string) {
-		if _, ok := uses.numbers[text]; !ok {
-			uses.append(nil, text)
-			list = append(list, text)
-		}
-	}
 	for i := range entries {
 		if s := entries[i].state; s != nil {
-			note(s.Version)
-			note(s.Snapshot)
+			uses.note(s.Version)
+			uses.note(s.Snapshot)
 		}
 		for j := range entries[i].posts {
-			note(entries[i].posts[j].To.Plugin)
+			uses.note(entries[i].posts[j].To.Plugin)
 		}
 	}
-	b = binary.AppendUvarint(b, uint64(len(list)))
-	for _, text := range list {
-		b = appendText(b, text)
-	}
-	return b
+	return uses.appendAll(b)
 }
 
 func (e *entry) append(b []byte, uses *texts) []byte {
@@ -141,10 +130,7 @@ func decodeEntries(data []byte, number uint64, hash func(string) uint64, wanted 
 	}
 	h := reader{rest: head}
 	l := &leaf{number: number, depth: h.byte(), kind: durable.Kind(h.byte()), plugin: h.text()}
-	var uses texts
-	for range h.count() {
-		uses.list = append(uses.list, h.text())
-	}
+	uses := texts{list: h.allTexts()}
 	if h.done() != nil || l.depth > maxDepth || number != low(number, l.depth) {
 		return nil, errMalformed
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc64"
+	"iter"
 	"math"
 
 	"rtd/host/durable"
@@ -10,13 +12,22 @@ import (
 
 // A record of the log is a group of commits:
 //
-//	format    1 byte
-//	frame     commit, commit, …
+//	format    1 byte: 2
+//	frame     texts that the commits share: plugins, versions, snapshots
+//	frame     of each commit, how many it concerns, and who: its actor, then those that it has posts for, 8 bytes each
+//	frame     commit
+//	frame     …
 //
-// Without any commit it is a fence: its text is random, so that no two are the same.
+// Each frame has a checksum, so that of a damaged record it is known whom that concerns.
+//
+// In format 1 there is one frame: commit, commit, …, without texts before them. It is still read, and is what a fence is: without any
+// commit, with a text that is random, so that no two are the same.
 
-// formatNumber is the version of all that is stored. Another one has another number.
-const formatNumber = 1
+// Versions of what is stored. Another format has another number.
+const (
+	formatNumber = 1 // of leaves, and the store
+	recordFormat = 2 // of records
+)
 
 // What a commit has.
 const (
@@ -29,40 +40,128 @@ const (
 	kindFence = 0 // in place of the kind of an actor
 )
 
+var crc64ECMA = crc64.MakeTable(crc64.ECMA)
+
+// who is the mark of an actor in a record. That others have the same one does no harm but that they are refused as well.
+func who(a durable.Actor) uint64 {
+	var buffer [256]byte
+	return crc64.Checksum(append(append(append(buffer[:0], a.Plugin...), byte(a.Kind)), a.Name...), crc64ECMA)
+}
+
+// concerned yields whom a commit concerns.
+func concerned(c *durable.Commit) iter.Seq[durable.Actor] {
+	return func(yield func(durable.Actor) bool) {
+		if !yield(c.Actor) {
+			return
+		}
+		for i := range c.Posts {
+			if to := c.Posts[i].To; to != c.Actor && !yield(to) {
+				return
+			}
+		}
+	}
+}
+
 // encodeRecord appends the record of a group.
 func encodeRecord(b []byte, group []*durable.Commit) []byte {
-	return appendFrame(append(b, formatNumber), func(b []byte) []byte {
-		var known texts
+	var known texts
+	b = appendFrame(append(b, recordFormat), func(b []byte) []byte {
 		for _, c := range group {
-			b = appendCommit(b, c, &known)
+			known.note(c.Actor.Plugin)
+			if c.State != nil {
+				known.note(c.State.Version)
+				known.note(c.State.Snapshot)
+			}
+			for i := range c.Posts {
+				known.note(c.Posts[i].To.Plugin)
+			}
+		}
+		return known.appendAll(b)
+	})
+	b = appendFrame(b, func(b []byte) []byte {
+		for _, c := range group {
+			n := 0
+			for range concerned(c) {
+				n++
+			}
+			b = binary.AppendUvarint(b, uint64(n))
+			for a := range concerned(c) {
+				b = binary.LittleEndian.AppendUint64(b, who(a))
+			}
 		}
 		return b
 	})
+	for _, c := range group {
+		b = appendFrame(b, func(b []byte) []byte { return appendCommit(b, c, &known) })
+	}
+	return b
 }
 
 // encodeFence returns the record of who takes the log over.
 func encodeFence(text string) []byte {
-	return appendFrame([]byte{formatNumber}, func(b []byte) []byte { return appendText(append(b, kindFence), text) })
+	return appendFrame([]byte{1}, func(b []byte) []byte { return appendText(append(b, kindFence), text) })
 }
 
-// decodeRecord returns the commits of a record. They refer to data.
-func decodeRecord(data []byte) (group []*durable.Commit, err error) {
+// decodeRecord returns the commits of a record, which refer to data, and whom it concerns besides: what it has of those cannot be read.
+// With an error nobody knows whom it concerns.
+func decodeRecord(data []byte) (group []*durable.Commit, lost []uint64, err error) {
 	r := reader{rest: data}
-	if format := r.byte(); format != formatNumber {
-		return nil, fmt.Errorf("%w: format %d", errMalformed, format)
+	switch format := r.byte(); format {
+	case 1:
+		group, err = decodeFirst(&r)
+		return group, nil, err
+	case recordFormat:
+	default:
+		return nil, nil, fmt.Errorf("%w: format %d", errMalformed, format)
 	}
+	head, whole := r.frame()
+	marks, known := r.frame()
+	if r.failed {
+		return nil, nil, errMalformed
+	}
+	h := reader{rest: head}
+	shared := h.allTexts()
+	whole = whole && h.done() == nil
+	m := reader{rest: marks}
+	for len(r.rest) > 0 || known && len(m.rest) > 0 {
+		var mine []byte
+		if known {
+			if mine = m.fixed(8 * m.count()); m.failed {
+				return nil, nil, errMalformed
+			}
+		}
+		body, right := r.frame()
+		if right && whole {
+			c := reader{rest: body}
+			commit := readCommit(&c, &texts{list: shared})
+			if c.done() == nil {
+				group = append(group, commit)
+				continue
+			}
+		}
+		if !known {
+			return nil, nil, errMalformed
+		}
+		for ; len(mine) > 0; mine = mine[8:] {
+			lost = append(lost, binary.LittleEndian.Uint64(mine))
+		}
+	}
+	return group, lost, nil
+}
+
+// decodeFirst returns the commits of a record of format 1.
+func decodeFirst(r *reader) (group []*durable.Commit, err error) {
 	body, whole := r.frame()
 	if err := r.done(); err != nil || !whole {
 		return nil, errMalformed
 	}
-	r = reader{rest: body}
 	if len(body) > 0 && body[0] == kindFence {
 		return nil, nil
 	}
 	var known texts
-	for len(r.rest) > 0 {
-		c := readCommit(&r, &known)
-		if r.failed {
+	for rest := (reader{rest: body}); len(rest.rest) > 0; {
+		c := readCommit(&rest, &known)
+		if rest.failed {
 			return nil, errMalformed
 		}
 		group = append(group, c)
