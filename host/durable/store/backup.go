@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"rtd/host/bus"
 )
@@ -52,6 +53,9 @@ func (k *Keeper) Backup(ctx context.Context, w io.Writer) error {
 	}
 	entries, records := uint64(0), uint64(0)
 	err = eachEntry(ctx, k.states, "", func(e bus.Entry) error {
+		if strings.HasPrefix(e.Key, throughPrefix+".") {
+			return nil // is about this log
+		}
 		entries++
 		return put(func(b []byte) []byte { return append(appendText(append(b, backupEntry), e.Key), e.Value...) })
 	})
@@ -162,7 +166,7 @@ func empty(ctx context.Context, states *bus.Store, records *bus.Log) (last uint6
 		if err != nil {
 			return 0, err
 		}
-		if group, err := decodeRecord(r.Data); err != nil || len(group) > 0 {
+		if group, _, err := decodeRecord(r.Data); err != nil || len(group) > 0 {
 			return 0, fmt.Errorf("%w: the log has commits already, and a backup is for an empty one", bus.ErrConflict)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -76,6 +77,10 @@ func (k *Keeper) Checkpoint(ctx context.Context) error {
 	if err := k.ready(); err != nil {
 		return err
 	}
+	return k.checkpoint(ctx)
+}
+
+func (k *Keeper) checkpoint(ctx context.Context) error {
 	k.checkpoints.Lock()
 	defer k.checkpoints.Unlock()
 	began := time.Now()
@@ -123,7 +128,11 @@ func (k *Keeper) purge(ctx context.Context, through uint64, length int64) error 
 	if held {
 		return nil
 	}
-	if err := k.records.Purge(ctx, through); err != nil {
+	note := bus.Write{Key: k.throughKey(), Value: strconv.AppendUint(nil, through, 10), Last: bus.Any}
+	if _, err := k.states.Put(ctx, note); err != nil {
+		return err
+	}
+	if err := errors.Join(k.records.Purge(ctx, through), k.records.Forget(through)); err != nil {
 		return err
 	}
 	k.mu.Lock()

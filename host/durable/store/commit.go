@@ -48,6 +48,9 @@ func (k *Keeper) submit(ctx context.Context, c *durable.Commit) (*pending, error
 	if p.bytes, err = k.check(c); err != nil {
 		return nil, err
 	}
+	if err := k.refusal(c.Actor); err != nil && c.State != nil {
+		return nil, err
+	}
 	if err := k.room(ctx); err != nil {
 		return nil, err
 	}

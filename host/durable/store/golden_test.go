@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,15 +52,15 @@ func testLeaf() *leaf {
 	return l
 }
 
-// The bytes of format 1 stay as they are: who changes them writes another format, and reads this one still.
+// The bytes of a format stay as they are: who changes them writes another format, and reads those before still.
 func TestFormat(t *testing.T) {
 	for name, data := range map[string][]byte{
-		"record": encodeRecord(nil, commits()),
-		"aside":  encodeRecord(nil, setAside()),
-		"fence":  encodeFence("text"),
-		"leaf":   testLeaf().encode(),
+		"format2/record": encodeRecord(nil, commits()),
+		"format2/aside":  encodeRecord(nil, setAside()),
+		"format2/fence":  encodeFence("text"),
+		"format1/leaf":   testLeaf().encode(),
 	} {
-		path := filepath.Join("testdata", "format1", name+".hex")
+		path := filepath.Join("testdata", name+".hex")
 		if *update {
 			if err := os.WriteFile(path, []byte(hex.EncodeToString(data)+"\n"), 0o600); err != nil {
 				t.Fatal(err)
@@ -73,11 +74,25 @@ func TestFormat(t *testing.T) {
 			t.Errorf("%s is\n%s, and was\n%s", name, got, text)
 		}
 	}
-	if got, err := decodeRecord(encodeRecord(nil, commits())); err != nil || !reflect.DeepEqual(got, commits()) {
-		t.Errorf("a record comes back as %+v: %v", got, err)
-	}
-	if got, err := decodeRecord(encodeRecord(nil, setAside())); err != nil || !reflect.DeepEqual(got, setAside()) {
-		t.Errorf("what is set aside comes back as %+v: %v", got, err)
+	for _, name := range []string{"format1/record", "format2/record", "format1/aside", "format2/aside", "format1/fence", "format2/fence"} {
+		text, err := os.ReadFile(filepath.Join("testdata", name+".hex"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := hex.DecodeString(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := commits()
+		switch filepath.Base(name) {
+		case "aside":
+			want = setAside()
+		case "fence":
+			want = nil
+		}
+		if got, lost, err := decodeRecord(data); err != nil || len(lost) > 0 || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s comes back as %+v: %v, %v", name, got, lost, err)
+		}
 	}
 	if got, err := decodeLeaf(testLeaf().encode(), 0, testHash); err != nil || !reflect.DeepEqual(got, testLeaf()) {
 		t.Errorf("a leaf comes back as %+v: %v", got, err)
@@ -90,16 +105,55 @@ func FuzzRecord(f *testing.F) {
 	f.Add(encodeFence("x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// What is in the frame is what is hostile; its checksum is not in the way.
-		data = appendFrame([]byte{formatNumber}, func(b []byte) []byte { return append(b, data...) })
-		group, err := decodeRecord(data)
-		if err != nil || len(group) == 0 {
-			return
+		check := func(data []byte) {
+			group, _, err := decodeRecord(data)
+			if err != nil || len(group) == 0 {
+				return
+			}
+			again, lost, err := decodeRecord(encodeRecord(nil, group))
+			if err != nil || len(lost) > 0 || !reflect.DeepEqual(group, again) {
+				t.Fatalf("%+v comes back as %+v: %v, %v", group, again, lost, err)
+			}
 		}
-		again, err := decodeRecord(encodeRecord(nil, group))
-		if err != nil || !reflect.DeepEqual(group, again) {
-			t.Fatalf("%+v comes back as %+v: %v", group, again, err)
-		}
+		check(data)
+		check(appendFrame([]byte{1}, func(b []byte) []byte { return append(b, data...) }))
+		shared := appendFrame(appendFrame([]byte{recordFormat}, func(b []byte) []byte { return append(b, 2, 4, 'c', 'h', 'a', 't', 1, 'v') }), func(b []byte) []byte {
+			return append(b, 1, 1, 2, 3, 4, 5, 6, 7, 8)
+		})
+		check(appendFrame(shared, func(b []byte) []byte { return append(b, data...) }))
 	})
+}
+
+// Whichever byte of a record is altered: nothing of it is forgotten without a word, and of others nothing is lost.
+func TestAlteredRecord(t *testing.T) {
+	data := encodeRecord(nil, commits())
+	known := 0
+	for i := range data {
+		bad := append([]byte{}, data...)
+		bad[i] ^= 0x21
+		group, lost, err := decodeRecord(bad)
+		if err != nil {
+			continue
+		}
+		known++
+		for _, c := range commits() {
+			stored := false
+			for _, got := range group {
+				stored = stored || reflect.DeepEqual(got, c)
+			}
+			for a := range concerned(c) {
+				if !stored && !slices.ContainsFunc(lost, func(l loss) bool { return l.mark == who(a) }) {
+					t.Fatalf("byte %d: %v is neither there nor lost", i, a)
+				}
+			}
+		}
+		if len(group)+len(lost) == 0 {
+			t.Fatalf("byte %d: nothing is there", i)
+		}
+	}
+	if known < len(data)*2/3 {
+		t.Errorf("of %d bytes %d can be altered so that it is known whom that concerns", len(data), known)
+	}
 }
 
 func FuzzLeaf(f *testing.F) {

@@ -19,6 +19,9 @@ func (k *Keeper) Load(ctx context.Context, name durable.Actor) (*durable.State, 
 	if err := checkActor(name); err != nil {
 		return nil, err
 	}
+	if err := k.refusal(name); err != nil {
+		return nil, err
+	}
 	a, err := k.take(ctx, name, true, false)
 	if err != nil {
 		return nil, err
@@ -71,7 +74,7 @@ func (k *Keeper) Uses(name string) map[durable.Use]int {
 func (k *Keeper) Actors(ctx context.Context, plugin string, kind durable.Kind) iter.Seq2[durable.Actor, error] {
 	return func(yield func(durable.Actor, error) bool) {
 		var names []string
-		err := k.stored(ctx, tableName{plugin, kind}, func(name string, s *durable.State, _ int) { names = append(names, name) })
+		err := k.stored(ctx, tableName{plugin, kind}, func(name string, s *durable.State, _ int) { names = append(names, name) }, func(string, error) {})
 		if err != nil {
 			yield(durable.Actor{}, err)
 			return
@@ -84,8 +87,9 @@ func (k *Keeper) Actors(ctx context.Context, plugin string, kind durable.Kind) i
 	}
 }
 
-// stored has a function see all states of a table, with how many posts wait for it: those in memory, and the others in their leaves.
-func (k *Keeper) stored(ctx context.Context, name tableName, see func(name string, s *durable.State, posts int)) error {
+// stored has a function see all states of a table, with how many posts wait for it: those in memory, and the others in their leaves. Another
+// sees those in leaves that cannot be read.
+func (k *Keeper) stored(ctx context.Context, name tableName, see func(name string, s *durable.State, posts int), bad func(name string, cause error)) error {
 	if err := k.ready(); err != nil {
 		return err
 	}
@@ -112,9 +116,15 @@ func (k *Keeper) stored(ctx context.Context, name tableName, see func(name strin
 	if t == nil {
 		return nil
 	}
-	return k.eachLeaf(ctx, t.key, func(_ bus.Entry, l *leaf, err error) error {
+	return k.eachLeaf(ctx, t.key, func(e bus.Entry, l *leaf, err error) error {
 		if err != nil {
-			return nil // those in it cannot be loaded either
+			for _, name := range namesIn(e.Value) {
+				bad(name, fmt.Errorf("%w: the part of the store that has it", durable.ErrDamaged))
+			}
+			return nil
+		}
+		for _, name := range l.names(k.hash) {
+			bad(name, fmt.Errorf("%w: what is stored of it", durable.ErrDamaged))
 		}
 		for i := range l.entries {
 			e := &l.entries[i]

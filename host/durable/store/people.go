@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -23,10 +24,11 @@ type Info struct {
 	Due      time.Time // zero: never
 	Version  string
 	Snapshot string
-	Posts    int // that wait
+	Posts    int    // that wait
+	Cause    string // why it is refused, as it is damaged; "": it is not
 }
 
-// List returns up to limit actors of a plugin whose names begin with prefix and come after a given name, in order. It reads all
+// List returns up to limit actors of a plugin, with those that are damaged, whose names begin with prefix and come after a given name, in order. It reads all
 // of the plugin's states.
 func (k *Keeper) List(ctx context.Context, plugin string, kind durable.Kind, prefix, after string, limit int) (list []Info, err error) {
 	limit = max(limit, 1)
@@ -34,15 +36,30 @@ func (k *Keeper) List(ctx context.Context, plugin string, kind durable.Kind, pre
 		slices.SortFunc(list, func(a, b Info) int { return cmp.Compare(a.Actor.Name, b.Actor.Name) })
 		list = list[:min(len(list), limit)]
 	}
+	add := func(i Info) {
+		if i.Actor.Name > after && strings.HasPrefix(i.Actor.Name, prefix) {
+			list = append(list, i)
+			if len(list) >= 2*limit+1000 {
+				first()
+			}
+		}
+	}
+	refused := k.refusedOf(plugin, kind)
 	err = k.stored(ctx, tableName{plugin, kind}, func(name string, s *durable.State, posts int) {
-		if name <= after || !strings.HasPrefix(name, prefix) {
-			return
+		a := durable.Actor{Plugin: plugin, Kind: kind, Name: name}
+		i := Info{a, s.Revision, len(s.Guest) + len(s.Held), s.At, s.Due, s.Version, s.Snapshot, posts, ""}
+		if cause := k.refusal(a); cause != nil {
+			i.Cause = cause.Error()
 		}
-		list = append(list, Info{durable.Actor{Plugin: plugin, Kind: kind, Name: name}, s.Revision, len(s.Guest) + len(s.Held), s.At, s.Due, s.Version, s.Snapshot, posts})
-		if len(list) >= 2*limit+1000 {
-			first()
-		}
+		delete(refused, name)
+		add(i)
+	}, func(name string, cause error) {
+		delete(refused, name)
+		add(Info{Actor: durable.Actor{Plugin: plugin, Kind: kind, Name: name}, Cause: cause.Error()})
 	})
+	for name, cause := range refused { // nothing is stored of them besides what was damaged
+		add(Info{Actor: durable.Actor{Plugin: plugin, Kind: kind, Name: name}, Cause: fmt.Sprintf("%v: %s", durable.ErrDamaged, cause)})
+	}
 	first()
 	return list, err
 }
@@ -64,19 +81,36 @@ func (k *Keeper) SetAside() (all []durable.Post) {
 	return all
 }
 
-// Remove removes an actor, and the posts for it. Of one that cannot be read it also removes the others that cannot be read beside it.
+// Remove removes an actor, and the posts for it. Of one in a leaf that cannot be read it also removes the others that cannot be read beside it.
 // The error is ErrConflict if it is committed at the same time.
 func (k *Keeper) Remove(ctx context.Context, name durable.Actor) error {
-	s, err := k.Load(ctx, name)
-	switch {
-	case errors.Is(err, durable.ErrDamaged):
-		return k.Commit(ctx, &durable.Commit{Actor: name})
-	case errors.Is(err, durable.ErrNone) && len(k.Posts(name)) > 0:
-		return k.Commit(ctx, &durable.Commit{Actor: name})
-	case err != nil:
+	if failure := k.failure.Load(); failure != nil {
+		return *failure
+	}
+	refused := k.refusal(name) != nil
+	a, err := k.take(ctx, name, true, false)
+	damaged := errors.Is(err, durable.ErrDamaged)
+	if err != nil && !damaged {
 		return err
 	}
-	return k.Commit(ctx, &durable.Commit{Actor: name, Last: s.Revision})
+	var last uint64
+	if !damaged {
+		k.mu.Lock()
+		last = a.revision
+		nothing := last == 0 && len(a.posts) == 0
+		k.mu.Unlock()
+		k.drop(a)
+		switch {
+		case nothing && refused:
+			return k.admitAgain(ctx, name)
+		case nothing:
+			return fmt.Errorf("%w: %v", durable.ErrNone, name)
+		}
+	}
+	if err := k.Commit(ctx, &durable.Commit{Actor: name, Last: last}); err != nil || !refused {
+		return err
+	}
+	return k.admitAgain(ctx, name)
 }
 
 // Put stores a state that comes from somewhere else, in place of what there is. Its revision and its time are made here.

@@ -20,8 +20,9 @@ import (
 //
 // Each frame has a checksum, so that of a damaged record it is known whom that concerns.
 //
-// In format 1 there is one frame: commit, commit, …, without texts before them. It is still read, and is what a fence is: without any
-// commit, with a text that is random, so that no two are the same.
+// Without any commit it is a fence: its text is random, so that no two are the same.
+//
+// In format 1 there is one frame: commit, commit, …, or a 0 and the text of a fence. It is still read.
 
 // Versions of what is stored. Another format has another number.
 const (
@@ -37,7 +38,7 @@ const (
 	isBinary  = 1 << 0 // of a post
 	isAside   = 1 << 1 // id of the event, time and cause follow
 	isTimer   = 1 << 2
-	kindFence = 0 // in place of the kind of an actor
+	kindFence = 0 // of format 1, in place of the kind of an actor
 )
 
 var crc64ECMA = crc64.MakeTable(crc64.ECMA)
@@ -99,12 +100,19 @@ func encodeRecord(b []byte, group []*durable.Commit) []byte {
 
 // encodeFence returns the record of who takes the log over.
 func encodeFence(text string) []byte {
-	return appendFrame([]byte{1}, func(b []byte) []byte { return appendText(append(b, kindFence), text) })
+	b := appendFrame([]byte{recordFormat}, func(b []byte) []byte { return (&texts{list: []string{text}}).appendAll(b) })
+	return appendFrame(b, func(b []byte) []byte { return b })
+}
+
+// loss is whom a commit concerns that cannot be read.
+type loss struct {
+	mark  uint64
+	actor durable.Actor // perhaps not known
 }
 
 // decodeRecord returns the commits of a record, which refer to data, and whom it concerns besides: what it has of those cannot be read.
 // With an error nobody knows whom it concerns.
-func decodeRecord(data []byte) (group []*durable.Commit, lost []uint64, err error) {
+func decodeRecord(data []byte) (group []*durable.Commit, lost []loss, err error) {
 	r := reader{rest: data}
 	switch format := r.byte(); format {
 	case 1:
@@ -142,8 +150,14 @@ func decodeRecord(data []byte) (group []*durable.Commit, lost []uint64, err erro
 		if !known {
 			return nil, nil, errMalformed
 		}
+		c := reader{rest: body}
+		actor := readActor(&c, &texts{list: shared}) // who knows, but the mark tells
 		for ; len(mine) > 0; mine = mine[8:] {
-			lost = append(lost, binary.LittleEndian.Uint64(mine))
+			l := loss{mark: binary.LittleEndian.Uint64(mine)}
+			if who(actor) == l.mark {
+				l.actor = actor
+			}
+			lost = append(lost, l)
 		}
 	}
 	return group, lost, nil

@@ -24,19 +24,29 @@ const (
 // format is what the key "format" of the store has.
 type format struct {
 	Format int    `json:"format"`
-	Seed   string `json:"seed,omitempty"` // of the hashes, hexadecimal
+	Seed   string `json:"seed,omitempty"`  // of the hashes, hexadecimal
+	Check  uint32 `json:"check,omitempty"` // of Seed; 0: none
 	// Restoring: a backup is being written here, or was, and has not come to its end.
 	Restoring bool `json:"restoring,omitempty"`
 }
 
-// recover reads what is stored. It tries again until the bus lets it, or it cannot be, or the keeper ends.
+// recover reads what is stored. It tries again until the bus lets it, or it cannot be, or the keeper ends. For damage of which nobody knows
+// whom it concerns it waits until somebody accepts that.
 func (k *Keeper) recover(ctx context.Context) error {
+	accept := false
 	for wait := firstAsk; ; wait = min(2*wait, lastAsk) {
 		if err := k.bus.Up(ctx); err == nil {
-			err = k.begin(ctx)
+			err = k.begin(ctx, accept)
+			_, halted := errors.AsType[*halt](err)
 			switch {
 			case err == nil:
 				return nil
+			case halted:
+				if err := k.wait(err); err != nil {
+					return err
+				}
+				accept, wait = true, firstAsk
+				continue
 			case errors.Is(err, bus.ErrDamaged), errors.Is(err, bus.ErrUnfit), errors.Is(err, durable.ErrDamaged), errors.Is(err, errLater):
 				k.log.Error("durable states cannot be used", "cause", err)
 				return k.die(err)
@@ -49,56 +59,95 @@ func (k *Keeper) recover(ctx context.Context) error {
 	}
 }
 
-// begin is one attempt to recover.
-func (k *Keeper) begin(ctx context.Context) (err error) {
+// begin is one attempt to recover. It accepts that something is lost of which nobody knows whom it concerns, or is a *halt.
+func (k *Keeper) begin(ctx context.Context, accept bool) (err error) {
 	began := time.Now()
 	k.mu.Lock()
 	k.actors, k.dirty, k.idle, k.bytes, k.length = map[durable.Actor]*actor{}, map[*actor]struct{}{}, nil, 0, 0
 	k.plugin, k.tables = map[string]*plugin{}, map[tableName]*table{}
 	k.alarms.heap, k.alarms.byWho = nil, map[durable.Actor]*alarm{}
 	k.mu.Unlock()
-	if k.states, err = k.bus.Store(ctx, storeName); err != nil {
-		return err
-	}
-	if err := k.checkFormat(ctx); err != nil {
-		return err
-	}
-	if k.records, err = k.bus.Log(ctx, logPrefix+k.options.Node); err != nil {
-		return err
-	}
-	if err := k.takeOver(ctx); err != nil {
-		return err
-	}
-	first, _, err := k.records.Bounds(ctx)
+	first, last, err := k.open(ctx, accept)
 	if err != nil {
 		return err
 	}
-	touched, err := k.touched(ctx, first)
+	if err := k.checkFormat(ctx, last, accept); err != nil {
+		return err
+	}
+	if err := k.putBack(ctx, accept); err != nil {
+		return err
+	}
+	if err := k.loadRefused(ctx); err != nil {
+		return err
+	}
+	through, err := k.loadThrough(ctx)
 	if err != nil {
 		return err
 	}
-	if err := k.scan(ctx, touched); err != nil {
-		return err
+	if last < through && !accept {
+		return &halt{fmt.Errorf("%w: the log %s ends with record %d, and has had %d", bus.ErrDamaged, k.logName(), last, through)}
 	}
-	commits, err := k.replay(ctx, first)
+	if k.last, err = k.records.Append(ctx, last, encodeFence(rand.Text())); err != nil {
+		return err // with ErrConflict another one has written meanwhile, and with ErrUnknown one fence more does no harm
+	}
+	old, err := k.readLog(ctx, first, through, accept)
 	if err != nil {
 		return err
+	}
+	if err := k.refuse(ctx, old.refused); err != nil {
+		return err
+	}
+	if err := k.scan(ctx, old.touched); err != nil {
+		return err
+	}
+	commits, err := k.replay(ctx, old)
+	if err != nil {
+		return err
+	}
+	if accept || old.damaged {
+		if err := k.checkpoint(ctx); err != nil { // so that the damage is found once
+			return err
+		}
 	}
 	k.counts.recovery.Store(int64(time.Since(began)))
 	k.log.Info("durable states are ready", "after", time.Since(began).Round(time.Millisecond), "replayed", commits)
 	return nil
 }
 
+func (k *Keeper) logName() string { return logPrefix + k.options.Node }
+
+// open opens store and log, and returns the bounds of the log.
+func (k *Keeper) open(ctx context.Context, accept bool) (first, last uint64, err error) {
+	if accept {
+		if err := errors.Join(k.bus.AcceptStore(storeName), k.bus.AcceptLog(k.logName())); err != nil {
+			return 0, 0, err
+		}
+	}
+	if k.states, err = k.bus.Store(ctx, storeName); err == nil {
+		k.records, err = k.bus.Log(ctx, k.logName())
+	}
+	if err == nil {
+		first, last, err = k.records.Bounds(ctx)
+	}
+	if errors.Is(err, bus.ErrDamaged) {
+		err = &halt{err}
+	}
+	return first, last, err
+}
+
 // errLater: what is stored was written by a later version.
 var errLater = errors.New("written by a later rtd")
 
-// checkFormat reads what the store is, or marks a new one.
-func (k *Keeper) checkFormat(ctx context.Context) error {
+// checkFormat reads what the store is, or marks a new one. last is the last record that the log has ever had.
+func (k *Keeper) checkFormat(ctx context.Context, last uint64, accept bool) error {
 	found, err := k.states.Get(ctx, formatKey)
 	if errors.Is(err, bus.ErrNotFound) {
+		if last > 0 && !accept {
+			return &halt{fmt.Errorf("%w: the store %s is gone; its log %s has had %d records", bus.ErrDamaged, storeName, k.logName(), last)}
+		}
 		seed := make([]byte, 16)
 		rand.Read(seed)
-		text, err := json.Marshal(format{Format: formatNumber, Seed: hex.EncodeToString(seed)})
+		text, err := json.Marshal(format{Format: formatNumber, Seed: hex.EncodeToString(seed), Check: checksum(hex.EncodeToString(seed))})
 		if err != nil {
 			return err
 		}
@@ -120,57 +169,99 @@ func (k *Keeper) checkFormat(ctx context.Context) error {
 		return fmt.Errorf("%w: a restore has not come to its end; restore again, into an empty folder", durable.ErrDamaged)
 	}
 	k.seed, err = hex.DecodeString(f.Seed)
-	if err != nil {
-		return fmt.Errorf("%w: the entry %q of the store %s", durable.ErrDamaged, formatKey, storeName)
+	if err != nil || f.Check != 0 && f.Check != checksum(f.Seed) {
+		return fmt.Errorf("%w: the entry %q of the store %s; put the folder of the bus back from a backup", durable.ErrDamaged, formatKey, storeName)
 	}
 	return nil
 }
 
-// takeOver makes the next append of any other keeper of this log fail.
-func (k *Keeper) takeOver(ctx context.Context) error {
-	_, last, err := k.records.Bounds(ctx)
+// oldLog is what the log has at a start.
+type oldLog struct {
+	first, through uint64
+	accept         bool
+	lost           map[uint64]bus.Lost    // records that are damaged
+	refused        map[uint64]refusal     // whom that concerns
+	touched        map[durable.Actor]bool // whose entries in the leaves the log may change
+	damaged        bool
+}
+
+// readLog reads the log for the first time. Records up to through are in the leaves.
+func (k *Keeper) readLog(ctx context.Context, first, through uint64, accept bool) (*oldLog, error) {
+	old := &oldLog{first, through, accept, map[uint64]bus.Lost{}, map[uint64]refusal{}, map[durable.Actor]bool{}, false}
+	list, err := k.records.Lost()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	k.last, err = k.records.Append(ctx, last, encodeFence(rand.Text()))
-	return err // with ErrConflict another one has written meanwhile, and with ErrUnknown one fence more does no harm
-}
-
-// records calls see for all commits of the log.
-func (k *Keeper) eachCommit(ctx context.Context, from uint64, see func(c *durable.Commit, sequence uint64) error) (bytes int64, err error) {
-	for r, err := range k.records.Read(ctx, from) {
-		if err != nil {
-			return 0, err
-		}
-		if len(r.Data) > 0 && r.Data[0] > formatNumber {
-			return 0, fmt.Errorf("%w: record %d of the log has format %d, and this one knows up to %d; use the rtd that wrote it, or a later one", errLater, r.Sequence, r.Data[0], formatNumber)
-		}
-		group, err := decodeRecord(r.Data)
-		if err != nil {
-			return 0, fmt.Errorf("%w: record %d of the log %s%s: %w; what it has was acknowledged, so nothing is done without it", durable.ErrDamaged, r.Sequence, logPrefix, k.options.Node, err)
-		}
-		bytes += int64(len(r.Data))
-		for _, c := range group {
-			if err := see(c, r.Sequence); err != nil {
-				return 0, err
-			}
+	for _, l := range list {
+		if l.Sequence > through {
+			old.lost[l.Sequence] = l
 		}
 	}
-	return bytes, nil
-}
-
-// touched returns the actors whose entries in the leaves the log may change.
-func (k *Keeper) touched(ctx context.Context, first uint64) (map[durable.Actor]bool, error) {
-	touched := map[durable.Actor]bool{}
-	var err error
-	k.length, err = k.eachCommit(ctx, first, func(c *durable.Commit, _ uint64) error {
-		touched[c.Actor] = true
-		for i := range c.Posts {
-			touched[c.Posts[i].To] = true
+	for { // the bus does not count what is lost at the beginning
+		if _, is := old.lost[old.first-1]; !is {
+			break
+		}
+		old.first--
+	}
+	k.length, err = k.eachCommit(ctx, old, func(c *durable.Commit, _ uint64) error {
+		for a := range concerned(c) {
+			old.touched[a] = true
 		}
 		return nil
 	})
-	return touched, err
+	return old, err
+}
+
+// eachCommit calls see for all commits of the log.
+func (k *Keeper) eachCommit(ctx context.Context, old *oldLog, see func(c *durable.Commit, sequence uint64) error) (bytes int64, err error) {
+	record := func(sequence uint64, data []byte, sound bool) error {
+		if sound && len(data) > 0 && data[0] > recordFormat {
+			return fmt.Errorf("%w: record %d of the log has format %d, and this one knows up to %d; use the rtd that wrote it, or a later one", errLater, sequence, data[0], recordFormat)
+		}
+		group, lost, err := decodeRecord(data)
+		bytes += int64(len(data))
+		old.damaged = old.damaged || !sound || err != nil || len(lost) > 0
+		if err != nil && sequence > old.through && !old.accept {
+			return &halt{fmt.Errorf("%w: record %d of the log %s: %w", bus.ErrDamaged, sequence, k.logName(), err)}
+		}
+		for _, l := range lost {
+			name := ""
+			if l.actor.Name != "" {
+				name = l.actor.String()
+			}
+			old.refused[l.mark] = refusal{name, time.Now().UTC().Truncate(time.Second), fmt.Sprintf("record %d of the log was damaged, with an event of it", sequence)}
+		}
+		for _, c := range group {
+			if err := see(c, sequence); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	next := old.first
+	for {
+		lost, is := old.lost[next]
+		if !is {
+			break
+		}
+		if err := record(next, lost.Data, false); err != nil {
+			return bytes, err
+		}
+		next++
+	}
+	for r, err := range k.records.Read(ctx, next) {
+		sound := err == nil
+		if errors.Is(err, bus.ErrDamaged) && r.Sequence > 0 {
+			r.Data, err = old.lost[r.Sequence].Data, nil
+		}
+		if err == nil {
+			err = record(r.Sequence, r.Data, sound)
+		}
+		if err != nil {
+			return bytes, err
+		}
+	}
+	return bytes, nil
 }
 
 // scan reads all leaves: where they are, and what there is to know of the actors. Of those that the log touches it keeps more in memory.
@@ -237,10 +328,10 @@ func (k *Keeper) meet(l *leaf, e *entry, touched map[durable.Actor]bool) {
 }
 
 // replay applies the log.
-func (k *Keeper) replay(ctx context.Context, first uint64) (commits int, err error) {
+func (k *Keeper) replay(ctx context.Context, old *oldLog) (commits int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	_, err = k.eachCommit(ctx, first, func(c *durable.Commit, sequence uint64) error {
+	_, err = k.eachCommit(ctx, old, func(c *durable.Commit, sequence uint64) error {
 		k.ensure(c.Actor)
 		for i := range c.Posts {
 			k.ensure(c.Posts[i].To)

@@ -69,6 +69,8 @@ type Keeper struct {
 	ended   context.Context
 	running sync.WaitGroup
 	up      chan struct{} // closed when it is ready, or has failed for good
+	halted  chan struct{} // closed while it waits for somebody to repair; the lock guards it
+	repair  chan struct{} // closed by who does; nil: it does not wait. The lock guards it
 
 	// Set before up is closed.
 	records *bus.Log
@@ -82,23 +84,24 @@ type Keeper struct {
 	checkpoints sync.Mutex // held while leaves change
 	counts      counts
 
-	mu     sync.Mutex
-	actors map[durable.Actor]*actor // those that changed since their checkpoint, have posts, or were in use lately
-	idle   []*actor                 // those in actors that may be forgotten, oldest first
-	dirty  map[*actor]struct{}      // those to be written at the next checkpoint
-	bytes  int64                    // of dirty
-	free   chan struct{}            // closed when bytes or length shrink
-	queue  []*pending               // commits for the committer
-	tight  bool                     // the bus is nearly full: what is left is for checkpoints
-	dead   error                    // for good
-	doubt  error                    // the last group may be stored or not
-	last   uint64                   // sequence of the last record
-	length int64                    // bytes of the records since the last purge
-	holds  int                      // backups that need the log as it is
-	plugin map[string]*plugin
-	tables map[tableName]*table
-	unread map[string][]unread // leaves that cannot be read, of tables that are not made, by their key
-	alarms alarms
+	mu      sync.Mutex
+	actors  map[durable.Actor]*actor // those that changed since their checkpoint, have posts, or were in use lately
+	idle    []*actor                 // those in actors that may be forgotten, oldest first
+	dirty   map[*actor]struct{}      // those to be written at the next checkpoint
+	bytes   int64                    // of dirty
+	free    chan struct{}            // closed when bytes or length shrink
+	queue   []*pending               // commits for the committer
+	tight   bool                     // the bus is nearly full: what is left is for checkpoints
+	dead    error                    // for good
+	doubt   error                    // the last group may be stored or not
+	last    uint64                   // sequence of the last record
+	length  int64                    // bytes of the records since the last purge
+	holds   int                      // backups that need the log as it is
+	plugin  map[string]*plugin
+	tables  map[tableName]*table
+	unread  map[string][]unread // leaves that cannot be read, of tables that are not made, by their key
+	refused map[uint64]refusal  // actors by their marks
+	alarms  alarms
 }
 
 var errStarting = fmt.Errorf("%w: what is stored is being read", durable.ErrUnavailable)
@@ -123,7 +126,7 @@ func Open(b *bus.Bus, o Options) *Keeper {
 		o.Log = slog.Default()
 	}
 	k := &Keeper{
-		options: o, bus: b, log: o.Log, up: make(chan struct{}), wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		options: o, bus: b, log: o.Log, up: make(chan struct{}), halted: make(chan struct{}), wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		actors: map[durable.Actor]*actor{}, dirty: map[*actor]struct{}{}, free: make(chan struct{}),
 		plugin: map[string]*plugin{}, tables: map[tableName]*table{},
 	}
@@ -148,10 +151,14 @@ func (k *Keeper) run() {
 	k.running.Go(func() { k.tellPosted(func(durable.Actor) bool { return true }) })
 }
 
-// Up waits until the keeper is ready, or has failed for good. If ctx ends before, the error says why it is not.
+// Up waits until the keeper is ready, has failed for good, or waits for somebody to repair. If ctx ends before, the error says why it is not.
 func (k *Keeper) Up(ctx context.Context) error {
+	k.mu.Lock()
+	halted := k.halted
+	k.mu.Unlock()
 	select {
 	case <-k.up:
+	case <-halted:
 	case <-ctx.Done():
 	}
 	return k.Err()
