@@ -2,12 +2,18 @@ package host
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"rtd/host/bus"
+	"rtd/host/disk"
 	"rtd/host/durable"
 	"rtd/host/durable/store"
 	"rtd/host/release"
@@ -22,6 +28,7 @@ type durables struct {
 	need     func(by string) (*bus.Bus, error)
 	plugins  *rollout.Set
 	settings func(plugin string) release.Settings
+	marker   string // a file that says that states were stored; "": none
 	log      *slog.Logger
 
 	mu     sync.Mutex
@@ -50,9 +57,52 @@ func (d *durables) get() (durable.Keeper, error) {
 		Busy:     d.plugins.Awake,
 		Posted:   d.plugins.Posted,
 		Due:      d.plugins.Due,
+		Begins:   d.begins,
+		Begun:    d.noteBegun,
 		Log:      d.log,
 	})
 	return d.keeper, nil
+}
+
+// markerOf is the file in the versions folder, beside which a bus may vanish, that says that states were stored.
+func markerOf(versions string) string {
+	if versions == "" {
+		return ""
+	}
+	return filepath.Join(versions, "durable.json")
+}
+
+// stored is the content of the marker.
+type stored struct {
+	Since time.Time `json:"since"`
+}
+
+// begins returns an error if states were stored before.
+func (d *durables) begins() error {
+	text, err := disk.Read(d.marker, 4<<10)
+	if errors.Is(err, fs.ErrNotExist) || d.marker == "" {
+		return nil
+	}
+	var s stored
+	_ = json.Unmarshal(text, &s) // that it is there is what counts
+	return fmt.Errorf("the bus has no durable states, and %s says that some were stored since %s", d.marker, s.Since.Local().Format(time.DateTime))
+}
+
+// noteBegun leaves the marker.
+func (d *durables) noteBegun() {
+	if d.marker == "" {
+		return
+	}
+	if _, err := os.Stat(d.marker); err == nil {
+		return
+	}
+	text, err := json.Marshal(stored{time.Now().UTC().Truncate(time.Second)})
+	if err == nil {
+		_, err = disk.Replace(d.marker, 0o600, disk.Bytes(append(text, '\n')))
+	}
+	if err != nil {
+		d.log.Warn("should the bus be lost, it would not be noticed that states were stored", "cause", err)
+	}
 }
 
 // watch calls back each time that durable actors can be stored again, until ctx ends: plugins may wait for that.

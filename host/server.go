@@ -100,7 +100,7 @@ func New(o Options) (*Server, error) {
 	s.endpoint = channels.NewEndpoint(settings.Channels(s.config.Server))
 	s.plugins = rollout.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.plugins.OnCrash(s.crashes.add)
-	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, log: s.log}
+	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, marker: markerOf(versionsDir(s.config.Plugins)), log: s.log}
 	s.plugins.Remember(s.durables.get)
 	_ = s.plugins.Mount(s.tables.mounts()) // no plugin is there that could object
 	others := http.NewServeMux()
@@ -194,8 +194,12 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.Join(err, s.listener.Close(), s.admin.close(), s.release(context.Background()))
 	}
 	s.deployer.Use(plugins)
+<<<<<<< HEAD
 	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.deployer, versionsDir(s.config.Plugins), s.log},
 		asideBackend{s.durables, s.plugins, s.log}, s.readiness()})
+=======
+	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.plugins, s.deployer, versionsDir(s.config.Plugins), s.log}, s.readiness()})
+>>>>>>> efebc22 (cmd/rtd, host: list what is damaged, repair it; no new beginning where states were stored before)
 	s.running.Go(func() { s.deployer.Run(watch, s.loaded) })
 	s.running.Go(func() { s.durables.watch(watch, func() { s.deployer.Retry(watch) }) })
 	s.running.Go(func() { s.tables.watch(watch, func() { s.Reload(watch) }) })

@@ -13,11 +13,13 @@ import (
 	"rtd/host/deploy"
 	"rtd/host/durable"
 	"rtd/host/durable/store"
+	"rtd/host/rollout"
 )
 
 // stateBackend is what is stored of durable actors, as those see it who administer the server.
 type stateBackend struct {
 	durables *durables
+	plugins  *rollout.Set
 	deployer *deploy.Deployer
 	versions string // the folder
 	log      *slog.Logger
@@ -39,6 +41,9 @@ func (b stateBackend) States(ctx context.Context, q admin.StateQuery) ([]admin.S
 	if err != nil {
 		return nil, fmt.Errorf("list states: %w", err)
 	}
+	if _, stored := k.Status().Plugins[q.Plugin]; !stored && b.plugins.Version(q.Plugin) == "" {
+		return nil, noPlugin(q.Plugin)
+	}
 	kind := durable.Topic
 	if q.Kind == durable.Process.String() {
 		kind = durable.Process
@@ -50,14 +55,21 @@ func (b stateBackend) States(ctx context.Context, q admin.StateQuery) ([]admin.S
 	var list []admin.State
 	causes := map[durable.Use]string{}
 	for _, i := range found {
+		s := admin.State{
+			Actor: i.Actor.String(), Revision: i.Revision, Bytes: i.Bytes, At: i.At, Due: i.Due,
+			Version: i.Version, Snapshot: i.Snapshot, Posts: i.Posts, State: admin.StateStored,
+		}
 		use := durable.Use{Version: i.Version, Snapshot: i.Snapshot}
-		if _, known := causes[use]; !known {
+		if _, known := causes[use]; !known && i.Cause == "" {
 			causes[use] = b.missing(q.Plugin, use)
 		}
-		list = append(list, admin.State{
-			Actor: i.Actor.String(), Revision: i.Revision, Bytes: i.Bytes, At: i.At, Due: i.Due,
-			Version: i.Version, Snapshot: i.Snapshot, Posts: i.Posts, Cause: causes[use],
-		})
+		switch {
+		case i.Cause != "":
+			s.State, s.Cause = admin.StateDamaged, i.Cause
+		case causes[use] != "":
+			s.State, s.Cause = admin.StateRefused, causes[use]
+		}
+		list = append(list, s)
 	}
 	return list, nil
 }
@@ -80,13 +92,17 @@ func (b stateBackend) State(ctx context.Context, name string) (w admin.WholeStat
 	if err != nil {
 		return w, fmt.Errorf("read the state of %s: %w", a, err)
 	}
-	return admin.WholeState{
+	w = admin.WholeState{
 		State: admin.State{
 			Actor: a.String(), Revision: s.Revision, Bytes: len(s.Guest) + len(s.Held), At: s.At, Due: s.Due, Version: s.Version, Snapshot: s.Snapshot,
-			Posts: len(k.Posts(a)), Cause: b.missing(a.Plugin, durable.Use{Version: s.Version, Snapshot: s.Snapshot}),
+			Posts: len(k.Posts(a)), State: admin.StateStored, Cause: b.missing(a.Plugin, durable.Use{Version: s.Version, Snapshot: s.Snapshot}),
 		},
 		Guest: s.Guest, Held: s.Held,
-	}, nil
+	}
+	if w.Cause != "" {
+		w.State.State = admin.StateRefused
+	}
+	return w, nil
 }
 
 // ImportState implements [admin.States].
@@ -94,6 +110,9 @@ func (b stateBackend) ImportState(ctx context.Context, name string, w admin.Whol
 	k, a, err := b.actor(name)
 	if err != nil {
 		return err
+	}
+	if of, err := durable.ParseActor(w.Actor); err == nil && of.Kind != a.Kind {
+		return fmt.Errorf("import a state of %s: it is of %s, and a %v cannot go on as a %v", a, of, of.Kind, a.Kind)
 	}
 	if err := b.deployer.Kept(a.Plugin, durable.Use{Version: w.Version, Snapshot: w.Snapshot}); err != nil {
 		return fmt.Errorf("import a state of %s: %w", a, err)
@@ -115,6 +134,31 @@ func (b stateBackend) ResetState(ctx context.Context, name, by string) error {
 		return fmt.Errorf("reset %s: %w", a, err)
 	}
 	b.log.Warn("state reset", "plugin", a.Plugin, "actor", a.String(), "by", by)
+	return nil
+}
+
+// RepairStates implements [admin.States].
+func (b stateBackend) RepairStates(ctx context.Context, name, by string) error {
+	k := b.durables.begun()
+	if k == nil {
+		return errNoStates
+	}
+	if name == "" {
+		cause := k.Err()
+		if err := k.Repair(ctx); err != nil {
+			return fmt.Errorf("repair: %w", err)
+		}
+		b.log.Warn("states repaired", "cause", cause, "by", by)
+		return nil
+	}
+	_, a, err := b.actor(name)
+	if err != nil {
+		return err
+	}
+	if err := k.Accept(ctx, a); err != nil {
+		return fmt.Errorf("repair %s: %w", a, err)
+	}
+	b.log.Warn("state repaired", "plugin", a.Plugin, "actor", a.String(), "by", by)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ a state out, put one in, or give one up. ACTOR is PLUGIN/topic:TOPIC or
 PLUGIN/process:NAME, such as chat/topic:doc:1.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(stateListCommand(), stateShowCommand(), stateExportCommand(), stateImportCommand(), stateResetCommand())
+	cmd.AddCommand(stateListCommand(), stateShowCommand(), stateExportCommand(), stateImportCommand(), stateRepairCommand(), stateResetCommand())
 	return cmd
 }
 
@@ -39,9 +40,10 @@ processes with --processes, by name.
   DUE       when it wakes by itself at the latest, for a timer
   VERSION   that wrote it; it moves to the current one when it wakes
   POSTS     messages of other durable actors that wait for it
+  STATE     stored; damaged: see rtd state repair; refused: what wrote it is not kept
 
-A state whose version or snapshot is not kept any more cannot be resumed; the reason is
-below the list, and the state stays until somebody does something about it.` + whichServer,
+One that is not stored as it should be is refused, for the REASON, and stays as it is until
+somebody does something about it. The name ? is one that cannot be read.` + whichServer,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if q.Limit < 1 || q.Limit > admin.MaxStates {
@@ -70,25 +72,18 @@ below the list, and the state stays until somebody does something about it.` + w
 
 func printStates(out io.Writer, list []admin.State) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ACTOR\tREVISION\tBYTES\tCHANGED\tDUE\tVERSION\tPOSTS")
-	var causes []string
+	fmt.Fprintln(table, "ACTOR\tREVISION\tBYTES\tCHANGED\tDUE\tVERSION\tPOSTS\tSTATE\tREASON")
+	when := func(t time.Time) string {
+		if t.IsZero() {
+			return "-"
+		}
+		return clock(t)
+	}
 	for _, s := range list {
-		due := "-"
-		if !s.Due.IsZero() {
-			due = clock(s.Due)
-		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%.12s\t%d\n", plain(s.Actor), s.Revision, shortBytes(int64(s.Bytes)), clock(s.At), due, plain(s.Version), s.Posts)
-		if s.Cause != "" && (len(causes) == 0 || causes[len(causes)-1] != s.Cause) {
-			causes = append(causes, s.Cause)
-		}
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%.12s\t%d\t%s\t%s\n", plain(s.Actor), s.Revision, shortBytes(int64(s.Bytes)), when(s.At), when(s.Due),
+			dash(plain(s.Version)), s.Posts, s.State, dash(printable(s.Cause)))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	for _, cause := range causes {
-		fmt.Fprintf(out, "\ncannot be resumed: %s\n", printable(cause))
-	}
-	return nil
+	return table.Flush()
 }
 
 func stateShowCommand() *cobra.Command {
@@ -124,13 +119,11 @@ func printState(out io.Writer, s admin.State) error {
 	fmt.Fprintf(table, "VERSION\t%s\n", printable(s.Version))
 	fmt.Fprintf(table, "SNAPSHOT\t%s\n", printable(s.Snapshot))
 	fmt.Fprintf(table, "POSTS\t%d\n", s.Posts)
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	fmt.Fprintf(table, "STATE\t%s\n", s.State)
 	if s.Cause != "" {
-		fmt.Fprintf(out, "\ncannot be resumed: %s\n", printable(s.Cause))
+		fmt.Fprintf(table, "REASON\t%s\n", printable(s.Cause))
 	}
-	return nil
+	return table.Flush()
 }
 
 func stateExportCommand() *cobra.Command {
@@ -197,6 +190,45 @@ is. An actor that runs begins again with it at its next event. FILE - is standar
 			return nil
 		},
 	}
+	server.add(cmd)
+	return cmd
+}
+
+func stateRepairCommand() *cobra.Command {
+	var server adminFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "repair [ACTOR]",
+		Short: "Go on without what is damaged on the disk",
+		Long: `rtd state repair has a durable actor go on that is damaged: from what is stored of it,
+which is from before the change that is lost. rtd state reset begins it anew instead.
+
+Without ACTOR it is for damage of which nobody knows whom it concerns, such as a log that
+was cut or a folder that is gone: all durable actors wait then, and the server's log and
+rtd state list say why. They go on with what is there; some may go on from before their
+last changes, or begin anew. Better than that is to put the folder of the bus back from a
+backup. What is lost is lost for good, so repair wants --yes.` + whichServer,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			actor, who := "", "durable actors"
+			if len(args) > 0 {
+				actor, who = args[0], printable(args[0])
+			}
+			if !yes {
+				return usageError{fmt.Errorf("the last changes of %s may be lost; put the bus back from a backup, or say --yes", who)}
+			}
+			c, err := server.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.RepairStates(cmd.Context(), actor); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: repaired\n", who)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "go on without what is lost")
 	server.add(cmd)
 	return cmd
 }

@@ -25,8 +25,16 @@ type State struct {
 	Version  string    `json:"version"`         // that wrote it: the hash of its module
 	Snapshot string    `json:"snapshot"`        // that its memory differs from
 	Posts    int       `json:"posts"`           // messages that wait for it
-	Cause    string    `json:"cause,omitempty"` // why it cannot be resumed, as far as the versions folder shows
+	State    string    `json:"state"`           // one of the constants
+	Cause    string    `json:"cause,omitempty"` // why it does not go on
 }
+
+// The states of a [State].
+const (
+	StateStored  = "stored"  // it goes on at its next event, if it is not awake
+	StateDamaged = "damaged" // it is refused until somebody repairs it, or gives it up
+	StateRefused = "refused" // what wrote it is not kept any more
+)
 
 // WholeState is a state as it is exported and imported.
 type WholeState struct {
@@ -54,6 +62,8 @@ type States interface {
 	ImportState(ctx context.Context, actor string, s WholeState, by string) error
 	// ResetState removes an actor: the next event begins it anew.
 	ResetState(ctx context.Context, actor, by string) error
+	// RepairStates has an actor go on that is damaged, without what is lost; with the name "" all that wait as nobody knows whom damage concerns.
+	RepairStates(ctx context.Context, actor, by string) error
 	// Backup writes all that is stored, with the versions that it needs, see package backup.
 	Backup(ctx context.Context, w io.Writer) error
 }
@@ -70,6 +80,7 @@ func (s *Server) routeStates(mux *http.ServeMux) {
 	mux.HandleFunc("GET /admin/state", s.state)
 	mux.HandleFunc("PUT /admin/state", s.importState)
 	mux.HandleFunc("DELETE /admin/state", s.resetState)
+	mux.HandleFunc("POST /admin/state/repair", s.repairStates)
 	mux.HandleFunc("GET /admin/backup", s.backup)
 }
 
@@ -154,6 +165,14 @@ func (s *Server) resetState(w http.ResponseWriter, r *http.Request) {
 	httpapi.Succeed(w, struct{}{})
 }
 
+func (s *Server) repairStates(w http.ResponseWriter, r *http.Request) {
+	if err := s.backend.RepairStates(context.WithoutCancel(r.Context()), r.URL.Query().Get("actor"), by(r)); err != nil {
+		refuse(w, err)
+		return
+	}
+	httpapi.Succeed(w, struct{}{})
+}
+
 // States lists what is stored of durable actors.
 func (c *Client) States(ctx context.Context, q StateQuery) (list []State, err error) {
 	return list, c.ask(ctx, "GET", "states", url.Values{
@@ -187,4 +206,9 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 // ResetState removes a durable actor.
 func (c *Client) ResetState(ctx context.Context, actor string) error {
 	return c.ask(ctx, "DELETE", "state", url.Values{"actor": {actor}}, nil, &struct{}{})
+}
+
+// RepairStates has a damaged actor go on without what is lost; with the name "" all that wait as nobody knows whom damage concerns.
+func (c *Client) RepairStates(ctx context.Context, actor string) error {
+	return c.ask(ctx, "POST", "state/repair", url.Values{"actor": {actor}}, nil, &struct{}{})
 }

@@ -70,4 +70,7 @@ func TestStates(t *testing.T) {
 	if err := c.ResetState(t.Context(), "chat/topic:doc:1"); err != nil || p.last() != "reset chat/topic:doc:1 by ada@127.0.0.1" {
 		t.Errorf("%q, %v", p.last(), err)
 	}
+	if err := c.RepairStates(t.Context(), "chat/topic:doc:1"); err != nil || p.last() != "repair chat/topic:doc:1 by ada@127.0.0.1" {
+		t.Errorf("%q, %v", p.last(), err)
+	}
 }

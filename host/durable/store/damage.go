@@ -37,11 +37,20 @@ type refusal struct {
 func refusedKey(mark uint64) string { return refusedPrefix + "." + strconv.FormatUint(mark, 36) }
 
 // halt is damage of which nobody knows whom it concerns.
-type halt struct{ cause error }
+type halt struct {
+	cause error
+	cost  string // of going on
+}
+
+// What it costs to go on.
+const (
+	costSome = "some actors may go on from before their last changes, or begin anew"
+	costAll  = "all actors begin anew"
+)
 
 func (h *halt) Error() string {
-	return fmt.Sprintf("%v; nobody knows whom that concerns, so all durable actors wait. Put the folder of the bus back from a backup, or go on without what is lost: "+
-		"rtd state repair --yes. Then the last changes of some actors may be forgotten", h.cause)
+	return fmt.Sprintf("%v; durable actors wait until the folder of the bus is put back from a backup, and rtd started again, or somebody gives up what is lost: "+
+		"rtd state repair --yes, after which %s", h.cause, h.cost)
 }
 func (h *halt) Unwrap() []error { return []error{durable.ErrDamaged, h.cause} }
 
@@ -221,7 +230,7 @@ func (k *Keeper) putBack(ctx context.Context, accept bool) error {
 	for _, l := range lost {
 		if l.Data == nil || l.Key == "" {
 			if !accept {
-				return &halt{fmt.Errorf("entry %d of the store %s cannot be read", l.Sequence, storeName)}
+				return &halt{fmt.Errorf("entry %d of the store %s cannot be read", l.Sequence, storeName), costSome}
 			}
 			continue
 		}

@@ -85,7 +85,7 @@ func (k *Keeper) begin(ctx context.Context, accept bool) (err error) {
 		return err
 	}
 	if last < through && !accept {
-		return &halt{fmt.Errorf("%w: the log %s ends with record %d, and has had %d", bus.ErrDamaged, k.logName(), last, through)}
+		return &halt{fmt.Errorf("%w: the log %s ends with record %d, and has had %d", bus.ErrDamaged, k.logName(), last, through), costSome}
 	}
 	if k.last, err = k.records.Append(ctx, last, encodeFence(rand.Text())); err != nil {
 		return err // with ErrConflict another one has written meanwhile, and with ErrUnknown one fence more does no harm
@@ -109,6 +109,9 @@ func (k *Keeper) begin(ctx context.Context, accept bool) (err error) {
 			return err
 		}
 	}
+	if k.options.Begun != nil {
+		k.options.Begun()
+	}
 	k.counts.recovery.Store(int64(time.Since(began)))
 	k.log.Info("durable states are ready", "after", time.Since(began).Round(time.Millisecond), "replayed", commits)
 	return nil
@@ -130,7 +133,7 @@ func (k *Keeper) open(ctx context.Context, accept bool) (first, last uint64, err
 		first, last, err = k.records.Bounds(ctx)
 	}
 	if errors.Is(err, bus.ErrDamaged) {
-		err = &halt{err}
+		err = &halt{err, costSome}
 	}
 	return first, last, err
 }
@@ -143,7 +146,12 @@ func (k *Keeper) checkFormat(ctx context.Context, last uint64, accept bool) erro
 	found, err := k.states.Get(ctx, formatKey)
 	if errors.Is(err, bus.ErrNotFound) {
 		if last > 0 && !accept {
-			return &halt{fmt.Errorf("%w: the store %s is gone; its log %s has had %d records", bus.ErrDamaged, storeName, k.logName(), last)}
+			return &halt{fmt.Errorf("%w: the store %s is gone; its log %s has had %d records", bus.ErrDamaged, storeName, k.logName(), last), costAll}
+		}
+		if k.options.Begins != nil && !accept {
+			if err := k.options.Begins(); err != nil {
+				return &halt{fmt.Errorf("%w: %w", bus.ErrDamaged, err), costAll}
+			}
 		}
 		seed := make([]byte, 16)
 		rand.Read(seed)
@@ -222,7 +230,7 @@ func (k *Keeper) eachCommit(ctx context.Context, old *oldLog, see func(c *durabl
 		bytes += int64(len(data))
 		old.damaged = old.damaged || !sound || err != nil || len(lost) > 0
 		if err != nil && sequence > old.through && !old.accept {
-			return &halt{fmt.Errorf("%w: record %d of the log %s: %w", bus.ErrDamaged, sequence, k.logName(), err)}
+			return &halt{fmt.Errorf("%w: record %d of the log %s: %w", bus.ErrDamaged, sequence, k.logName(), err), costSome}
 		}
 		for _, l := range lost {
 			name := ""

@@ -50,6 +50,13 @@ type Options struct {
 	// Due is told that the time State.Due of an actor has come, and again every minute as long as it has that.
 	Due func(durable.Actor)
 
+	// Begins is asked before a store is made where there is none. An error says what was there before: then nothing begins anew before
+	// [Keeper.Repair]. Nil: nobody knows of any.
+	Begins func() error
+
+	// Begun is told each time that what is stored has been read. Nil: nobody is.
+	Begun func()
+
 	// CheckpointEvery is how long states stay in memory and in the log alone. Default: 5 s.
 	CheckpointEvery time.Duration
 
