@@ -194,12 +194,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.Join(err, s.listener.Close(), s.admin.close(), s.release(context.Background()))
 	}
 	s.deployer.Use(plugins)
-<<<<<<< HEAD
-	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.deployer, versionsDir(s.config.Plugins), s.log},
+	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.plugins, s.deployer, versionsDir(s.config.Plugins), s.log},
 		asideBackend{s.durables, s.plugins, s.log}, s.readiness()})
-=======
-	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.plugins, s.deployer, versionsDir(s.config.Plugins), s.log}, s.readiness()})
->>>>>>> efebc22 (cmd/rtd, host: list what is damaged, repair it; no new beginning where states were stored before)
 	s.running.Go(func() { s.deployer.Run(watch, s.loaded) })
 	s.running.Go(func() { s.durables.watch(watch, func() { s.deployer.Retry(watch) }) })
 	s.running.Go(func() { s.tables.watch(watch, func() { s.Reload(watch) }) })

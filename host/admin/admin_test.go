@@ -125,7 +125,6 @@ func (p *plant) Backup(_ context.Context, w io.Writer) error {
 	return err
 }
 
-<<<<<<< HEAD
 func (p *plant) Asides() ([]admin.Aside, error) {
 	return []admin.Aside{{ID: "7-1-0", Actor: "chat/topic:doc:1", What: "timer", Payload: []byte("ring")}}, nil
 }
@@ -138,11 +137,9 @@ func (p *plant) RetryAside(_ context.Context, id, by string) (admin.Aside, error
 func (p *plant) DropAside(_ context.Context, id, by string) (admin.Aside, error) {
 	p.note("drop %s by %s", id, by)
 	return admin.Aside{ID: id}, nil
-=======
 func (p *plant) RepairStates(_ context.Context, actor, by string) error {
 	p.note("repair %s by %s", actor, by)
 	return nil
->>>>>>> efebc22 (cmd/rtd, host: list what is damaged, repair it; no new beginning where states were stored before)
 }
 
 func (p *plant) ResetState(_ context.Context, actor, by string) error {
