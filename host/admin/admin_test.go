@@ -137,6 +137,8 @@ func (p *plant) RetryAside(_ context.Context, id, by string) (admin.Aside, error
 func (p *plant) DropAside(_ context.Context, id, by string) (admin.Aside, error) {
 	p.note("drop %s by %s", id, by)
 	return admin.Aside{ID: id}, nil
+}
+
 func (p *plant) RepairStates(_ context.Context, actor, by string) error {
 	p.note("repair %s by %s", actor, by)
 	return nil
