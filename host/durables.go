@@ -28,7 +28,8 @@ type durables struct {
 	need     func(by string) (*bus.Bus, error)
 	plugins  *rollout.Set
 	settings func(plugin string) release.Settings
-	marker   string // a file that says that states were stored; "": none
+	marker   string        // a file that says that states were stored; "": none
+	read     chan struct{} // what is stored has been read
 	log      *slog.Logger
 
 	mu     sync.Mutex
@@ -88,8 +89,12 @@ func (d *durables) begins() error {
 	return fmt.Errorf("the bus has no durable states, and %s says that some were stored since %s", d.marker, s.Since.Local().Format(time.DateTime))
 }
 
-// noteBegun leaves the marker.
+// noteBegun is told that what is stored has been read, and leaves the marker.
 func (d *durables) noteBegun() {
+	select {
+	case d.read <- struct{}{}:
+	default:
+	}
 	if d.marker == "" {
 		return
 	}
@@ -114,6 +119,8 @@ func (d *durables) watch(ctx context.Context, back func()) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
+		case <-d.read:
+			away = true // for a moment, perhaps
 		}
 		k := d.begun()
 		if k == nil {

@@ -100,7 +100,7 @@ func New(o Options) (*Server, error) {
 	s.endpoint = channels.NewEndpoint(settings.Channels(s.config.Server))
 	s.plugins = rollout.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.plugins.OnCrash(s.crashes.add)
-	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, marker: markerOf(versionsDir(s.config.Plugins)), log: s.log}
+	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, marker: markerOf(versionsDir(s.config.Plugins)), read: make(chan struct{}, 1), log: s.log}
 	s.plugins.Remember(s.durables.get)
 	_ = s.plugins.Mount(s.tables.mounts()) // no plugin is there that could object
 	others := http.NewServeMux()

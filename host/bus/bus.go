@@ -25,8 +25,8 @@ const patience = 5 * time.Second
 type Options struct {
 	// Dir is the folder of the embedded server, which this process alone may use. It is made if it is missing.
 	//
-	// What is damaged in it is named by a file in its folder "damaged", and refused with [ErrDamaged] until
-	// somebody removes that file, which accepts what is left.
+	// A log or store in it that cannot be read is named by a file in its folder "damaged", and refused with [ErrDamaged] until
+	// [Bus.AcceptLog], [Bus.AcceptStore], or somebody who removes that file.
 	Dir string
 
 	// MaxBytes is how many bytes the embedded server stores, about: one write may go beyond. Default: 10 GiB.

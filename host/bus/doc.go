@@ -14,10 +14,10 @@
 //	a server that           2.12 or later
 //	listens nowhere
 //	   │
-//	folder.go, damage.go      DIR/format.json    what this is, of which version
-//	                          DIR/lock           one process at a time
+//	folder.go, damage.go,     DIR/format.json    what this is, of which version
+//	seal.go                   DIR/lock           one process at a time
 //	                          DIR/alone/         what the server stores
-//	                          DIR/damaged/NAME   a log or store that must not be used
+//	                          DIR/damaged/NAME   a log or store that must not be used, and NAME.lost/: records that are damaged
 //
 // A [Log] is for who must know that something is stored before going on: one writer appends at the end that it knows, and
 // whoever takes over from it makes its next append fail. A [Store] has the latest value of each key. An [Inbox] has what is
@@ -46,7 +46,8 @@
 //	max_bytes reached                 ErrFull; reading, purging and deleting go on
 //	folder of a later format          ErrDown, ErrUnfit; nothing in it is touched
 //	folder of another process         the same, until that one ends
-//	damaged record, torn file         the log or store is ErrDamaged; the others go on
+//	damaged record                    it is missing, and in Lost, with the bytes that are left; those behind it are there
+//	cut file, damaged description     the log or store is ErrDamaged, until Accept; the others go on
 //	server away                       ErrDown within milliseconds, or after 10 s if it just hangs; back by itself
 //	server not fit                    ErrDown, ErrUnfit: max_payload, version, JetStream
 //	log or store not fit              ErrUnfit: in memory, persist_mode async, messages that go by themselves
@@ -74,9 +75,12 @@
 // answered is one, too.
 //
 // Why does this package look at the server's files? A server that finds a damaged record cuts the file there, drops all behind it,
-// synced or not, and starts without a word: acknowledged records vanish. So the sizes before and after a start are compared. After a
+// synced or not, and starts without a word: acknowledged records vanish. So all records are looked at before it starts, by its own hash, which is what
+// highwayhash is for; 1 GB takes a second. A damaged one is kept apart, and sealed as one that was erased, which the server passes over. What cannot be sealed
+// it cuts, and that shows: the sizes before and after a start are compared. After a
 // proper end nothing may be cut. After a kill or a power cut a log may lose the one record that was being written, which nobody
-// was told of. Of a store an unfinished batch may be lost; more than that cannot be told apart, and is not.
+// was told of. Of a store an unfinished batch may be lost; more than that cannot be told apart, and is not. Nor can a file that somebody cuts after such an
+// end: that is how an unfinished write looks.
 // Files that go bad under a running server show when a sequence is smaller than one that was there before.
 //
 // Why do logs and stores have no copies on several nodes? They will, with the first code that runs on several. Reads go to the leader

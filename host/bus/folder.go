@@ -110,7 +110,6 @@ func (f *folder) mark(name, text string) error {
 		return fmt.Errorf("note damage: %w", err)
 	}
 	path := filepath.Join(dir, name)
-	text += "; to go on with what is left, remove " + path
 	if _, err := disk.Replace(path, 0o600, disk.Bytes([]byte(text))); err != nil {
 		return fmt.Errorf("note damage: %w", err)
 	}

@@ -52,7 +52,7 @@ func (h *halt) Error() string {
 	return fmt.Sprintf("%v; durable actors wait until the folder of the bus is put back from a backup, and rtd started again, or somebody gives up what is lost: "+
 		"rtd state repair --yes, after which %s", h.cause, h.cost)
 }
-func (h *halt) Unwrap() []error { return []error{durable.ErrDamaged, h.cause} }
+func (h *halt) Unwrap() error { return h.cause }
 
 // wait waits for somebody to repair.
 func (k *Keeper) wait(cause error) error {

@@ -207,7 +207,6 @@ func TestRepair(t *testing.T) {
 				p.Keeper = store.Open(p.b, p.opts)
 				err = p.Up(ctx)
 				want(t, err, durable.ErrUnavailable)
-				want(t, err, durable.ErrDamaged)
 				if !strings.Contains(err.Error(), "rtd state repair") {
 					t.Errorf("the error is %v", err)
 				}

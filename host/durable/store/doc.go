@@ -10,7 +10,7 @@
 //	     │                                       ▼ then the log is purged                              checkpoint.go
 //	     └─────────────────────────────── leaves in a store of the bus                                 leaf.go, tree.go
 //
-//	recover.go   a start: takes the log over, reads all leaves, then the log
+//	recover.go   a start: takes the log over, reads all leaves, then the log       damage.go   who is refused, and repairs
 //	alarms.go    State.Due        sweep.go   topics that expire        people.go, backup.go   lists, imports, backups
 //
 //	k := store.Open(b, store.Options{Posted: wake, Due: wake})     // returns at once
@@ -23,9 +23,11 @@
 //	store  durable
 //	       format                    {"format":1,"seed":"…"}
 //	       leaf.PLUGIN.KIND.NUMBER   some ten actors: states, and posts that wait for them
+//	       through.NODE              the last record of the log that is in the leaves
+//	       refused.MARK              an actor that damage concerns
 //
 // A log is read from its first record on, over what the leaves have, whatever part of it they have already: each commit says
-// what is so afterwards, so the last one counts. Bytes of format 1 are held by goldens in testdata.
+// what is so afterwards, so the last one counts. Bytes of each format are held by goldens in testdata.
 //
 // # What may go wrong, and what then
 //
@@ -39,10 +41,19 @@
 //	checkpoints fail                    commits go on, in the log, until 64 MiB have changed; then they wait
 //	bytes of an entry are damaged       ErrDamaged for it, and for new names in the same leaf; Remove makes an end of that
 //	bytes of a leaf are damaged         the same for all in it
-//	a record of the log is damaged      nothing is done: it had commits that were acknowledged, of nobody knows whom
+//	bytes of a record are damaged       ErrDamaged for the actors of the commits that are hit, and for those that they had posts for; Accept
+//	                                    has one go on from before, Remove begins it anew. The others of the record are read
+//	nobody knows whom damage concerns   ErrUnavailable for all until Repair: a log that was cut, lengths of a record, a store that is gone,
+//	                                    a whole bus that is gone though Options.Begins knows of one
 //	a later format                      nothing is done, and nothing touched
 //
 // # Questions
+//
+// Why does damage that nobody can place stop all? An event that was acknowledged must not be forgotten without a word, and anybody's may be among
+// what is lost. Who operates the server can put a backup back, or decide to do without; then all goes on, without a restart. It is rare: a
+// record has marks of whom it concerns, with a checksum of their own, and package bus keeps the damaged bytes of a record apart from whole ones.
+//
+// Why is an actor refused that has whole commits behind the damaged one? Its state is right, but messages may be missing, or come twice.
 //
 // Why one log? Every record is synced by itself, so what counts is how many commits share one: 100 committers are 50 to a record, 1,000
 // are 500. Several logs are several syncs, and slower.
