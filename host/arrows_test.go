@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"host/ask":          {"sandbox/abi", "supervisor"},
 	"host/auth":         {"github.com/golang-jwt/jwt/v5"},
 	"host/backup":       {"host/disk", "host/names"},
-	"host/bus":          {"host/disk", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/nats-io/nkeys"},
+	"host/bus":          {"host/disk", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/nats-io/nkeys", "github.com/minio/highwayhash"},
 	"host/clock":        {"host/ask", "supervisor"},
 	"host/config":       {"host/names", "github.com/BurntSushi/toml"},
 	"host/crashes":      {"host/disk", "sandbox", "sandbox/abi"},
@@ -61,7 +61,7 @@ var arrows = map[string][]string{
 	"host/gateway/longpoll":  {"channels"},
 	"host/gateway/wire":      {"golang.org/x/sys"},
 
-	"host": {"channels", "sandbox", "supervisor", "host/admin", "host/api", "host/app", "host/ask", "host/auth", "host/backup", "host/bus", "host/clock", "host/config", "host/crashes", "host/deploy", "host/durable", "host/durable/store", "host/folder",
+	"host": {"channels", "sandbox", "supervisor", "host/admin", "host/api", "host/app", "host/ask", "host/auth", "host/backup", "host/bus", "host/clock", "host/config", "host/crashes", "host/deploy", "host/disk", "host/durable", "host/durable/store", "host/folder",
 		"host/gateway", "host/release", "host/rollout", "host/settings", "host/versions", "host/web", "github.com/prometheus/client_golang"},
 	"cmd/rtd": {"cmd/rtd/author", "cmd/rtd/bench", "cmd/rtd/check", "cmd/rtd/script", "cmd/rtd/signals", "cmd/rtd/stage",
 		"host", "host/admin", "host/backup", "host/config", "host/crashes", "host/folder", "host/logs", "host/names", "host/process", "host/settings", "host/versions", "sandbox", "github.com/spf13/cobra"},

@@ -254,6 +254,9 @@
 // Why does the bus begin late? What is embedded there costs memory, files and a lock, and most servers need none of it. Whoever
 // needs it says so to busneeds.go, and then it counts for readiness, too: its state is in rtd bus status.
 //
+// How is it noticed that a bus is gone? By a file in the versions folder, written with the first durable state: durable.json. A bus that is new there
+// would forget without a word. As with all that is stored here, the file is replaced as a whole (package disk).
+//
 // Why does a crash report come from here? The sandbox has what is left of the guest,
 // package rollout knows what the process was, and package crashes writes files: it is
 // handed both (crashreports.go), and knows neither processes nor channels.
