@@ -150,7 +150,7 @@
 // grown so much in 256 States, or by 64 KiB before: to collect takes a Go guest milliseconds. Go does not
 // clear what it frees; told by GODEBUG=clobberfree=1 it overwrites it with one
 // pattern, which takes a few bytes in a delta. A plugin for which that was no use eight
-// times in a row is not asked again. Load has the guest collect before the snapshot is taken, so that no delta
+// times in a row, as less than a quarter was gone of what had come since the last time, is not asked again. Load has the guest collect before the snapshot is taken, so that no delta
 // has the tables that a collector sets up once.
 //
 // Why does a first event of a Go guest write 25 pages, where one in C writes five? A collection leaves the allocator

@@ -168,8 +168,8 @@ func (i *Instance) collects(s *slot, by Process) (alive bool) {
 }
 
 func (i *Instance) noteCompacted(before, after int) {
+	i.module.compacted(before-int(i.compacted), before-after)
 	i.compacted, i.states = uint32(after), 0
-	i.module.compacted(before, after)
 }
 
 // forget drops the state in the store.

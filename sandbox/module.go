@@ -267,8 +267,9 @@ func (p *Module) retire(s *slot) {
 // was of no use a few times.
 func (p *Module) compacts() bool { return p.futile.Load() < 8 }
 
-func (p *Module) compacted(before, after int) {
-	if after < before-before/4 {
+// compacted notes that a guest has collected: by how many bytes its state had grown, and how many of them are gone.
+func (p *Module) compacted(grown, gone int) {
+	if gone > grown/4 {
 		p.futile.Store(0)
 	} else {
 		p.futile.Add(1)
