@@ -27,6 +27,8 @@
 // Why does clock stop the time, when it could set it and let it go on? What a handler says of a time can then be
 // expected to the millisecond.
 //
+// What of durable actors? They are, for as long as the script runs: a crash is a rollback, and a topic that sleeps goes on where it was.
+//
 // Why no variables, loops, functions? A test that needs them has become a program. Then
 // write one, against rtd dev, with a real Phoenix client.
 package script

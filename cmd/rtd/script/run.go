@@ -49,7 +49,7 @@ func Run(ctx context.Context, s *Script, o Options) Result {
 	p := &play{
 		script: s, options: o, clients: map[string]*player{},
 		stage: stage.New(stage.Options{
-			Engine: o.Engine, Config: o.Config,
+			Engine: o.Engine, Config: o.Config, Remember: true,
 			Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
 		}),
 	}

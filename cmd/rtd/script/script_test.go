@@ -69,6 +69,40 @@ ada ok {"hour": 3, "minute": 0, "abbreviation": "CEST", "*": "*"}
 	}
 }
 
+// A durable handler goes on, after a crash, where it was before the event; another one begins anew.
+func TestDurable(t *testing.T) {
+	play := func(durable []string, count string) *script.Failure {
+		s, err := script.Parse("test.rtd", []byte(`
+connect ada
+ada join room:1 {"user": "ada"}
+ada ok
+ada push new_message {"body": "one"}
+ada ok {"count": 1}
+ada push crash
+ada error {"reason": "crashed"}
+ada push new_message {"body": "two"}
+ada ok {"count": `+count+`}
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := config.Default()
+		table := c.Plugin("room")
+		table.Scope, table.Durable = "topic", durable
+		c.Tables = map[string]config.Plugin{"room": table}
+		return script.Run(t.Context(), s, script.Options{
+			Plugin: "room", Config: c, Engine: sandboxtest.Engine(t), Timeout: 5 * time.Second,
+			Modules: map[string][]byte{"room": read(t, "../../../sdk/suite/testdata/room-c.wasm")},
+		}).Failure
+	}
+	if f := play([]string{"room:*"}, "2"); f != nil {
+		t.Error(f)
+	}
+	if f := play(nil, "1"); f != nil {
+		t.Error(f)
+	}
+}
+
 func TestEveryStep(t *testing.T) {
 	f := play(t, "room", `
 # A comment, and a step over several lines.

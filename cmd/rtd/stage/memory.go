@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"rtd/host/durable"
 )
@@ -14,9 +15,11 @@ import (
 // Memory keeps durable actors for as long as the stage is there, and knows what would be stored of their events. It is a
 // [durable.Keeper].
 type Memory struct {
-	posted func(durable.Actor)
+	posted, due func(durable.Actor)
 
 	mu     sync.Mutex
+	closed bool
+	alarms map[durable.Actor]*time.Timer
 	states map[durable.Actor]*durable.State
 	posts  map[durable.Actor][]durable.Post
 	stored []Stored
@@ -30,8 +33,9 @@ type Stored struct {
 	Posts int // of messages to durable actors
 }
 
-func newMemory(posted func(durable.Actor)) *Memory {
-	return &Memory{posted: posted, states: map[durable.Actor]*durable.State{}, posts: map[durable.Actor][]durable.Post{}}
+// newMemory makes a memory that tells of posts, and of actors that want to be awake.
+func newMemory(posted, due func(durable.Actor)) *Memory {
+	return &Memory{posted: posted, due: due, alarms: map[durable.Actor]*time.Timer{}, states: map[durable.Actor]*durable.State{}, posts: map[durable.Actor][]durable.Post{}}
 }
 
 // Stored returns what was stored since it was asked last, in order.
@@ -87,7 +91,29 @@ func (m *Memory) commit(c *durable.Commit) error {
 		stored.Posts += len(p.Payload)
 	}
 	m.stored = append(m.stored, stored)
+	m.alarm(c)
 	return nil
+}
+
+// alarm sets when an actor is woken. mu is held.
+func (m *Memory) alarm(c *durable.Commit) {
+	if old := m.alarms[c.Actor]; old != nil {
+		old.Stop()
+		delete(m.alarms, c.Actor)
+	}
+	if c.State != nil && !c.State.Due.IsZero() && !m.closed {
+		m.alarms[c.Actor] = time.AfterFunc(time.Until(c.State.Due), func() { m.due(c.Actor) })
+	}
+}
+
+// close ends alarms.
+func (m *Memory) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for _, t := range m.alarms {
+		t.Stop()
+	}
 }
 
 // Posts implements [durable.Keeper].

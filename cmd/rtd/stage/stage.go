@@ -55,7 +55,7 @@ func New(o Options) *Stage {
 	s.endpoint = channels.NewEndpoint(settings.Channels(o.Config.Server))
 	s.plugins = rollout.NewSet(s.endpoint, o.Engine, s.runtime, o.Log)
 	if o.Remember {
-		s.memory = newMemory(s.plugins.Posted)
+		s.memory = newMemory(s.plugins.Posted, s.plugins.Due)
 		s.plugins.Remember(func() (durable.Keeper, error) { return s.memory, nil })
 	}
 	_ = s.plugins.Mount(settings.Mounts(o.Config))         // no plugin is there that could object
@@ -116,6 +116,9 @@ func (s *Stage) Settle() { s.runtime.Wait() }
 
 // Close ends the plugins. Clients are to be closed before.
 func (s *Stage) Close() {
+	if s.memory != nil {
+		s.memory.close()
+	}
 	s.plugins.Close()
 	s.runtime.Wait()
 	s.endpoint.Presence.Close()
