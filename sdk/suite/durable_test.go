@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"rtd/host/admin"
 	"rtd/host/hosttest"
 )
 
@@ -226,6 +227,49 @@ func comesOnce(t *testing.T, r *remembering) {
 	ada = r.join(t, "durable:sends", "{}")
 	if got := ada.ledger(t, "state"); got != after {
 		t.Errorf("the ledger has %q, want %q", got, after)
+	}
+	r.decides(t)
+	eventually(t, "the ledger as before", func() string {
+		got := ada.answer(t, ada.send(t, "call", object("to", "ledger", "text", "state")))
+		if !same(got.Payload, []byte(object("answer", after))) {
+			return got.String()
+		}
+		return ""
+	})
+}
+
+// decides tries again what was set aside, at which the receiver crashes once more, and throws it away.
+func (r *remembering) decides(t *testing.T) {
+	t.Helper()
+	c, err := admin.Connect(admin.Target{Paths: admin.SocketPaths(admin.Auto, r.Dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asides := func() []admin.Aside {
+		list, err := c.Asides(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	list := asides()
+	if len(list) != 1 || string(list[0].Payload) != "spoil m" || list[0].Actor != "suite/process:ledger" {
+		t.Fatalf("set aside: %+v", list)
+	}
+	if _, err := c.RetryAside(t.Context(), list[0].ID); err == nil || !strings.Contains(err.Error(), "stays set aside") {
+		t.Errorf("a retry at which it crashes: %v", err)
+	}
+	if len(asides()) != 1 {
+		t.Error("it is gone after a retry at which it crashed")
+	}
+	eventually(t, "the ledger's next life", func() string { // whoever is asked meanwhile is not there
+		if _, err := c.DropAside(t.Context(), list[0].ID); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	if left := asides(); len(left) != 0 {
+		t.Errorf("left: %+v", left)
 	}
 }
 
