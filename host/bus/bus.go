@@ -29,7 +29,8 @@ type Options struct {
 	// [Bus.AcceptLog], [Bus.AcceptStore], or somebody who removes that file.
 	Dir string
 
-	// MaxBytes is how many bytes the embedded server stores, about: one write may go beyond. Default: 10 GiB.
+	// MaxBytes is how many bytes the embedded server stores, about. [Bus.Room] counts to there; writes are refused a 16th later, so that
+	// who must write to make room can. Default: 10 GiB.
 	MaxBytes int64
 
 	// SyncEvery is how often the embedded server syncs to disk. 0: before each acknowledgement. Otherwise what was
@@ -67,6 +68,7 @@ type Bus struct {
 	kick    chan struct{} // the keeper is to look
 	suspect atomic.Bool   // the embedded server may not store any more
 	usage   atomic.Pointer[usage]
+	written atomic.Int64 // bytes since usage, about
 	counts  counts
 	heights sync.Map // name of a stream → *height
 	end     context.CancelFunc

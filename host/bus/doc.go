@@ -43,7 +43,7 @@
 //	folder read-only, or no folder    ErrDown with the cause; tried again, at least every 5 s
 //	disk full                         the write under way is ErrUnknown, then ErrDown; the server is started
 //	                                  anew as soon as 256 KiB can be written
-//	max_bytes reached                 ErrFull; reading, purging and deleting go on
+//	max_bytes reached                 Room is 0; a 16th later ErrFull. Reading, purging and deleting go on
 //	folder of a later format          ErrDown, ErrUnfit; nothing in it is touched
 //	folder of another process         the same, until that one ends
 //	damaged record                    it is missing, and in Lost, with the bytes that are left; those behind it are there

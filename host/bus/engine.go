@@ -62,7 +62,7 @@ func (e *engine) start() error {
 		DisableJetStreamBanner: true,
 		StoreDir:               filepath.Join(e.options.Dir, alone),
 		JetStreamMaxMemory:     1 << 20, // nothing is stored there
-		JetStreamMaxStore:      e.options.MaxBytes,
+		JetStreamMaxStore:      e.options.MaxBytes + e.options.MaxBytes/16,
 		SyncAlways:             e.options.SyncEvery == 0,
 		SyncInterval:           e.options.SyncEvery,
 		MaxPayload:             2 * MaxData,

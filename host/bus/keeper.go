@@ -116,6 +116,7 @@ func (b *Bus) fit(ctx context.Context) error {
 	if most := b.conn.MaxPayload(); most < MaxData+headroom {
 		return fmt.Errorf("%w: the server's max_payload is %d; set it to %d or more", ErrUnfit, most, MaxData+headroom)
 	}
+	b.written.Store(0)
 	account, err := b.js.AccountInfo(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):

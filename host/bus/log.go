@@ -171,7 +171,9 @@ func (l *Log) Purge(ctx context.Context, through uint64) error {
 		return err
 	}
 	defer done()
-	return managed(l.stream.handle.Purge(ctx, jetstream.WithPurgeSequence(through+1)))
+	err = managed(l.stream.handle.Purge(ctx, jetstream.WithPurgeSequence(through+1)))
+	l.stream.bus.removed()
+	return err
 }
 
 // Drop removes the log and all of its records. It must not be used any more.

@@ -55,8 +55,12 @@ func (s *stream) write(ctx context.Context, m *nats.Msg) (sequence uint64, err e
 	if is.Error != nil {
 		return 0, because(refusal(is.Error.ErrCode), is.Error)
 	}
+	b.written.Add(sizeOf(m))
 	return is.Seq, s.at(is.Seq, before)
 }
+
+// sizeOf is how many bytes a message takes on the disk, about.
+func sizeOf(m *nats.Msg) int64 { return int64(len(m.Subject) + len(m.Data) + 128) }
 
 // get is a request for messages of a stream.
 type get struct {

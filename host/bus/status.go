@@ -2,6 +2,7 @@ package bus
 
 import (
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -14,7 +15,7 @@ type Status struct {
 	Since    time.Time // when that began
 	Server   string    // version of the server, if it was ever reached
 
-	Bytes   int64 // stored, as of the last look, which is at most some seconds ago
+	Bytes   int64 // stored, about: what was removed in the last seconds may be among it
 	Limit   int64 // of Bytes; 0: none is known
 	Streams int   // logs and stores, of all who use the server
 
@@ -78,7 +79,7 @@ func (b *Bus) Status() Status {
 	s, u, c := b.state.Load(), b.usage.Load(), &b.counts
 	status := Status{
 		Embedded: b.engine != nil, Where: b.where(), Cause: s.cause, Since: s.since, Server: b.conn.ConnectedServerVersion(),
-		Bytes: u.bytes, Limit: u.limit, Streams: u.streams,
+		Bytes: u.bytes + b.written.Load(), Limit: u.limit, Streams: u.streams,
 		Reconnects: c.reconnects.Load(), Published: c.published.Load(), Received: c.received.Load(), Losses: c.losses.Load(),
 		Operations: map[string]map[string]uint64{},
 	}
@@ -88,4 +89,21 @@ func (b *Bus) Status() Status {
 		}
 	}
 	return status
+}
+
+// Room returns how many bytes may be stored before Options.MaxBytes, or the limit of an account, is reached, about: it may be less than 0, and
+// is [math.MaxInt64] without any limit. What was removed counts within seconds.
+func (b *Bus) Room() int64 {
+	u := b.usage.Load()
+	if u.limit == 0 {
+		return math.MaxInt64
+	}
+	return u.limit - u.bytes - b.written.Load()
+}
+
+// removed has the bus look at how full it is, if that matters.
+func (b *Bus) removed() {
+	if u := b.usage.Load(); u.limit > 0 && b.Room() < u.limit/8 {
+		b.look()
+	}
 }

@@ -158,6 +158,7 @@ func (s *Store) writeAll(ctx context.Context, writes []Write) (first uint64, err
 			if err := b.conn.PublishMsg(m); err != nil {
 				return 0, because(ErrDown, err) // without its end a batch is nothing
 			}
+			b.written.Add(sizeOf(m))
 			continue
 		}
 		m.Header["Nats-Batch-Commit"] = []string{"1"}

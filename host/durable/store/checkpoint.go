@@ -45,7 +45,6 @@ func (k *Keeper) checkpointAll() {
 			return
 		}
 		timer.Stop()
-		k.measure()
 		err := k.Checkpoint(k.ended)
 		switch {
 		case err == nil:
@@ -62,14 +61,6 @@ func (k *Keeper) checkpointAll() {
 			}
 		}
 	}
-}
-
-// measure looks whether the bus is nearly full. A checkpoint needs room before it makes some, so commits must not take all of it.
-func (k *Keeper) measure() {
-	s := k.bus.Status()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.tight = s.Limit > 0 && s.Bytes+2*k.bytes > s.Limit-s.Limit/16
 }
 
 // Checkpoint writes what has changed to the leaves, and removes the records that are not needed any more. The keeper does so by itself, too.

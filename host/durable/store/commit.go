@@ -169,8 +169,8 @@ func (k *Keeper) admit(p *pending) error {
 			return err
 		}
 	}
-	if k.tight && (grows > 0 || len(sends) > 0) {
-		return fmt.Errorf("%w: the bus is nearly full, and what is left is for what was stored already", durable.ErrFull)
+	if err := k.busHas(c, grows > 0 || len(sends) > 0); err != nil {
+		return err
 	}
 	if err := k.pluginHas(c.Actor.Plugin, max(0, grows+sends[c.Actor.Plugin]-takes)); err != nil {
 		return err
@@ -185,6 +185,24 @@ func (k *Keeper) admit(p *pending) error {
 	p.grows, p.sends = grows, sends
 	k.reserve(p, 1)
 	return nil
+}
+
+// busHas checks that the bus has room for a commit. The last 16th is for what does not grow, and half of it for removing and for
+// checkpoints, which need room before they make some.
+func (k *Keeper) busHas(c *durable.Commit, grows bool) error {
+	if c.State == nil && len(c.Posts) == 0 {
+		return nil
+	}
+	limit := k.bus.Status().Limit
+	if limit == 0 {
+		return nil
+	}
+	room, spare := k.bus.Room()-2*k.bytes, limit/16
+	if room >= spare || !grows && room >= spare/2 {
+		return nil
+	}
+	kick(k.full)
+	return fmt.Errorf("%w: of the %d bytes of the bus (max_bytes) hardly any is left; what is left is for removing: rtd state reset", durable.ErrFull, limit)
 }
 
 // reserve notes the bytes that a commit may add, or with sign -1 does so no longer.

@@ -37,7 +37,8 @@
 //	ctx ends                            ErrUnavailable; of a commit in the queue nothing is stored, of one in a group who knows
 //	somebody else writes the log        the keeper fails for good: another one has taken over
 //	the bus is down                     ErrUnavailable, and on by itself when it is back
-//	no room (bus, plugin, queue)        ErrFull. The last 16th of the bus is for checkpoints, which need room to make some
+//	no room (bus, plugin, queue)        ErrFull. The last 16th of the bus is for what does not grow, and half of it for removing, and for
+//	                                    checkpoints, which need room to make some
 //	checkpoints fail                    commits go on, in the log, until 64 MiB have changed; then they wait
 //	bytes of an entry are damaged       ErrDamaged for it, and for new names in the same leaf; Remove makes an end of that
 //	bytes of a leaf are damaged         the same for all in it
