@@ -2,6 +2,7 @@ package channels
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -102,6 +103,9 @@ func (h *handler) checkSendable(event *abi.Event, e *abi.Effect, m *Message) err
 func (c *SharedChannel) awake(p *supervisor.Process, msg any) (again bool, err error) {
 	if _, asks := msg.(sleepMessage); asks {
 		return false, c.sleep(p)
+	}
+	if m, asks := msg.(restateMessage); asks {
+		return false, c.restate(p, m)
 	}
 	c.active = true
 	if c.guest != nil {
@@ -290,6 +294,49 @@ func (e *Endpoint) Wake(p Plugin, topic string, msg any) error {
 		msg = wakeMessage{}
 	}
 	return c.box.Post(msg)
+}
+
+// restateMessage has somebody change what is stored, while no event is at hand.
+type restateMessage struct {
+	change  func() error
+	outcome chan<- error // with room for one
+}
+
+// Dropped implements [supervisor.Dropper].
+func (m restateMessage) Dropped() {
+	select {
+	case m.outcome <- ErrNotStored:
+	default:
+	}
+}
+
+// Restate changes what is stored of the durable handler of a plugin's topic between two of its events: change is called by the handler's
+// process, and what the guest remembers is forgotten, so that the next event wakes it with what is stored then.
+func (e *Endpoint) Restate(ctx context.Context, p Plugin, topic string, change func() error) error {
+	outcome := make(chan error, 1)
+	if err := e.Wake(p, topic, restateMessage{change, outcome}); err != nil {
+		return err
+	}
+	select {
+	case err := <-outcome:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// restate does what a message says, and has the guest sleep.
+func (c *SharedChannel) restate(p *supervisor.Process, m restateMessage) error {
+	var err error
+	p.Block(func() { err = m.change() })
+	c.mu.Lock()
+	if err == nil && c.guest != nil {
+		c.guest.Close(reasonAsleep)
+		c.guest = nil
+	}
+	c.mu.Unlock()
+	m.outcome <- err
+	return c.endIfEmpty(p)
 }
 
 // Awake reports whether the plugin's topic has a handler in memory, of one for all members.

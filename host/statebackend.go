@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"time"
 
 	"rtd/host/admin"
 	"rtd/host/backup"
@@ -117,7 +118,10 @@ func (b stateBackend) ImportState(ctx context.Context, name string, w admin.Whol
 	if err := b.deployer.Kept(a.Plugin, durable.Use{Version: w.Version, Snapshot: w.Snapshot}); err != nil {
 		return fmt.Errorf("import a state of %s: %w", a, err)
 	}
-	if err := k.Put(ctx, a, durable.State{Version: w.Version, Snapshot: w.Snapshot, Guest: w.Guest, Held: w.Held, Due: w.Due}); err != nil {
+	put := func() error {
+		return k.Put(ctx, a, durable.State{Version: w.Version, Snapshot: w.Snapshot, Guest: w.Guest, Held: w.Held, Due: w.Due})
+	}
+	if err := b.restate(ctx, a, put); err != nil {
 		return fmt.Errorf("import a state of %s: %w", a, err)
 	}
 	b.log.Warn("state imported", "plugin", a.Plugin, "actor", a.String(), "by", by)
@@ -130,11 +134,20 @@ func (b stateBackend) ResetState(ctx context.Context, name, by string) error {
 	if err != nil {
 		return err
 	}
-	if err := k.Remove(ctx, a); err != nil {
+	if err := b.restate(ctx, a, func() error { return k.Remove(ctx, a) }); err != nil {
 		return fmt.Errorf("reset %s: %w", a, err)
 	}
 	b.log.Warn("state reset", "plugin", a.Plugin, "actor", a.String(), "by", by)
 	return nil
+}
+
+// restatePatience is how long an actor may take to come to the end of its event.
+const restatePatience = 10 * time.Second
+
+func (b stateBackend) restate(ctx context.Context, a durable.Actor, change func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, restatePatience)
+	defer cancel()
+	return b.plugins.Restate(ctx, a, change)
 }
 
 // RepairStates implements [admin.States].

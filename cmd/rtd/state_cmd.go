@@ -166,7 +166,8 @@ func stateImportCommand() *cobra.Command {
 		Use:   "import ACTOR FILE",
 		Short: "Store a state in place of what is stored of a durable actor",
 		Long: `rtd state import stores a state that rtd state export has written, in place of what there
-is. An actor that runs begins again with it at its next event. FILE - is standard input.` + whichServer,
+is. A topic that is awake goes on with it at its next event; a process that runs ends at
+its next event, and its supervisor starts it with it. FILE - is standard input.` + whichServer,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var text []byte
