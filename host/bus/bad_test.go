@@ -86,7 +86,11 @@ func TestFolderComesBack(t *testing.T) {
 	place := filepath.Join(t.TempDir(), "bus")
 	must(t, os.WriteFile(place, nil, 0o600))
 	b, ctx := begin(t, bus.Options{Dir: place}), limited(t)
+	began := b.Status().Since
 	eventually(t, "cause", func() bool { return strings.Contains(fmt.Sprint(b.Err()), "make folder") })
+	if since := b.Status().Since; !since.Equal(began) {
+		t.Errorf("it does not work since %v, and has not since %v", since, began)
+	}
 	want(t, b.Err(), bus.ErrDown)
 	_, err := b.Log(ctx, "log")
 	want(t, err, bus.ErrDown)

@@ -180,7 +180,11 @@ func (b *Bus) enter(cause error) {
 	if errors.Is(was.cause, ErrClosed) || cause == nil && was.cause == nil || cause != nil && was.cause != nil && cause.Error() == was.cause.Error() {
 		return
 	}
-	b.state.Store(newState(cause))
+	now := newState(cause)
+	if cause != nil && was.cause != nil {
+		now.since = was.since // it does not work for another reason, but as long
+	}
+	b.state.Store(now)
 	was.leave()
 	close(b.changed)
 	b.changed = make(chan struct{})

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,15 +24,19 @@ func (l *natsLog) Noticef(format string, v ...any) { l.log.Debug("nats: " + fmt.
 func (l *natsLog) Debugf(string, ...any)           {}
 func (l *natsLog) Tracef(string, ...any)           {}
 
-// Warnf logs a warning, once if it repeats itself.
+// Warnf logs a warning, once if it repeats itself. While the server starts it says how it reads what was not written to its end, which
+// is as it should be; what is damaged is found by others.
 func (l *natsLog) Warnf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	l.mu.Lock()
-	again := l.warning == text
+	again, level := l.warning == text, slog.LevelDebug
+	if l.works {
+		level = slog.LevelWarn
+	}
 	l.warning = text
 	l.mu.Unlock()
 	if !again {
-		l.log.Warn("nats: " + text)
+		l.log.Log(context.Background(), level, "nats: "+text)
 	}
 }
 
