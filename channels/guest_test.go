@@ -2,6 +2,7 @@ package channels_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -328,6 +329,14 @@ func (r *room) join(e *abi.Event) ([]abi.Effect, error) {
 		payload += " with " + e.Extra
 	}
 	r.plugin.note(payload, replay)
+	var asks struct{ Intercept, Refuse bool }
+	_ = json.Unmarshal(e.Payload, &asks) // most are no objects
+	switch {
+	case asks.Intercept:
+		return effects(abi.EffectIntercept, "said", ""), nil
+	case asks.Refuse:
+		return reply("error", `{"reason":"full"}`), nil
+	}
 	switch string(e.Payload) {
 	case `"refuse"`:
 		return append(effects(abi.EffectPush, "never", ""), reply("error", `{"reason":"unauthorized"}`)...), nil

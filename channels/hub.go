@@ -26,6 +26,12 @@ type Hub struct {
 	shards                  [hubShards]hubShard
 	formsFrom               int // bytes of a frame of which another form is kept; 0: none
 	deliveries, undelivered atomic.Uint64
+
+	// Of topics with history: past.go.
+	keeps             atomic.Pointer[func(topic string) (Keep, bool)] // nil: no topic has one
+	pastMost          atomic.Int64
+	pastBytes         atomic.Int64
+	unkept, recovered atomic.Uint64
 }
 
 const hubShards = 64
@@ -47,6 +53,8 @@ type audience struct {
 type crowd struct {
 	members   []*Subscription
 	listeners []*listener
+	past      *past // nil: the topic has no history
+	topicSize int64 // that is counted for past
 }
 
 // Subscription is one member's place in a topic. Its exported fields do not
@@ -59,6 +67,7 @@ type Subscription struct {
 	// Guarded by the shard's mu once it is subscribed.
 	before *handler // gets broadcasts in place of Out, if it intercepts them; nil for none
 	place  int32    // in the list of members, or -1
+	behind bool     // it was left out of the last broadcast; guarded by the topic's past
 }
 
 // Broadcasted is a broadcast as processes get it. All of them have the same copy, whose
@@ -111,11 +120,19 @@ func (h *Hub) KeepForms(size int) {
 // the state to which it applies. One that was subscribed after the reply could miss a
 // broadcast, and never know.
 func (h *Hub) Subscribe(s *Subscription, first ...Frame) {
+	h.subscribe(s, nil, first)
+}
+
+// subscribe subscribes s, which is that of m unless m is nil. In a topic with history, m is told what it missed before.
+func (h *Hub) subscribe(s *Subscription, m *member, first []Frame) {
 	shard := h.shard(s.Topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	for _, f := range first {
 		s.Out.Send(f)
+	}
+	if p := h.pastOf(shard, s.Topic); p != nil && m != nil {
+		h.recover(p, m)
 	}
 	if _, found := shard.topics[s.Topic]; !found {
 		s.place = 0
@@ -156,6 +173,7 @@ func (h *Hub) listen(owner any, topic string, hear func(Broadcasted)) (cancel fu
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	l := &listener{owner: owner, topic: topic, hear: hear}
+	h.pastOf(shard, topic)
 	shard.listen(l)
 	return func() { h.unlisten(l) }
 }
@@ -181,7 +199,7 @@ func (h *Hub) Suspend(among func(topic string) bool, denied func(owner any, topi
 // cancelled meanwhile.
 func (h *Hub) Resume(allowed func(owner any, topic string) bool) {
 	for i := range h.shards {
-		h.shards[i].resume(allowed)
+		h.resume(&h.shards[i], allowed)
 	}
 }
 
@@ -205,12 +223,13 @@ func (shard *hubShard) suspend(among func(topic string) bool, denied func(owner 
 	}
 }
 
-func (shard *hubShard) resume(allowed func(owner any, topic string) bool) {
+func (h *Hub) resume(shard *hubShard, allowed func(owner any, topic string) bool) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	for l := range shard.aside {
 		if allowed(l.owner, l.topic) {
 			delete(shard.aside, l)
+			h.pastOf(shard, l.topic)
 			shard.listen(l)
 		}
 	}
@@ -242,24 +261,40 @@ func (shard *hubShard) unlisten(l *listener) {
 func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	shard := h.shard(o.Topic)
 	shard.mu.RLock()
+	a, used := shard.topics[o.Topic]
+	if !used && !o.passing && h.keeps.Load() != nil {
+		shard.mu.RUnlock()
+		h.beginPast(shard, o.Topic)
+		shard.mu.RLock()
+		a = shard.topics[o.Topic]
+	}
 	defer shard.mu.RUnlock()
-	a := shard.topics[o.Topic]
 	one := [1]*Subscription{a.only}
 	members, listeners := one[:], []*listener(nil)
 	switch {
+	case a.crowd != nil && a.crowd.past != nil && !o.passing:
+		return h.broadcastKept(o, except, a.crowd)
 	case a.crowd != nil:
 		members, listeners = a.crowd.members, a.crowd.listeners
 	case a.only == nil:
 		return nil
 	}
 	b := broadcast{Outgoing: o, formsFrom: h.formsFrom}
+	h.deliver(&b, except, members, listeners, nil)
+	return b.failed
+}
+
+// deliver gives a broadcast to members and listeners. p is the topic's history, if it is part of that.
+func (h *Hub) deliver(b *broadcast, except *Subscription, members []*Subscription, listeners []*listener, p *past) {
 	var sent, undelivered uint64
 	for _, s := range members {
 		switch {
 		case s == except:
-		case s.before != nil && s.before.intercepts(o.Name):
+			p.leaveOut(s)
+		case s.before != nil && s.before.intercepts(b.Name):
+			p.leaveOut(s)
 			b.divert(s.before)
-		case b.send(s):
+		case p == nil && b.send(s), p != nil && b.tell(s, p):
 			sent++
 		default:
 			undelivered++
@@ -272,7 +307,6 @@ func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	if undelivered > 0 {
 		h.undelivered.Add(undelivered)
 	}
-	return b.failed
 }
 
 // Members is the number of subscriptions to a topic.
@@ -318,7 +352,7 @@ func (shard *hubShard) set(topic string, a audience) {
 }
 
 func (shard *hubShard) dropIfEmpty(topic string, c *crowd) {
-	if len(c.members) == 0 && len(c.listeners) == 0 {
+	if len(c.members) == 0 && len(c.listeners) == 0 && c.past == nil {
 		shard.drop(topic)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rtd/channels"
+	"rtd/channels/history"
 )
 
 // nowhere is an outbox of which nothing is left.
@@ -36,6 +37,47 @@ func BenchmarkHub(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
 		})
 	}
+}
+
+// BenchmarkHistory is BenchmarkHub with 100 messages of history, beside none.
+func BenchmarkHistory(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		for _, kept := range []int{0, 100} {
+			b.Run(fmt.Sprint(n, "/", kept), func(b *testing.B) {
+				h := channels.NewHub()
+				h.KeepHistory(1<<30, func(string) (channels.Keep, bool) {
+					return channels.Keep{Bounds: history.Bounds{Messages: kept}}, kept > 0
+				})
+				subscribed(h, "t", n)
+				b.ReportAllocs()
+				for b.Loop() {
+					h.Broadcast(news("t"), nil)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkRecovery is what it takes to tell a client of a hundred messages.
+func BenchmarkRecovery(b *testing.B) {
+	s := newServer(b, options{})
+	s.keep(100)
+	for range 100 {
+		s.says(1)
+	}
+	page, _ := s.Hub.History("room:a", 0, 0)
+	c := s.NewSocket(channels.SocketOptions{Codec: channels.V2, Out: nowhere{}})
+	join := fmt.Appendf(nil, `["1","1","room:a","phx_join",{"since":"%s:0"}]`, page.Position.Epoch)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Receive(join, false); err != nil {
+			b.Fatal(err)
+		}
+		for before := s.Stats().JoinsAccepted; s.Stats().JoinsAccepted == before; {
+			runtime.Gosched()
+		}
+	}
+	c.Close()
 }
 
 // BenchmarkHubMemory is what a place in a topic takes, besides the value that is in

@@ -140,7 +140,7 @@ func (m *member) answer(a answer) {
 	}
 	counts.accepted.Add(1)
 	counts.direct.Add(uint64(len(first)))
-	m.socket.endpoint.Hub.Subscribe(&m.Subscription, first...)
+	m.socket.endpoint.Hub.subscribe(&m.Subscription, m, first)
 }
 
 // refuse answers a join that the handler does not accept.

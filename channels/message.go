@@ -24,7 +24,7 @@ type Message struct {
 type Outgoing struct {
 	Kind    OutgoingKind
 	JoinRef []byte // reply, push; nil is null
-	Ref     []byte // reply; of a push only for phx_close and phx_error
+	Ref     []byte // reply; a broadcast's position, if its topic has history; of a push only for phx_close, phx_error and positions
 	Topic   string
 	Name    string // reply: its status; else the event
 	Payload []byte // valid JSON text, empty for {}; or anything if Binary
@@ -32,6 +32,7 @@ type Outgoing struct {
 
 	oddTopic []byte // to send in place of Topic; of a message that had it
 	except   string // of a broadcast by a SharedChannel: the member left out
+	passing  bool   // a broadcast that is no part of its topic's history
 }
 
 // OutgoingKind tells the three forms apart that codecs write differently.

@@ -21,6 +21,9 @@ type Stats struct {
 	OverRate       uint64 // frames that were too many, and end their connection
 	Stale          uint64 // messages with an old join_ref, dropped
 	Malformed      uint64 // frames that cannot be read, and end their connection
+	HistoryBytes   int64  // that all histories take, about
+	HistoryUnkept  uint64 // broadcasts that histories had no room for
+	Recovered      uint64 // messages that clients were told after they had been away
 }
 
 type counts struct {
@@ -55,5 +58,8 @@ func (e *Endpoint) Stats() Stats {
 		OverRate:       c.overRate.Load(),
 		Stale:          c.stale.Load(),
 		Malformed:      c.malformed.Load(),
+		HistoryBytes:   e.Hub.pastBytes.Load(),
+		HistoryUnkept:  e.Hub.unkept.Load(),
+		Recovered:      e.Hub.recovered.Load(),
 	}
 }

@@ -1,0 +1,390 @@
+package channels
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"rtd/channels/history"
+)
+
+// A topic with history remembers its broadcasts, and each has a position in it:
+//
+//	broadcast ──► past.mu ──► offset ──► members, in this order; then into the log
+//	join with "since" ──► reply ──► past.mu ──► what was missed ──► recovered ──► member
+//
+// The hub holds past.mu while it hands a broadcast to the outboxes, so that all members get the broadcasts of a topic in the
+// order of the offsets, and while a member is added and told what it missed: nothing is lost or doubled between the two.
+//
+// What a client knows of its position, it has from the ref of broadcasts, which is null in topics without history. Whoever is
+// left out of an offset is told of it by the event position, before the next broadcast: the sender of a broadcast_from, whose
+// handler intercepts, who cannot be sent binary. A binary frame has no ref, and is followed by position. So each client
+// has a position after all that it got, and none has to judge whether something is missing: the hub does, when it
+// joins again.
+//
+// Presence diffs are no part of it. Who joins again is shown the list.
+
+// Keep says how much is kept of a topic's broadcasts, and how much of it a client is told at a time.
+type Keep struct {
+	history.Bounds
+	Most history.Most
+}
+
+// The events of positions.
+const (
+	eventPosition  = "position"
+	eventRecovered = "recovered"
+)
+
+const (
+	// pastSize is about what a topic with history takes, and keptSize what a message does, besides its bytes.
+	pastSize, keptSize = 400, 200
+	// forgetPast is how long a topic's offsets are known that has neither members nor messages.
+	forgetPast = time.Hour
+	// maxPage bounds a page of history that is asked for.
+	maxPage = 1000
+)
+
+// gapIntercepted says that a shared handler intercepts some of what is missing: it tells all members, never one.
+const gapIntercepted history.Gap = "intercepted"
+
+// past is what was said in a topic.
+type past struct {
+	mu   sync.Mutex // after the shard's
+	keep Keep
+	log  *history.Log[*kept]
+	used time.Time // when there was something last
+}
+
+// kept is a broadcast, with its frames.
+type kept struct {
+	at  time.Time
+	out outMessage
+	broadcast
+}
+
+// KeepHistory says which topics have history. keep must not block. The topics that are in use take it over at once. most bounds the bytes
+// of all histories together: what comes beyond that is sent, and not kept. It is to be called again when the answer changes.
+func (h *Hub) KeepHistory(most int64, keep func(topic string) (Keep, bool)) {
+	h.pastMost.Store(most)
+	h.keeps.Store(&keep)
+	for i := range h.shards {
+		shard := &h.shards[i]
+		shard.mu.Lock()
+		for topic, a := range shard.topics {
+			h.reconsider(shard, topic, a)
+		}
+		shard.mu.Unlock()
+	}
+}
+
+// reconsider gives a topic that is in use a history, or takes it.
+func (h *Hub) reconsider(shard *hubShard, topic string, a audience) {
+	keep, has := (*h.keeps.Load())(topic)
+	switch {
+	case !has && a.crowd != nil && a.crowd.past != nil:
+		h.dropPast(a.crowd)
+		shard.dropIfEmpty(topic, a.crowd)
+	case has && (a.crowd == nil || a.crowd.past == nil):
+		h.newPast(shard, topic, keep)
+	case has:
+		p := a.crowd.past
+		p.mu.Lock()
+		p.keep = keep
+		h.counted(p, func() { p.log.Trim(time.Now(), keep.Bounds) })
+		p.mu.Unlock()
+	}
+}
+
+// pastOf returns the history of a topic, which it begins if need be; nil if it has none. Callers hold the shard's mu, for writing.
+func (h *Hub) pastOf(shard *hubShard, topic string) *past {
+	a, used := shard.topics[topic]
+	if a.crowd != nil && a.crowd.past != nil {
+		return a.crowd.past
+	}
+	keeps := h.keeps.Load()
+	if used || keeps == nil {
+		return nil // it was decided before
+	}
+	keep, has := (*keeps)(topic)
+	if !has {
+		return nil
+	}
+	return h.newPast(shard, topic, keep)
+}
+
+// beginPast begins the history of a topic that nobody uses, if it is to have one.
+func (h *Hub) beginPast(shard *hubShard, topic string) {
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	h.pastOf(shard, topic)
+}
+
+func (h *Hub) newPast(shard *hubShard, topic string, keep Keep) *past {
+	size := pastSize + int64(len(topic))
+	if h.pastBytes.Add(size) > h.pastMost.Load() {
+		h.pastBytes.Add(-size)
+		h.unkept.Add(1)
+		return nil
+	}
+	c := shard.crowd(topic)
+	c.past = &past{keep: keep, used: time.Now(), log: history.New[*kept](history.Position{Epoch: history.NewEpoch()})}
+	c.topicSize = size
+	return c.past
+}
+
+func (h *Hub) dropPast(c *crowd) {
+	h.pastBytes.Add(-c.topicSize - c.past.log.Bytes())
+	c.past, c.topicSize = nil, 0
+}
+
+// counted counts the bytes that f adds to a log or takes from it. Callers hold p's mu.
+func (h *Hub) counted(p *past, f func()) {
+	before := p.log.Bytes()
+	f()
+	h.pastBytes.Add(p.log.Bytes() - before)
+}
+
+// broadcastKept is Broadcast in a topic with history. Callers hold the shard's mu.
+func (h *Hub) broadcastKept(o *Outgoing, except *Subscription, c *crowd) error {
+	p := c.past
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := &kept{at: time.Now(), out: outMessage{
+		Broadcasted: Broadcasted{Topic: o.Topic, Event: o.Name, Binary: o.Binary}, except: o.except,
+	}}
+	k.out.copy = &k.out
+	k.Outgoing = &Outgoing{
+		Kind: Broadcast, Topic: o.Topic, Name: o.Name, Binary: o.Binary, except: o.except, Payload: o.Payload, Ref: quoted(p.log.Next()),
+	}
+	k.formsFrom, k.copied = h.formsFrom, &k.out
+	k.own(o)
+	h.deliver(&k.broadcast, except, c.members, c.listeners, p)
+	k.diverted = nil
+	p.used = k.at
+	h.append(p, k)
+	return k.failed
+}
+
+// append keeps a message. If all histories together have no room for it, older ones of its topic go.
+func (h *Hub) append(p *past, k *kept) {
+	size := k.size()
+	for most := h.pastMost.Load(); h.pastBytes.Load()+size > most; {
+		oldest := p.log.Next().Offset - uint64(p.log.Len())
+		if p.log.Len() == 0 {
+			size = 0 // not even the message itself is kept
+			break
+		}
+		h.unkept.Add(1)
+		h.counted(p, func() { p.log.Purge(oldest + 1) })
+	}
+	h.counted(p, func() { p.log.Append(k, size, k.at, p.keep.Bounds) })
+	if size == 0 {
+		h.unkept.Add(1)
+		p.log.Purge(p.log.Next().Offset)
+	}
+}
+
+// own has the payload be that of a frame of its own: what is kept is kept once.
+func (k *kept) own(o *Outgoing) {
+	payload := o.Payload
+	if len(payload) == 0 && !o.Binary {
+		payload = []byte(`{}`)
+	}
+	if e := k.encoding(V2); e.err != nil {
+		payload = slices.Clone(payload)
+	} else {
+		end := len(e.frame.Data)
+		if !o.Binary {
+			end -= len(`]`)
+		}
+		payload = e.frame.Data[end-len(payload) : end : end]
+	}
+	k.Outgoing.Payload, k.out.Payload = payload, payload
+}
+
+// size is about what a message takes: its frame, and another form of that, for clients of version 1 or compressed.
+func (k *kept) size() int64 {
+	return int64(keptSize + len(k.Name) + 2*len(k.Payload))
+}
+
+// leaveOut notes that a member does not get a broadcast, if that is part of p.
+func (p *past) leaveOut(s *Subscription) {
+	if p != nil {
+		s.behind = true
+	}
+}
+
+// tell sends a member a broadcast of a topic with history, and its position as far as it does not have it.
+func (b *broadcast) tell(s *Subscription, p *past) bool {
+	if s.behind {
+		s.behind = false
+		s.Out.Send(p.position(b.Topic, s.Codec, p.log.Position()))
+	}
+	if !b.send(s) {
+		s.behind = true
+		return false
+	}
+	if b.Binary {
+		s.Out.Send(p.position(b.Topic, s.Codec, p.log.Next()))
+	}
+	return true
+}
+
+// position is the event that tells members of a position.
+func (p *past) position(topic string, c Codec, at history.Position) Frame {
+	ref := quoted(at)
+	f, _ := c.Encode(&Outgoing{Kind: Broadcast, Ref: ref, Topic: topic, Name: eventPosition, Payload: positionPayload(ref)})
+	return f
+}
+
+func positionPayload(ref []byte) []byte {
+	return append(append([]byte(`{"position":`), ref...), '}')
+}
+
+func quoted(p history.Position) []byte {
+	return append(p.Append(append(make([]byte, 0, 40), '"')), '"')
+}
+
+// recover tells a member what it has missed, and where it stands. Callers hold the shard's mu.
+func (h *Hub) recover(p *past, m *member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.used = time.Now()
+	h.counted(p, func() { p.log.Trim(p.used, p.keep.Bounds) })
+	s, ref := &m.Subscription, quoted(p.log.Position())
+	since, asks := m.since()
+	if !asks {
+		s.Out.Send(m.stands(eventPosition, ref, positionPayload(ref)))
+		return
+	}
+	missed, _, gap := p.log.After(since, p.keep.Most)
+	count := uint64(0)
+	for offset, k := range missed {
+		switch {
+		case s.before != nil && s.before.intercepts(k.Name):
+			if s.before.forAll() {
+				gap = cmp.Or(gap, gapIntercepted)
+				continue
+			}
+			s.before.intercept(&k.out)
+		case !k.send(s):
+			h.undelivered.Add(1)
+			continue
+		case k.Binary:
+			s.Out.Send(p.position(k.Topic, s.Codec, history.Position{Epoch: p.log.Position().Epoch, Offset: offset}))
+		}
+		count++
+	}
+	h.recovered.Add(count)
+	s.Out.Send(m.stands(eventRecovered, ref, recoveredPayload(gap, ref, count)))
+}
+
+func recoveredPayload(gap history.Gap, ref []byte, count uint64) []byte {
+	b := []byte(`{"complete":true,"position":`)
+	if gap != "" {
+		b = append(append([]byte(`{"complete":false,"reason":"`), gap...), `","position":`...)
+	}
+	b = append(append(b, ref...), `,"count":`...)
+	return append(strconv.AppendUint(b, count, 10), '}')
+}
+
+// stands is a push that says where the member stands.
+func (m *member) stands(event string, ref, payload []byte) Frame {
+	return m.socket.encode(&Outgoing{Kind: Push, JoinRef: m.outRef(), Ref: ref, Topic: m.Topic, Name: event, Payload: payload})
+}
+
+// since reads from the payload of the join where the client left off. Everything that is not exactly a position is the application's
+// own.
+func (m *member) since() (p history.Position, ok bool) {
+	if m.join.binary {
+		return p, false
+	}
+	for rest, more := openObject(m.params()); more; {
+		var key, value []byte
+		if key, value, rest, more = cutMember(rest); !more || string(key) != `"since"` {
+			continue
+		}
+		text, _ := unquote(value) // of a key that comes twice the last one counts
+		p, ok = history.Parse(text)
+	}
+	return p, ok
+}
+
+// HistoryPage is a part of what was said in a topic.
+type HistoryPage struct {
+	Position history.Position // of the newest broadcast
+	Oldest   uint64           // offset of the oldest that is kept; one more than that of Position if there is none
+	Messages []PastMessage    // oldest first
+}
+
+// PastMessage is a broadcast that was. Its payload must not be changed.
+type PastMessage struct {
+	Offset  uint64
+	At      time.Time
+	Event   string
+	Payload []byte
+	Binary  bool
+}
+
+// History returns at most limit broadcasts of a topic behind an offset, or with limit 0 only where it stands. ok is false if the topic has no history.
+func (h *Hub) History(topic string, after uint64, limit int) (page HistoryPage, ok bool) {
+	ok = h.withPast(topic, func(p *past) {
+		h.counted(p, func() { p.log.Trim(time.Now(), p.keep.Bounds) })
+		page.Position = p.log.Position()
+		page.Oldest = p.log.Next().Offset - uint64(p.log.Len())
+		for offset, k := range p.log.Page(after, min(limit, maxPage)) {
+			page.Messages = append(page.Messages, PastMessage{offset, k.at, k.Name, k.Payload, k.Binary})
+		}
+	})
+	return page, ok
+}
+
+// PurgeHistory lets go of what was said in a topic before an offset. Whoever missed it is told of a gap. ok is false if
+// the topic has no history.
+func (h *Hub) PurgeHistory(topic string, before uint64) (ok bool) {
+	return h.withPast(topic, func(p *past) {
+		h.counted(p, func() { p.log.Purge(before) })
+	})
+}
+
+// withPast calls f with the history of a topic that has been used lately, if it has one.
+func (h *Hub) withPast(topic string, f func(p *past)) bool {
+	shard := h.shard(topic)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	a := shard.topics[topic]
+	if a.crowd == nil || a.crowd.past == nil {
+		return false
+	}
+	p := a.crowd.past
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(p)
+	return true
+}
+
+// TidyHistory lets go of messages that are too old, and of topics that nobody has needed for long. It is to be called now and then.
+func (h *Hub) TidyHistory(now time.Time) {
+	if h.keeps.Load() == nil {
+		return
+	}
+	for i := range h.shards {
+		shard := &h.shards[i]
+		shard.mu.Lock()
+		for topic, a := range shard.topics {
+			if a.crowd == nil || a.crowd.past == nil {
+				continue
+			}
+			p := a.crowd.past
+			h.counted(p, func() { p.log.Trim(now, p.keep.Bounds) })
+			if len(a.crowd.members)+len(a.crowd.listeners)+p.log.Len() == 0 && now.Sub(p.used) > forgetPast {
+				h.dropPast(a.crowd)
+				shard.drop(topic)
+			}
+		}
+		shard.mu.Unlock()
+	}
+}
