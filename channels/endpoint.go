@@ -60,6 +60,8 @@ type Limits struct {
 	// after one more. After a quiet second as many may come at once. Default:
 	// no limit.
 	Rate int
+	// History is how many bytes all histories may have together. What comes beyond that is sent, and not kept. Default 256 MiB.
+	History int64
 	// PresenceGrace is how long a key stays present whose last process has ended,
 	// so that who reconnects does not flicker. Default: not at all.
 	PresenceGrace time.Duration
@@ -71,6 +73,7 @@ func (l Limits) withDefaults() Limits {
 		Held:          limit(l.Held, 1000),
 		Pending:       limit(l.Pending, 8<<20),
 		Rate:          limit(l.Rate, math.MaxInt),
+		History:       cmp.Or(l.History, 256<<20),
 		PresenceGrace: l.PresenceGrace,
 	}
 }

@@ -41,6 +41,7 @@ type hubShard struct {
 	topics map[string]audience
 	most   int                    // topics since the map was made
 	aside  map[*listener]struct{} // suspended; nil while there are none
+	pasts  map[string]*crowd      // topics with history; nil while there are none
 }
 
 // audience gets the broadcasts of a topic. Of a million topics most have one member and no

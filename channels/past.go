@@ -65,6 +65,21 @@ type kept struct {
 	broadcast
 }
 
+// ReviewHistory has topics take over what the current versions of their owners say of history. It is to be called when
+// that has changed, and takes as long as there are topics, unless no version keeps anything.
+func (e *Endpoint) ReviewHistory() {
+	keeps := func(p Plugin) bool { return p.Current().History != nil }
+	if e.Hub.keeps.Load() == nil && !e.Router.Owners().any(keeps) {
+		return
+	}
+	e.Hub.KeepHistory(e.Limits.History, func(topic string) (k Keep, ok bool) {
+		if p := e.Router.Owner(topic); p != nil && keeps(p) {
+			return p.Current().History(topic)
+		}
+		return k, false
+	})
+}
+
 // KeepHistory says which topics have history. keep must not block. The topics that are in use take it over at once. most bounds the bytes
 // of all histories together: what comes beyond that is sent, and not kept. It is to be called again when the answer changes.
 func (h *Hub) KeepHistory(most int64, keep func(topic string) (Keep, bool)) {
@@ -85,8 +100,7 @@ func (h *Hub) reconsider(shard *hubShard, topic string, a audience) {
 	keep, has := (*h.keeps.Load())(topic)
 	switch {
 	case !has && a.crowd != nil && a.crowd.past != nil:
-		h.dropPast(a.crowd)
-		shard.dropIfEmpty(topic, a.crowd)
+		h.dropPast(shard, topic)
 	case has && (a.crowd == nil || a.crowd.past == nil):
 		h.newPast(shard, topic, keep)
 	case has:
@@ -132,12 +146,19 @@ func (h *Hub) newPast(shard *hubShard, topic string, keep Keep) *past {
 	c := shard.crowd(topic)
 	c.past = &past{keep: keep, used: time.Now(), log: history.New[*kept](history.Position{Epoch: history.NewEpoch()})}
 	c.topicSize = size
+	if shard.pasts == nil {
+		shard.pasts = map[string]*crowd{}
+	}
+	shard.pasts[topic] = c
 	return c.past
 }
 
-func (h *Hub) dropPast(c *crowd) {
+func (h *Hub) dropPast(shard *hubShard, topic string) {
+	c := shard.pasts[topic]
+	delete(shard.pasts, topic)
 	h.pastBytes.Add(-c.topicSize - c.past.log.Bytes())
 	c.past, c.topicSize = nil, 0
+	shard.dropIfEmpty(topic, c)
 }
 
 // counted counts the bytes that f adds to a log or takes from it. Callers hold p's mu.
@@ -368,21 +389,14 @@ func (h *Hub) withPast(topic string, f func(p *past)) bool {
 
 // TidyHistory lets go of messages that are too old, and of topics that nobody has needed for long. It is to be called now and then.
 func (h *Hub) TidyHistory(now time.Time) {
-	if h.keeps.Load() == nil {
-		return
-	}
 	for i := range h.shards {
 		shard := &h.shards[i]
 		shard.mu.Lock()
-		for topic, a := range shard.topics {
-			if a.crowd == nil || a.crowd.past == nil {
-				continue
-			}
-			p := a.crowd.past
+		for topic, c := range shard.pasts {
+			p := c.past
 			h.counted(p, func() { p.log.Trim(now, p.keep.Bounds) })
-			if len(a.crowd.members)+len(a.crowd.listeners)+p.log.Len() == 0 && now.Sub(p.used) > forgetPast {
-				h.dropPast(a.crowd)
-				shard.drop(topic)
+			if len(c.members)+len(c.listeners)+p.log.Len() == 0 && now.Sub(p.used) > forgetPast {
+				h.dropPast(shard, topic)
 			}
 		}
 		shard.mu.Unlock()

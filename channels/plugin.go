@@ -60,6 +60,9 @@ type Version struct {
 	// Idle is for how long a durable handler has no member, and gets no message, before it
 	// leaves memory. Default 1 minute.
 	Idle time.Duration
+	// History says how much is kept of a topic's broadcasts; false: nothing. It must not block. Nil means that none has a
+	// history. [Endpoint.ReviewHistory] has topics in use take it over.
+	History func(topic string) (Keep, bool)
 	// Exports says that the guests hand on their state when asked with export, and
 	// take over the state of others with import.
 	Exports bool

@@ -149,6 +149,18 @@ func (o *Owners) Of(topic string) Plugin {
 	return nil
 }
 
+// any reports whether f is true of a plugin.
+func (o *Owners) any(f func(p Plugin) bool) bool {
+	for _, routes := range []map[string]Plugin{o.exact, o.prefixes} {
+		for _, p := range routes {
+			if f(p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // conflict says whether another plugin has one of the patterns.
 func (o *Owners) conflict(p Plugin, patterns []string) error {
 	for _, pattern := range patterns {

@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	"host/process":      {"channels", "channels/presence", "host/ask", "host/durable", "host/release", "sandbox", "sandbox/abi", "supervisor"},
 	"host/app":          {"channels", "host/ask", "host/durable", "host/process", "host/release", "sandbox", "supervisor"},
 	"host/rollout":      {"channels", "host/app", "host/ask", "host/durable", "host/process", "host/release", "sandbox", "supervisor"},
-	"host/settings":     {"channels", "host/config", "host/release", "host/rollout", "sandbox", "supervisor"},
+	"host/settings":     {"channels", "channels/history", "host/config", "host/release", "host/rollout", "sandbox", "supervisor"},
 
 	"host/durable/store": {"host/bus", "host/durable"},
 

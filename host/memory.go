@@ -7,16 +7,20 @@ import (
 	"runtime/metrics"
 	"time"
 
+	"rtd/channels"
 	"rtd/sandbox"
 )
 
 // slotsStay is how long a WebAssembly instance stays without an actor's turn in it.
 const slotsStay = 2 * time.Second
 
-// giveBack frees instances that nobody uses, once a second, and returns memory to the system when the server
+// historyTidied is how often histories let go of what is too old.
+const historyTidied = 10 * time.Second
+
+// giveBack frees instances that nobody uses, once a second, and messages that are too old to be told, and returns memory to the system when the server
 // has become calm. Go collects when the heap has doubled, and otherwise every two minutes: after a rush of clients,
 // what they left would be kept as long as nothing happens.
-func giveBack(ctx context.Context, engine *sandbox.Engine) {
+func giveBack(ctx context.Context, engine *sandbox.Engine, hub *channels.Hub) {
 	samples := []metrics.Sample{
 		{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
 		{Name: "/cpu/classes/gc/total:cpu-seconds"},
@@ -28,6 +32,7 @@ func giveBack(ctx context.Context, engine *sandbox.Engine) {
 			collecting: time.Duration(samples[3].Value.Float64() * float64(time.Second)),
 		}
 	}
+	tidied := time.Now()
 	c := calm{last: read(), next: calmFirst}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -36,6 +41,10 @@ func giveBack(ctx context.Context, engine *sandbox.Engine) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if now := time.Now(); now.Sub(tidied) >= historyTidied {
+			hub.TidyHistory(now)
+			tidied = now
 		}
 		if engine.Trim(slotsStay) > 0 {
 			c.freed()

@@ -203,7 +203,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.running.Go(func() { s.certificate.watch(watch) })
 	}
 	s.running.Go(func() { s.gateway.Run(watch) })
-	s.running.Go(func() { giveBack(watch, s.engine) })
+	s.running.Go(func() { giveBack(watch, s.engine, s.endpoint.Hub) })
 
 	served := make(chan error, 1)
 	go func() { served <- s.gateway.Serve(s.listener, s.secure()) }()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"unicode/utf8"
 
 	"rtd/host/httpapi"
@@ -24,6 +23,10 @@ type Backend interface {
 	Topics(prefix, after string, limit int) []Topic
 	// Presences returns the presence_state of a topic.
 	Presences(topic string) []byte
+	// History returns at most limit messages that were broadcast to a topic behind an offset, and
+	// false if the topic has no history. PurgeHistory lets go of those before an offset.
+	History(topic string, after uint64, limit int) (History, bool)
+	PurgeHistory(topic string, before uint64) bool
 	// Disconnect ends the connections of a socket id and returns how many there were.
 	Disconnect(id string) int
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
@@ -61,6 +64,8 @@ func New(b Backend, o Options) http.Handler {
 	mux.HandleFunc("POST /api/broadcast", a.broadcast)
 	mux.HandleFunc("GET /api/topics", a.topics)
 	mux.HandleFunc("GET /api/presence", a.presence)
+	mux.HandleFunc("GET /api/history", a.history)
+	mux.HandleFunc("DELETE /api/history", a.purge)
 	mux.HandleFunc("POST /api/disconnect", a.disconnect)
 	mux.HandleFunc("GET /api/health", a.health)
 	mux.HandleFunc("GET /api/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
@@ -153,25 +158,18 @@ func (a *api) broadcast(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) topics(w http.ResponseWriter, r *http.Request) {
-	const most = 1000
-	query := r.URL.Query()
-	limit := 100
-	if text := query.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > most {
-			httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit is %.20q; want 1 to %d", text, most))
-			return
-		}
-		limit = n
+	limit, ok := limitOf(w, r)
+	if !ok {
+		return
 	}
+	query := r.URL.Query()
 	topics := a.backend.Topics(query.Get("prefix"), query.Get("after"), limit)
 	httpapi.Succeed(w, map[string]any{"topics": append([]Topic{}, topics...)})
 }
 
 func (a *api) presence(w http.ResponseWriter, r *http.Request) {
-	topic := r.URL.Query().Get("topic")
-	if topic == "" {
-		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("topic is missing"))
+	topic, ok := topicOf(w, r)
+	if !ok {
 		return
 	}
 	httpapi.Succeed(w, map[string]json.RawMessage{"presences": a.backend.Presences(topic)})

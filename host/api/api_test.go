@@ -36,6 +36,17 @@ func (b *backend) Topics(prefix, after string, limit int) []api.Topic {
 	return []api.Topic{{Topic: fmt.Sprintf("%s after %s", prefix, after), Members: limit}}
 }
 func (b *backend) Presences(topic string) []byte { return []byte(`{"` + topic + `":{"metas":[]}}`) }
+func (b *backend) History(topic string, after uint64, limit int) (api.History, bool) {
+	h := api.History{Position: "e:2", Oldest: 1}
+	for offset := after + 1; offset <= min(2, after+uint64(limit)); offset++ {
+		h.Messages = append(h.Messages, api.PastMessage{Offset: offset, Event: "said", Payload: []byte(`{"n":1}`)})
+	}
+	return h, topic != "none"
+}
+func (b *backend) PurgeHistory(topic string, before uint64) bool {
+	b.published = append(b.published, fmt.Sprintf("purge %s %d", topic, before))
+	return topic != "none"
+}
 func (b *backend) Disconnect(id string) int      { return len(id) }
 func (b *backend) Ready() bool                   { return !b.unready }
 
@@ -71,6 +82,15 @@ var cases = []struct {
 	{"GET", "/api/topics?limit=0", "", 422, "want 1 to 1000"},
 	{"GET", "/api/presence?topic=room:1", "", 200, `{"presences":{"room:1":{"metas":[]}}}`},
 	{"GET", "/api/presence", "", 422, "topic is missing"},
+	{"GET", "/api/history?topic=room:1&after=1", "", 200, `{"position":"e:2","oldest":1,"messages":[{"offset":2,"at":"0001-01-01T00:00:00Z","event":"said","payload":{"n":1}}]}`},
+	{"GET", "/api/history?topic=room:1&after=2", "", 200, `{"position":"e:2","oldest":1,"messages":[]}`},
+	{"GET", "/api/history?topic=none", "", 404, "has no history"},
+	{"GET", "/api/history", "", 422, "topic is missing"},
+	{"GET", "/api/history?topic=room:1&limit=0", "", 422, "want 1 to 1000"},
+	{"GET", "/api/history?topic=room:1&after=e:2", "", 422, "want an offset"},
+	{"DELETE", "/api/history?topic=room:1&before=2", "", 200, `{"oldest":1,"position":"e:2"}`},
+	{"DELETE", "/api/history?topic=none", "", 404, "has no history"},
+	{"DELETE", "/api/history?topic=room:1&before=-1", "", 422, "want an offset"},
 	{"POST", "/api/disconnect", `{"id":"users:7"}`, 200, `{"disconnected":7}`},
 	{"POST", "/api/disconnect", `{}`, 422, "id is missing"},
 	{"POST", "/api/disconnect", `nonsense`, 400, "invalid character"},
@@ -162,7 +182,7 @@ func TestDescription(t *testing.T) {
 	seen := map[string]map[string]bool{}
 	for _, c := range cases {
 		path, _, _ := strings.Cut(c.path, "?")
-		if c.status == http.StatusNotFound || c.status == http.StatusMethodNotAllowed {
+		if c.status == http.StatusNotFound && path != "/api/history" || c.status == http.StatusMethodNotAllowed {
 			continue
 		}
 		operation := path + " " + strings.ToLower(c.method)

@@ -81,6 +81,10 @@ type Server struct {
 	// one, but not with TLS.
 	Poller string `toml:"poller" oneof:"auto goroutines"`
 
+	// MaxHistoryBytes is how many bytes the histories of all topics have together, about. Beyond that, messages are sent
+	// and not kept.
+	MaxHistoryBytes int64 `toml:"max_history_bytes" range:"1024..1099511627776"`
+
 	// PresenceGrace is how long a key stays present whose last connection has ended.
 	PresenceGrace time.Duration `toml:"presence_grace" range:"0s..10m"`
 
@@ -368,6 +372,14 @@ type Plugin struct {
 	DurableState int   `toml:"durable_state" range:"1024..1310720"`
 	DurableBytes int64 `toml:"durable_bytes" range:"1024..1125899906842624"`
 
+	// History are patterns of topics whose broadcasts are kept, so that whoever joins again is told what it missed.
+	History []string `toml:"history" check:"topic"`
+
+	// HistoryMessages, HistoryBytes and HistoryAge bound what is kept of each such topic.
+	HistoryMessages int           `toml:"history_messages" range:"1..1000000"`
+	HistoryBytes    int64         `toml:"history_bytes" range:"1024..1099511627776"`
+	HistoryAge      time.Duration `toml:"history_age" range:"1s..87600h"`
+
 	// Migrate says what becomes of a process whose state a new version cannot take over: its join is replayed, or
 	// it stays in its version until it ends.
 	Migrate string `toml:"migrate" oneof:"replay stay"`
@@ -402,6 +414,7 @@ func Default() *Config {
 			SendBuffer:        128 << 10,
 			Poller:            "auto",
 			MaxJoins:          100,
+			MaxHistoryBytes:   256 << 20,
 			MaxRate:           100_000,
 			MaxConnections:    1_000_000,
 			MaxPerAddress:     100_000,
@@ -464,6 +477,11 @@ func defaultPlugin() Plugin {
 		DurableIdle:  time.Minute,
 		DurableState: 1 << 20,
 		DurableBytes: 1 << 30,
+
+		History:         []string{},
+		HistoryMessages: 100,
+		HistoryBytes:    1 << 20,
+		HistoryAge:      time.Hour,
 
 		CanaryPeriod: time.Minute,
 		Config:       map[string]any{},

@@ -41,6 +41,7 @@ type Release struct {
 
 	perTopic    []string // those of the declared patterns that have one handler for a topic
 	durable     map[durable.Kind][]string
+	histories   []historyOf
 	hasManifest bool
 	disconnects bool        // it may end connections
 	denied      atomic.Bool // a guest may not, which has been logged
@@ -58,7 +59,7 @@ func New(plugin string, module *sandbox.Module, wasm []byte, hash [sha256.Size]b
 	if len(r.Topics)+len(r.Children) == 0 {
 		return nil, fmt.Errorf("it declares neither topics nor processes; set topics in [plugin.%s] of config.toml", plugin)
 	}
-	if err := cmp.Or(r.checkCapabilities(plugin), r.checkDurable(plugin), fits(plugin, r.Children, settings)); err != nil {
+	if err := cmp.Or(r.checkCapabilities(plugin), r.checkDurable(plugin), r.checkHistory(plugin), fits(plugin, r.Children, settings)); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -110,6 +111,7 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 	for _, pattern := range settings.Durable {
 		r.remember(pattern)
 	}
+	r.keepHistory(settings.History, settings.Keep)
 	var err error
 	if r.Children, err = parseChildren(module.Declared()); err != nil {
 		return nil, err
@@ -125,6 +127,9 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 		Durable: func(topic string) bool { return r.Durable(durable.Topic, topic) },
 		Keep:    settings.Rollout.Stay,
 		Idle:    settings.DurableIdle,
+	}
+	if len(r.histories) > 0 {
+		r.Version.History = r.history
 	}
 	return r, nil
 }

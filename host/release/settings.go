@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"rtd/channels"
 	"rtd/sandbox"
 	"rtd/supervisor"
 )
@@ -36,6 +37,10 @@ type Settings struct {
 	DurableKeep  time.Duration
 	DurableState int
 	DurableBytes int64
+
+	// Topics with history, as patterns, and how much each keeps.
+	History []string
+	Keep    channels.Keep
 
 	// Bounds on the things and bytes that the host keeps for the plugin's guests, all
 	// together; channel handlers count too, but no join is refused for them. See Limits
@@ -69,5 +74,6 @@ func (s Settings) Equal(t Settings) bool {
 		t.Mailbox == s.Mailbox && t.Rate == s.Rate && t.Scope == s.Scope && t.Stays == s.Stays &&
 		slices.Equal(t.Durable, s.Durable) && t.DurableIdle == s.DurableIdle && t.DurableKeep == s.DurableKeep &&
 		t.DurableState == s.DurableState && t.DurableBytes == s.DurableBytes &&
+		slices.Equal(t.History, s.History) && t.Keep == s.Keep &&
 		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending
 }

@@ -28,8 +28,11 @@ func (s *Set) reroute(next *channels.Owners, use func()) {
 }
 
 // Regranted takes away and gives back subscriptions and presences if r has other grants
-// than old. It implements [app.Owner].
+// than old, and histories if it keeps others. It implements [app.Owner].
 func (pl *plugin) Regranted(old, r *release.Release) {
+	if !old.SameHistory(r) {
+		pl.set.node.Endpoint.ReviewHistory()
+	}
 	if slices.Equal(old.Settings.Grants, r.Settings.Grants) {
 		return
 	}
@@ -58,6 +61,7 @@ func (s *Set) review(among func(topic string) bool, next *channels.Owners, use f
 		return before != nil && after != nil && before != after
 	})
 	use()
+	s.node.Endpoint.ReviewHistory()
 	s.node.Endpoint.Hub.Resume(func(actor any, topic string) bool {
 		return back.note(actor, topic, allowed(next, actor, topic), false)
 	})

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"rtd/channels"
+	"rtd/channels/history"
 	"rtd/host/config"
 	"rtd/host/release"
 	"rtd/sandbox"
@@ -46,6 +48,13 @@ func Plugin(table config.Plugin, server config.Server) release.Settings {
 		DurableKeep:  table.DurableKeep,
 		DurableState: table.DurableState,
 		DurableBytes: table.DurableBytes,
+
+		History: table.History,
+		Keep: channels.Keep{
+			Bounds: history.Bounds{Messages: table.HistoryMessages, Bytes: table.HistoryBytes, Age: table.HistoryAge},
+			// What is told at a time finds room in the outbox, beside what is said meanwhile.
+			Most: history.Most{Messages: max(1, server.MaxOutboxMessages/2), Bytes: int64(server.MaxOutboxBytes / 2)},
+		},
 
 		Processes:  table.Processes,
 		References: table.References,
