@@ -47,8 +47,8 @@ func (b *backend) PurgeHistory(topic string, before uint64) bool {
 	b.published = append(b.published, fmt.Sprintf("purge %s %d", topic, before))
 	return topic != "none"
 }
-func (b *backend) Disconnect(id string) int      { return len(id) }
-func (b *backend) Ready() bool                   { return !b.unready }
+func (b *backend) Disconnect(id string) int { return len(id) }
+func (b *backend) Ready() bool              { return !b.unready }
 
 // cases are requests and what they are answered. Those with a status that
 // openapi.json lists hold it to the truth.
