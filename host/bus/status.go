@@ -92,18 +92,18 @@ func (b *Bus) Status() Status {
 }
 
 // Room returns how many bytes may be stored before Options.MaxBytes, or the limit of an account, is reached, about: it may be less than 0, and
-// is [math.MaxInt64] without any limit. What was removed counts within seconds.
-func (b *Bus) Room() int64 {
+// is [math.MaxInt64] without any limit, which is 0 then. What was removed counts within seconds.
+func (b *Bus) Room() (room, limit int64) {
 	u := b.usage.Load()
 	if u.limit == 0 {
-		return math.MaxInt64
+		return math.MaxInt64, 0
 	}
-	return u.limit - u.bytes - b.written.Load()
+	return u.limit - u.bytes - b.written.Load(), u.limit
 }
 
 // removed has the bus look at how full it is, if that matters.
 func (b *Bus) removed() {
-	if u := b.usage.Load(); u.limit > 0 && b.Room() < u.limit/8 {
+	if room, limit := b.Room(); room < limit/8 {
 		b.look()
 	}
 }

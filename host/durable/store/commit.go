@@ -193,11 +193,12 @@ func (k *Keeper) busHas(c *durable.Commit, grows bool) error {
 	if c.State == nil && len(c.Posts) == 0 {
 		return nil
 	}
-	limit := k.bus.Status().Limit
+	room, limit := k.bus.Room()
 	if limit == 0 {
 		return nil
 	}
-	room, spare := k.bus.Room()-2*k.bytes, limit/16
+	room -= 2 * k.bytes
+	spare := limit / 16
 	if room >= spare || !grows && room >= spare/2 {
 		return nil
 	}
