@@ -262,7 +262,11 @@ func (b *body) store(c *durable.Commit) (err error) {
 	}
 }
 
+// tooLarge says that the event at hand has made the state too large. If it would come again it was tried.
 func (b *body) tooLarge(err error) error {
+	if m := b.memory; m.source.id != "" && m.source.decision == nil {
+		b.home.tries.add(m.actor, m.source.id, shortCause(err))
+	}
 	b.home.complain(b.memory.actor, "the state of a durable actor is too large and is not stored; raise durable_state in its plugin's table of config.toml, or have it keep less", err)
 	return fmt.Errorf("%w: %w: %w", channels.ErrNotStored, channels.ErrTooLarge, err)
 }

@@ -24,9 +24,6 @@ func (b *body) nextPost() (e abi.Event, ok bool) {
 	if first == nil {
 		return abi.Event{}, false
 	}
-	if more {
-		_ = b.process.Post(postsWait{})
-	}
 	id := first.ID.String()
 	m.next = source{id: id, post: first.ID}
 	if cause, tired := b.home.tries.tired(m.actor, id); tired {
@@ -34,8 +31,13 @@ func (b *body) nextPost() (e abi.Event, ok bool) {
 		aside.Aside = &durable.Aside{Event: id, At: time.Now(), Cause: cause}
 		if b.setAside(aside) != nil {
 			b.process.PostAfter(asideAgain, postsWait{})
+		} else if more {
+			_ = b.process.Post(postsWait{})
 		}
 		return abi.Event{}, false
+	}
+	if more {
+		_ = b.process.Post(postsWait{})
 	}
 	return abi.Event{Kind: abi.Kind(first.Kind), Flags: binaryFlag(first.Binary), Payload: first.Payload}, true
 }

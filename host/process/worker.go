@@ -173,13 +173,25 @@ func (w *Worker) Handle(p *supervisor.Process, msg any) error {
 // handle gives the guest an event and applies its effects.
 func (w *Worker) handle(b *body, e abi.Event) (stop error) {
 	effects, err := w.ask(b, e)
-	if errors.Is(err, channels.ErrTooLarge) && e.Kind != abi.EventInit {
-		return nil // the sender of a call was told; the others do not ask
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return w.apply(b, effects)
+	case !errors.Is(err, channels.ErrTooLarge) || e.Kind == abi.EventInit:
 		return err
+	case errors.Is(err, channels.ErrNotStored):
+		return w.rollBack(b, &e, err)
 	}
-	return w.apply(b, effects)
+	return nil // the sender of a call was told; the others do not ask
+}
+
+// rollBack has a durable process go on with the state before an event that has made it too large.
+func (w *Worker) rollBack(b *body, e *abi.Event, reason error) error {
+	if e.Kind == abi.EventCall {
+		b.takeOwed(e.Name).Fail(abi.CodeTooLarge)
+	}
+	b.Close(reason)
+	b.process.TrapExit(false) // as at first
+	return w.wake(b.process, w.home.App.After(b.release), nil)
 }
 
 // ask gives the guest an event, and returns effects that may be applied.

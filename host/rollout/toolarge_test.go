@@ -1,0 +1,62 @@
+package rollout_test
+
+import (
+	"testing"
+
+	"rtd/host/durable"
+	"rtd/sandbox/abi"
+)
+
+// An event that makes the state of a process too large has not happened, and nothing of it leaves later.
+func TestTooLargeForAProcess(t *testing.T) {
+	w := newWorld(t)
+	k := w.remembers()
+	w.deploy("p", durably, worker("a"), worker("b"))
+	w.ask("p/a", op(count, ""))
+	k.set(durable.ErrTooLarge, nil)
+	if _, err := w.call("p/a", op(count, ""), abi.Effect{Kind: abi.OpCast, Name: "b", Payload: orders(op(count, ""))}); err == nil {
+		t.Error("it was answered")
+	}
+	k.set(nil, nil)
+	if got := w.ask("p/a", op(count, "")).code; got != 2 {
+		t.Errorf("it counts %d, want 2", got)
+	}
+	if got := w.ask("p/b", op(count, "")).code; got != 1 {
+		t.Errorf("b counts %d: it has got a message of an event that is not stored", got)
+	}
+}
+
+// A message or timer that makes the state too large is set aside like one that crashes, and not tried for ever.
+func TestTooLargeIsSetAside(t *testing.T) {
+	for name, byTimer := range map[string]bool{"message": false, "timer": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			k := w.remembers()
+			w.deploy("p", durably, worker("a"), worker("b"))
+			b := durable.Actor{Plugin: "p", Kind: durable.Process, Name: "b"}
+			w.ask("p/b", op(count, ""))
+			what := orders(op(count, ""), abi.Effect{Kind: abi.OpCast, Name: "a", Payload: orders(op(count, ""))})
+			k.refusing(func(c *durable.Commit) error {
+				if c.Actor == b && len(c.Posts) > 0 && c.Posts[0].Aside == nil {
+					if c.Posts[0].To == b {
+						return nil // it sends to itself what is too large
+					}
+					return durable.ErrTooLarge
+				}
+				return nil
+			})
+			if byTimer {
+				w.tell("p/b", abi.Effect{Kind: abi.OpSendAfter, Payload: what, Detail: "1"})
+			} else {
+				w.tell("p/b", abi.Effect{Kind: abi.OpCast, Name: "b", Payload: what})
+			}
+			eventually(t, "to be set aside", func() bool { return len(k.aside(b)) == 1 })
+			if got := w.ask("p/b", op(count, "")).code; got != 2 {
+				t.Errorf("b counts %d, want 2", got)
+			}
+			if got := w.ask("p/a", op(count, "")).code; got != 1 {
+				t.Errorf("a counts %d: it has got a message of an event that is not stored", got)
+			}
+		})
+	}
+}
