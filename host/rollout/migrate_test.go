@@ -311,7 +311,8 @@ func TestChannelMigrates(t *testing.T) {
 func TestDeploysWhileProcessesCome(t *testing.T) {
 	w := newWorld(t)
 	tree := []abi.Effect{wantsExport, worker("a"), child("pool", `{"type":"dynamic"}`)}
-	w.swap(0, "p", nil, tree...)
+	many := func(s *release.Settings) { s.Processes = 100_000 } // also on a slow machine, where many begin before the next version does
+	w.swap(0, "p", many, tree...)
 	var stop atomic.Bool
 	spawned := make(chan int)
 	go func() {
@@ -322,7 +323,7 @@ func TestDeploysWhileProcessesCome(t *testing.T) {
 		spawned <- n
 	}()
 	for n := range 8 {
-		w.swap(n+1, "p", func(s *release.Settings) { s.Processes = 100_000 }, tree...)
+		w.swap(n+1, "p", many, tree...)
 		time.Sleep(20 * time.Millisecond)
 	}
 	stop.Store(true)
