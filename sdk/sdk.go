@@ -25,6 +25,8 @@
 // Why a copy in each project, and not a package of a registry? A plugin must be of the
 // same ABI as its SDK, and be there in ten years. The SDKs are small: 60 to 180 KB.
 //
+// Why is js not among them? It is for clients, and no SDK for plugins: [rtd/sdk/js] is a file that any page can load.
+//
 // Why without their tests? They need the rest of rtd's sources.
 package sdk
 

@@ -27,6 +27,7 @@ func TestShippedFileIsTheDefaults(t *testing.T) {
 	}
 	want := config.Default()
 	chat := want.Plugin("chat")
+	chat.History = []string{"room:*"}
 	chat.Config = map[string]any{"token": "demo"}
 	want.Tables["chat"] = chat
 	rooms := want.Plugin("rooms")

@@ -8,13 +8,16 @@
 //	    │  └───► presence.js   who is here
 //	    ▼
 //	phoenix.js ◄── WebSocket ──► /socket/websocket?vsn=2.0.0
-//	    └── longpoll.js ◄──────► /socket/longpoll, where there is no WebSocket
+//	    ├── longpoll.js ◄──────► /socket/longpoll, where there is no WebSocket
+//	    └── recovery.js          what was missed while away: sdk/js, as applications install it
 //
 // The files are embedded, so that the binary is all there is to deploy, and they are
 // written for this project: no framework, no build step, nothing fetched from elsewhere.
 // The browser runs the files in static/ as they are.
 //
 // # Rationale
+//
+// Why does it import sdk/js? The page is served the library itself, and not a copy that could differ.
 //
 // Why a client of our own, when the npm package phoenix works? The page shall need neither npm nor a bundle, and a
 // client that is read in ten minutes is the best description of the protocol from its other side. That the real package

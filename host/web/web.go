@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"path"
 	"time"
+
+	"rtd/sdk/js"
 )
 
 //go:embed static
@@ -70,21 +72,23 @@ func load() map[string]file {
 	if err != nil {
 		panic(fmt.Errorf("read embedded page: %w", err))
 	}
-	files := make(map[string]file, len(entries))
+	files := make(map[string]file, len(entries)+1)
+	add := func(name string, content []byte) {
+		contentType, ok := contentTypes[path.Ext(name)]
+		if !ok {
+			panic(fmt.Errorf("read embedded page: %s has no content type", name))
+		}
+		files[name] = file{content, contentType, fmt.Sprintf(`"%x"`, sha256.Sum256(content))}
+	}
+	add("/recovery.js", js.Recovery)
 	for _, entry := range entries {
 		content, err := fs.ReadFile(static, path.Join("static", entry.Name()))
 		if err != nil {
 			panic(fmt.Errorf("read embedded page: %w", err))
 		}
-		contentType, ok := contentTypes[path.Ext(entry.Name())]
-		if !ok {
-			panic(fmt.Errorf("read embedded page: %s has no content type", entry.Name()))
-		}
-		name := "/" + entry.Name()
-		if name == "/index.html" {
-			name = "/"
-		}
-		files[name] = file{content, contentType, fmt.Sprintf(`"%x"`, sha256.Sum256(content))}
+		add("/"+entry.Name(), content)
 	}
+	files["/"] = files["/index.html"]
+	delete(files, "/index.html")
 	return files
 }

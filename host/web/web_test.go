@@ -142,7 +142,7 @@ func TestPageStandsAlone(t *testing.T) {
 		}
 	}
 	follow(page)
-	for _, want := range []string{"/chat.js", "/chat.css", "/phoenix.js", "/timeline.js", "/outbox.js", "/favicon.svg"} {
+	for _, want := range []string{"/chat.js", "/chat.css", "/phoenix.js", "/timeline.js", "/outbox.js", "/recovery.js", "/favicon.svg"} {
 		if !seen[want] {
 			t.Errorf("the page does not lead to %s", want)
 		}

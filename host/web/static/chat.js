@@ -34,6 +34,7 @@ let channel;
 let crashes = 0;
 let since = 0; // the number of the last message, where the room numbers them: it sends those that were missed
 let lostAt = null; // when a joined room was lost; these times are Date.now()
+let wasAway = ""; // how long, until what was missed has come
 let downSince = null; // when the socket was last open, if it is not
 
 const timeline = new Timeline($("log"), $("scroller"), $("jump"));
@@ -49,6 +50,7 @@ function enter() {
   channel = mine;
   let was = "";
   mine.onevent = receive;
+  mine.onrecovered = (told) => mine === channel && caughtUp(told);
   mine.onchange = () => {
     if (mine !== channel) return;
     if (mine.state !== was) moved(mine, was);
@@ -63,14 +65,16 @@ function enter() {
   $("room").value = room;
   $("title").textContent = room;
   lostAt = null;
+  wasAway = "";
   mine.join();
 }
 
 // moved reacts to the channel's change from one state to another.
 function moved(mine, was) {
   if (mine.state === "joined") {
-    if (lostAt) timeline.addNote("info", `Back after ${Date.now() - lostAt < 1000 ? "a moment" : duration(Date.now() - lostAt)}. What was said meanwhile is not shown.`);
-    else timeline.addNote("ok", `You are in ${room} as ${user}.`);
+    wasAway = lostAt === null ? "" : Date.now() - lostAt < 1000 ? "a moment" : duration(Date.now() - lostAt);
+    if (!wasAway) timeline.addNote("ok", `You are in ${room} as ${user}.`);
+    else if (!mine.hasHistory) timeline.addNote("info", `Back after ${wasAway}. What was said meanwhile is not shown.`);
     lostAt = null;
     outbox.flush();
   } else if (mine.state === "errored") {
@@ -83,6 +87,14 @@ function moved(mine, was) {
   } else if (was === "joined" && socket.state !== "open") {
     lostAt = Date.now();
   }
+}
+
+// caughtUp says what has come of what was said while this page was away.
+function caughtUp({ count, reason }) {
+  const missed = count === 1 ? "1 message" : `${count || "no"} messages`;
+  const gap = reason === "epoch" ? " The room began anew meanwhile: some may be gone." : reason ? " Some others are gone." : "";
+  if (wasAway || gap) timeline.addNote("info", `Back after ${wasAway || "a moment"}: ${missed} while you were away.${gap}`);
+  wasAway = "";
 }
 
 function leave() {

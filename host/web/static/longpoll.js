@@ -37,7 +37,10 @@ export class LongPoll {
         this.#token = token;
         this.onopen();
       } else if (status === 200) {
-        for (const data of messages) this.onmessage({ data });
+        for (const data of messages) {
+          this.onmessage?.({ data });
+          await null; // as with a WebSocket, whoever waited for this message goes on before the next one comes
+        }
       } else if (status !== 204) {
         return this.#lost(); // the session is gone, or the server
       }

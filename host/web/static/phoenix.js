@@ -6,15 +6,17 @@
 //   const socket = new Socket("ws://127.0.0.1:4000/socket");
 //   const channel = socket.channel("room:lobby", () => ({ token: "demo", user: "Ada" }));
 //   channel.onevent = (event, payload) => console.log(event, payload);
+//   channel.onrecovered = ({ count, reason }) => console.log("missed", count, reason ?? "and nothing else");
 //   channel.join();
 //   socket.connect();
 //   await channel.push("new_message", { body: "hello" });
 //
 // The socket reconnects after every close, whatever its code, and its channels join again by themselves. Nothing is
 // queued here: a push while not joined fails at once, and a push whose answer got lost is never repeated, because only
-// the caller can tell whether doing it twice does harm.
+// the caller can tell whether doing it twice does harm. On topics with history, what was missed comes behind the next join: recovery.js.
 
 import { LongPoll } from "./longpoll.js";
+import { Recovery } from "./recovery.js";
 
 const RECONNECT_MS = [10, 50, 100, 150, 200, 250, 500, 1000, 2000, 5000];
 const REJOIN_MS = [1000, 2000, 5000, 10000];
@@ -152,7 +154,7 @@ export class Socket {
         status === "ok" ? push.resolve(response) : push.reject(new PushError(String(response?.reason ?? status), response)),
       );
     }
-    for (const channel of this.#channels) if (channel.topic === topic) channel.receive(joinRef, event, payload);
+    for (const channel of this.#channels) if (channel.topic === topic) channel.receive(joinRef, ref, event, payload);
   }
 
   #settle(ref, how) {
@@ -218,7 +220,10 @@ export class Channel {
   onchange = () => {};
   /** Called with (event, payload) for each broadcast and push of the topic. */
   onevent = () => {};
+  /** Called on topics with history, when what was missed has come: with the count of that, and the reason if some is gone. */
+  onrecovered = () => {};
 
+  #recovery = new Recovery({ onRecovered: (told) => this.onrecovered(told), onGap: (told) => this.onrecovered(told) });
   #socket;
   #params;
   #joinRef = null;
@@ -231,6 +236,11 @@ export class Channel {
     this.topic = topic;
   }
 
+  /** Whether the topic has history: false until it has told of a position. */
+  get hasHistory() {
+    return this.#recovery.position !== undefined;
+  }
+
   /** Joins now, or as soon as the socket is open, and again whenever the channel is lost. */
   async join() {
     clearTimeout(this.#timer);
@@ -238,7 +248,7 @@ export class Channel {
     this.#change("joining");
     if (this.#socket.state !== "open") return; // socketOpened calls again
     try {
-      await this.#socket.request(ref, this.topic, "phx_join", this.#params(), { ref });
+      await this.#socket.request(ref, this.topic, "phx_join", this.#recovery.join(this.#params()), { ref });
       if (ref !== this.#joinRef) return;
       this.#tries = 0;
       this.reason = "";
@@ -273,13 +283,13 @@ export class Channel {
   }
 
   /** For Socket: a frame of this topic that is not a reply. */
-  receive(joinRef, event, payload) {
+  receive(joinRef, ref, event, payload) {
     if (joinRef !== null && joinRef !== this.#joinRef) return; // of a join that is over
     if (event === "phx_error" || event === "phx_close") {
       this.#socket.abandon("channel error", this.#joinRef);
       if (event === "phx_error") this.#retry("errored");
       else this.#change("closed");
-    } else if (this.state === "joined" || this.state === "joining") {
+    } else if ((this.state === "joined" || this.state === "joining") && this.#recovery.receive(event, payload, ref, joinRef)) {
       this.onevent(event, payload);
     }
   }

@@ -1,0 +1,46 @@
+/** A position in a topic with history: "EPOCH:OFFSET". */
+export type Position = string;
+
+export interface Recovered {
+  /** Where the client stands now. */
+  position: Position;
+  /** How many broadcasts came that it had missed. */
+  count: number;
+}
+
+export interface Gap extends Recovered {
+  /**
+   * Why not all that was missed has come: the topic began anew (epoch), it is not kept any more (gone), it was more than is told at a
+   * time (limit), the server has lost its end (future), or a handler tells it to nobody alone (intercepted).
+   */
+  reason: "epoch" | "gone" | "limit" | "future" | "intercepted";
+}
+
+export interface Options {
+  /** The position of an earlier life, such as of the page before it was loaded again. */
+  since?: Position;
+  /** Called after a time away when all that was missed has come. */
+  onRecovered?(recovered: Recovered): void;
+  /** Called in its place when something is missing for good: load the state anew. */
+  onGap?(gap: Gap): void;
+}
+
+/** A Channel of the npm package phoenix. */
+export interface Channel {
+  join(timeout?: number): unknown;
+  push(event: string, payload: object, timeout?: number): unknown;
+}
+
+/** Binds a channel of the npm package phoenix, 1.2 to 1.8, to a Recovery. Call it before channel.join(). */
+export function recover(channel: Channel, options?: Options): Recovery;
+
+/** Where a client stands in one topic. */
+export class Recovery {
+  constructor(options?: Options);
+  /** All up to here has come; undefined as long as none is known. */
+  readonly position: Position | undefined;
+  /** The payload of a join that is sent now. */
+  join<P extends object>(params: P): P & { since?: Position };
+  /** Takes note of a message, and returns whether it is new. joinRef is undefined in V1. */
+  receive(event: string, payload: unknown, ref: unknown, joinRef: unknown): boolean;
+}

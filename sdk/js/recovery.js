@@ -1,0 +1,90 @@
+// What a Phoenix client missed while it was away, and whether that is all: for topics with history of an rtd server.
+//
+// On such a topic the ref of a broadcast is its position, "EPOCH:OFFSET". Who joins again says in `since` where it left
+// off, and gets what it missed, as ordinary broadcasts, and then the event `recovered`, in which the server says whether something is
+// gone. The server alone judges that. README.md says how to use it, ../recovery.md what is promised.
+
+/**
+ * Binds a channel of the npm package phoenix, 1.2 to 1.8, to a Recovery, which it returns. Call it before channel.join().
+ * The join's params, an object or a function, get `since`; all else of the channel stays as it is, callbacks and onMessage too.
+ */
+export function recover(channel, options) {
+  const recovery = new Recovery(options);
+  // trigger, and not onMessage, which cannot drop what came twice, and which is the application's. It is the same in all versions.
+  const { trigger, joinPush: push } = channel;
+  channel.trigger = function (event, payload, ref, joinRef) {
+    const ofOldJoin = joinRef && joinRef !== push.ref; // 1.6 and later drop it themselves
+    if (recovery.receive(event, payload, ref, ofOldJoin ? null : joinRef)) trigger.call(this, event, payload, ref, joinRef);
+  };
+  const params = push.payload; // of each join: a function, or before 1.4 an object
+  const join = typeof params === "function" ? () => recovery.join(params.call(push)) : recovery.join.bind(recovery, params);
+  Object.defineProperty(push, "payload", { get: () => (typeof params === "function" ? join : join()) });
+  return recovery;
+}
+
+/** Where a client stands in one topic. It knows no client library: join and receive are to be called by one. */
+export class Recovery {
+  #at; // all up to here has come: the next join asks from it
+  #seen; // the newest that has come. It is ahead of #at while a recovery leaves something out
+  #asks = false; // a join has asked what was missed, and has not been told yet that this was it
+  #count = 0; // messages that came meanwhile
+  #onRecovered;
+  #onGap;
+
+  /**
+   * since is a position of an earlier life. After each time away one of two is called, when all that can be told has come:
+   * onRecovered({ position, count }) if nothing is missing, or else onGap({ reason, position, count }).
+   */
+  constructor({ since, onRecovered = () => {}, onGap = () => {} } = {}) {
+    this.#at = this.#seen = parse(since);
+    this.#onRecovered = onRecovered;
+    this.#onGap = onGap;
+  }
+
+  /** "EPOCH:OFFSET", or undefined as long as none is known: all up to here has come. */
+  get position() {
+    return this.#at && `${this.#at.epoch}:${this.#at.offset}`;
+  }
+
+  /** The payload of a join that is sent now. */
+  join(params) {
+    if (!this.#at) return params;
+    this.#asks = true;
+    return { ...params, since: this.position };
+  }
+
+  /**
+   * Takes note of a message of the topic, and returns whether it is new: if not, it came before, and is to be dropped. joinRef is
+   * null in broadcasts, and undefined in V1, which has none.
+   */
+  receive(event, payload, ref, joinRef) {
+    const at = parse(ref);
+    if (!at) return true; // a reply, a push, bytes, or a topic without history
+    const isServers = payload?.position === ref; // the events position and recovered, rather than an application's of that name
+    if (isServers && event === "recovered" && joinRef !== null && this.#asks) {
+      this.#recovered(at, payload);
+      return true;
+    }
+    const known = this.#seen?.epoch === at.epoch && at.offset <= this.#seen.offset;
+    if (known) return isServers;
+    if (this.#asks) this.#count++;
+    // If the connection breaks in the middle of a recovery with a gap, the next join asks from before it: so the gap is told.
+    if (!this.#asks || (at.epoch === this.#at.epoch && at.offset === this.#at.offset + 1)) this.#at = at;
+    this.#seen = at;
+    return true;
+  }
+
+  #recovered(at, { complete, reason, position }) {
+    const count = this.#count; // that of the server leaves out what came of joins that were cut off
+    this.#at = this.#seen = at;
+    this.#asks = false;
+    this.#count = 0;
+    if (complete) this.#onRecovered({ position, count });
+    else this.#onGap({ reason, position, count });
+  }
+}
+
+function parse(ref) {
+  const [, epoch, offset] = (typeof ref === "string" && /^([0-9a-v]{10}):(\d{1,15})$/.exec(ref)) || [];
+  return epoch && { epoch, offset: Number(offset) };
+}
