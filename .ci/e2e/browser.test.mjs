@@ -2,9 +2,11 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { after, describe } from "node:test";
 import { chromium } from "playwright-core";
 import { chat } from "./harness/plugins.mjs";
+import { proxy } from "./harness/proxy.mjs";
 
 const rtd = await chat();
 const browser = await chromium.launch({
@@ -90,6 +92,71 @@ describe("the chat page", () => {
   });
 });
 
+describe("away", () => {
+  for (const [how, prepare] of [["with a WebSocket", () => {}], ["polling", (tab) => tab.page.addInitScript(refuseWebSockets)]]) {
+    rtd.test(`${how}: the page shows what was said meanwhile, and says how much`, async (t) => {
+      const net = await proxy(t, rtd.address);
+      const { ada, bob } = await twoTabs(t, { prepare, address: net.address });
+      await converse(ada, bob);
+      const before = await ada.said();
+      net.shut();
+      await ada.is("reconnecting");
+      for (const text of ["one", "two", "three"]) {
+        await bob.say(text);
+        await bob.sees("Bob", text);
+      }
+      await net.open();
+      await ada.shows("#log", /: 3 messages while you were away\./);
+      assert.deepEqual(await ada.said(), [...before, "one", "two", "three"]);
+      assert.deepEqual(await ada.said(), await bob.said());
+      await converse(ada, bob);
+    });
+  }
+
+  rtd.test("what is gone with the server is told", async (t) => {
+    const { ada, bob } = await twoTabs(t);
+    await converse(ada, bob);
+    await rtd.kill();
+    await ada.is("reconnecting");
+    await rtd.start();
+    for (const tab of [ada, bob]) await tab.shows("#log", /no messages while you were away\. The room began anew meanwhile: some may be gone\./);
+    await converse(ada, bob);
+  });
+
+  rtd.test("sdk/js and the package phoenix in a page", async (t) => {
+    const { ada } = await twoTabs(t);
+    const phoenix = await readFile(new URL("node_modules/phoenix/priv/static/phoenix.mjs", import.meta.url));
+    await ada.page.route("**/npm/phoenix.mjs", (route) => route.fulfill({ body: phoenix, contentType: "text/javascript" }));
+    const net = await proxy(t, rtd.address);
+    await ada.page.evaluate(async (url) => {
+      const [{ Socket }, { recover }] = await Promise.all([import("/npm/phoenix.mjs"), import("/recovery.js")]);
+      const socket = new Socket(url, { reconnectAfterMs: () => 50 });
+      socket.connect();
+      const channel = socket.channel("room:of a library", () => ({ token: "demo", user: "Zoë" }));
+      window.heard = [];
+      channel.on("new_message", ({ body }) => heard.push(body));
+      const recovery = recover(channel, { onRecovered: ({ count }) => heard.push(count), onGap: ({ reason }) => heard.push(reason) });
+      channel.join();
+      window.stands = () => recovery.position !== undefined;
+    }, net.url());
+    await ada.page.waitForFunction(() => window.stands());
+    const hears = (...what) => ada.page.waitForFunction((text) => JSON.stringify(window.heard) === text, JSON.stringify(what));
+    await ada.say("/room of a library");
+    await ada.shows("#title", "of a library");
+    await ada.is("joined");
+    await ada.say("one");
+    await hears("one");
+    net.shut();
+    await ada.say("two");
+    await ada.sees("Ada", "two");
+    await net.open();
+    await hears("one", "two", 1);
+    await rtd.kill();
+    await rtd.start();
+    await hears("one", "two", 1, "epoch");
+  });
+});
+
 describe("the chat page where WebSockets are blocked", () => {
   for (const [how, block] of [["by a proxy", refuseWebSockets], ["by the browser", breakWebSockets]]) {
     rtd.test(`${how}, polls`, async (t) => {
@@ -161,13 +228,13 @@ async function converse(...tabs) {
   }
 }
 
-/** Two tabs in a new room. prepare is done to each before it loads the page. */
-async function twoTabs(t, { prepare = () => {} } = {}) {
+/** Two tabs in a new room. prepare is done to each before it loads the page; Ada's loads it from address. */
+async function twoTabs(t, { prepare = () => {}, address = rtd.address } = {}) {
   const context = await browser.newContext();
   const room = newRoom();
   const tabs = [];
   for (const name of ["Ada", "Bob"]) {
-    const tab = new Tab(await context.newPage(), name);
+    const tab = new Tab(await context.newPage(), name, name === "Ada" ? address : rtd.address);
     await prepare(tab);
     await tab.enter(room);
     await tab.rename(name);
@@ -183,15 +250,16 @@ async function twoTabs(t, { prepare = () => {} } = {}) {
 class Tab {
   errors = []; // uncaught ones of the page's scripts
 
-  constructor(page, name) {
+  constructor(page, name, address) {
     this.page = page;
     this.name = name;
+    this.address = address;
     page.setDefaultTimeout(60_000);
     page.on("pageerror", (error) => this.errors.push(error.message));
   }
 
   async enter(room) {
-    await this.page.goto(`http://${rtd.address}/?room=${room}`);
+    await this.page.goto(`http://${this.address}/?room=${room}`);
     await this.is("joined");
   }
 
@@ -213,6 +281,11 @@ class Tab {
   sees(user, text) {
     const message = this.page.locator(`#log .message[data-user="${user}"] .body`, { hasText: text });
     return this.#told(message.first().waitFor(), `${user}'s “${text}”`);
+  }
+
+  /** What the log shows that was said. */
+  said() {
+    return this.page.locator("#log .message .body").allInnerTexts();
   }
 
   /** Waits for the connection's state, as the page shows it. */

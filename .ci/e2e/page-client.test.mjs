@@ -21,6 +21,7 @@ globalThis.WebSocket = class extends WebSocket {
 // From a copy that is a package of modules: Node would take the files for CommonJS where they are.
 const copy = join(rtd.dir, "page");
 await cp(new URL("../../host/web/static", import.meta.url), copy, { recursive: true });
+await cp(new URL("../../sdk/js/recovery.js", import.meta.url), join(copy, "recovery.js")); // as rtd serves it there
 await writeFile(join(copy, "package.json"), `{"type":"module"}`);
 const { Socket } = await import(pathToFileURL(join(copy, "phoenix.js")));
 

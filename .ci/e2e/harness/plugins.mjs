@@ -10,7 +10,7 @@ export function phoenix({ restart = "temporary", config = "" } = {}) {
   return serve({ plugins: ["phx"], config: `[plugin.phx]\nrestart = ${JSON.stringify(restart)}\nallows = ["connect", "disconnect"]\n${config}` });
 }
 
-/** A server with plugins/chat, as it is shipped. */
+/** A server with plugins/chat, as config.toml has it. */
 export function chat() {
-  return serve({ plugins: ["chat"], config: `[plugin.chat.config]\ntoken = "demo"` });
+  return serve({ plugins: ["chat"], config: `[plugin.chat]\nhistory = ["room:*"]\n[plugin.chat.config]\ntoken = "demo"` });
 }
