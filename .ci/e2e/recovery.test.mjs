@@ -116,11 +116,11 @@ describe("a time away", () => {
     await rtd.kill();
     await until(() => members.every(({ socket }) => !socket.isConnected()), "the end of all connections");
     await rtd.start();
-    await until(() => members.every(({ told }) => told.length > 0), "all to be told");
+    for (const { name, told } of members) await until(() => told.length > 0, `${name} to be told`);
     await say(topic, 2);
     await allHear(members, [1, 2]);
     for (const { socket } of members) socket.conn.close?.();
-    await until(() => members.every(({ told }) => told.length > 1), "all to be told again");
+    for (const { name, told } of members) await until(() => told.length > 1, `${name} to be told again`);
     for (const { name, told: [first, second] } of members) {
       assert.equal(first.reason, "epoch", name);
       assert.deepEqual(second, { count: 0 }, name);
@@ -135,7 +135,7 @@ describe("a time away", () => {
     assert.equal((await api("DELETE", `history?topic=${topic}&before=4`)).oldest, 4);
     await net.open();
     await allHear(members, [4, 5]);
-    await until(() => members.every(({ told }) => told.length > 0), "all to be told");
+    for (const { name, told } of members) await until(() => told.length > 0, `${name} to be told`);
     for (const { name, told } of members) assert.deepEqual([told.length, told[0].reason], [1, "gone"], name);
   });
 
@@ -291,11 +291,13 @@ describe("the library, message by message", () => {
 
 describe("a network that breaks every 300 ms", { concurrency: true }, () => {
   const COUNT = 200;
+  // 1.2 gives the joins that follow one that was cut off no ref, and so never learns of their answers.
+  const robust = all.filter(({ name }) => !name.startsWith("phoenix 1.2"));
 
   // storm has the API say COUNT things to clients whose connections break, and then waits until all are there again.
   async function storm(t, options) {
     const [topic, net] = [newTopic(), await proxy(t, rtd.address)];
-    const members = await Promise.all(all.map((client) => member(t, topic, client, { url: net.url(), ...options })));
+    const members = await Promise.all(robust.map((client) => member(t, topic, client, { url: net.url(), ...options })));
     net.storm(300);
     for (const n of upTo(COUNT)) {
       if (n === COUNT / 2) net.cut(); // so that nobody is spared

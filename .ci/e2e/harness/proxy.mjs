@@ -72,6 +72,6 @@ class Proxy {
 
   #break(pair) {
     this.#pairs.delete(pair);
-    for (const socket of pair) socket.destroy();
+    for (const socket of pair) Math.random() < 0.5 ? socket.destroy() : socket.resetAndDestroy(); // FIN, or RST, which takes bytes along
   }
 }
