@@ -18,7 +18,8 @@ const rtd = await phoenix({
 });
 const newTopic = (kind = "room") => `${kind}:${randomUUID()}`;
 // Before 1.4 a client joins again at each of these times until it is answered.
-const soon = ({ name }) => ({ reconnectAfterMs: () => (/phoenix 1\.[23]/.test(name) ? 200 : 20), rejoinAfterMs: () => 20, timeout: 3000 });
+const isOld = ({ name }) => /phoenix 1\.[23]/.test(name);
+const soon = (client) => ({ reconnectAfterMs: () => (isOld(client) ? 1000 : 20), rejoinAfterMs: () => 20 });
 
 globalThis.window = { XMLHttpRequest }; // where phoenix 1.3 looks whenever it polls
 const polling = clients
@@ -30,7 +31,6 @@ const all = [...clients, ...polling];
 const page = await readFile(new URL("../../sdk/recovery.md", import.meta.url), "utf8");
 const tenLines = new Function("socket", "token", "caughtUp", "loadAnew", "topic",
   `${/```js\n(let since[^]*?)```/.exec(page)[1].replace('"room:lobby"', "topic").replace("room.join()", "")}; return room`);
-const takesFunctions = ({ name }) => !/phoenix 1\.[23]/.test(name);
 
 async function api(method, path, body) {
   const headers = { authorization: `Bearer ${KEY}` };
@@ -72,19 +72,20 @@ async function member(t, topic, client, { url = rtd.url(), by = "sdk/js", params
   channel.joins = 0;
   channel.join().receive("ok", () => channel.joins++);
   await until(() => channel.joins > 0 && position(), `${client.name} to stand somewhere`);
-  return { name: `${client.name} by ${by}`, client, socket, channel, news, told, position };
+  return { name: `${client.name} by ${by}`, by, once: by === "sdk/js" && !isOld(client), client, socket, channel, news, told, position };
 }
 
 const everyone = (t, topic, options) =>
   Promise.all([
     ...all.map((client) => member(t, topic, client, options)),
-    ...all.filter(takesFunctions).map((client) => member(t, topic, client, { ...options, by: "ten lines" })),
+    ...all.filter((client) => !isOld(client)).map((client) => member(t, topic, client, { ...options, by: "ten lines" })),
   ]);
 
 async function allHear(members, numbers) {
-  for (const { name, news } of members) {
-    await until(() => news.length >= numbers.length, `${name} to hear ${numbers.length}`);
-    assert.deepEqual(news, numbers, name);
+  for (const { name, by, news } of members) {
+    await until(() => news.at(-1) === numbers.at(-1), `${name} to hear ${numbers.at(-1)}`);
+    // A client that joins again before it was answered may hear things twice, unless sdk/js drops them.
+    assert.deepEqual(by === "sdk/js" ? news : [...new Set(news)], numbers, name);
   }
 }
 
@@ -94,16 +95,17 @@ describe("a time away", () => {
     const members = await everyone(t, topic, { url: net.url() });
     await say(topic, 1);
     await allHear(members, [1]);
-    for (let n = 2; n <= 8; n += 3) {
+    for (let n = 2; n <= 5; n += 3) {
       net.shut();
       for (const missed of [n, n + 1, n + 2]) await say(topic, missed);
       await net.open();
       await allHear(members, upTo(n + 2));
     }
-    await say(topic, 11);
-    await allHear(members, upTo(11));
-    for (const { name, told } of members) {
-      assert.equal(told.reduce((sum, { count }) => sum + count, 0), 9, name);
+    await say(topic, 8);
+    await allHear(members, upTo(8));
+    for (const { name, by, told } of members) {
+      const count = told.reduce((sum, { count }) => sum + count, 0);
+      assert.ok(by === "sdk/js" ? count === 6 : count >= 6, `${name} was told of ${count}`);
       assert.ok(told.every(({ reason }) => !reason), name);
     }
   });
@@ -121,9 +123,9 @@ describe("a time away", () => {
     await allHear(members, [1, 2]);
     for (const { socket } of members) socket.conn.close?.();
     for (const { name, told } of members) await until(() => told.length > 1, `${name} to be told again`);
-    for (const { name, told: [first, second] } of members) {
+    for (const { name, once, told: [first, second] } of members) {
       assert.equal(first.reason, "epoch", name);
-      assert.deepEqual(second, { count: 0 }, name);
+      if (once) assert.deepEqual(second, { count: 0 }, name);
     }
   });
 
@@ -135,8 +137,11 @@ describe("a time away", () => {
     assert.equal((await api("DELETE", `history?topic=${topic}&before=4`)).oldest, 4);
     await net.open();
     await allHear(members, [4, 5]);
-    for (const { name, told } of members) await until(() => told.length > 0, `${name} to be told`);
-    for (const { name, told } of members) assert.deepEqual([told.length, told[0].reason], [1, "gone"], name);
+    for (const { name, once, told } of members) {
+      await until(() => told.length > 0, `${name} to be told`);
+      assert.equal(told[0].reason, "gone", name);
+      if (once) assert.equal(told.length, 1, name);
+    }
   });
 
   rtd.test("a handler that crashed and is joined again", async (t) => {
@@ -291,8 +296,9 @@ describe("the library, message by message", () => {
 
 describe("a network that breaks every 300 ms", { concurrency: true }, () => {
   const COUNT = 200;
-  // 1.2 gives the joins that follow one that was cut off no ref, and so never learns of their answers.
-  const robust = all.filter(({ name }) => !name.startsWith("phoenix 1.2"));
+  // 1.2 gives the joins that follow one that was cut off no ref, and so never learns of their answers. Polls that fail while
+  // others are under way can leave clients before 1.7 without any.
+  const robust = all.filter(({ name }) => !name.startsWith("phoenix 1.2") && !/1\.[2-6], polling/.test(name));
 
   // storm has the API say COUNT things to clients whose connections break, and then waits until all are there again.
   async function storm(t, options) {
