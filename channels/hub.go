@@ -265,7 +265,7 @@ func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	a, used := shard.topics[o.Topic]
 	if !used && !o.passing && h.keeps.Load() != nil {
 		shard.mu.RUnlock()
-		h.beginPast(shard, o.Topic)
+		h.BeginHistory(o.Topic)
 		shard.mu.RLock()
 		a = shard.topics[o.Topic]
 	}

@@ -129,8 +129,9 @@ func (h *Hub) pastOf(shard *hubShard, topic string) *past {
 	return h.newPast(shard, topic, keep)
 }
 
-// beginPast begins the history of a topic that nobody uses, if it is to have one.
-func (h *Hub) beginPast(shard *hubShard, topic string) {
+// BeginHistory begins the history of a topic that nobody uses, if it is to have one.
+func (h *Hub) BeginHistory(topic string) {
+	shard := h.shard(topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	h.pastOf(shard, topic)

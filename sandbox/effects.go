@@ -14,7 +14,7 @@ const (
 	// maxText bounds the texts of a record besides its payload, in bytes: event names,
 	// statuses, topics, what a child is.
 	maxText = 4 << 10
-	// maxPatterns bounds the patterns that a plugin may declare, of topics and of what is durable.
+	// maxPatterns bounds the patterns that a plugin may declare, of topics, of what is durable and of what has history.
 	maxPatterns = 100
 	// keepArena is how large an arena may be and still be kept for the next
 	// event. One burst should not be paid for by an idle instance for ever.
@@ -33,6 +33,7 @@ type effects struct {
 	process Process  // that is asked for permission, or nil
 	topics  []string // declared in start
 	durable []string // declared in start
+	history []string // declared in start
 	scratch span     // declared in start
 }
 
@@ -52,7 +53,7 @@ func newEffects(l Limits, topic string, p Process) *effects {
 
 func (c *effects) free() {
 	c.begin(0)
-	c.topics, c.durable, c.scratch, c.process = nil, nil, span{}, nil
+	c.topics, c.durable, c.history, c.scratch, c.process = nil, nil, nil, span{}, nil
 	effectsPool.Put(c)
 }
 
@@ -102,6 +103,8 @@ func (c *effects) check(e *abi.Effect) abi.Code {
 		return c.declare(e)
 	case abi.EffectDurable:
 		return c.remember(e.Name)
+	case abi.EffectHistory:
+		return note(&c.history, e.Name, e.Name)
 	case abi.EffectScratch:
 		return c.forget(e.Payload)
 	case abi.EffectReply:
@@ -150,7 +153,7 @@ func (c *effects) allowed(kind abi.Kind) abi.Code {
 		ok = !alone && (!c.silent || c.event == abi.EventConnect || c.event == abi.EventImport)
 	case abi.EffectPush, abi.EffectPresent, abi.EffectBroadcast, abi.EffectBroadcastFrom:
 		ok = !alone && !c.silent
-	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends, abi.EffectDurable:
+	case abi.EffectHandles, abi.EffectScratch, abi.EffectChild, abi.EffectDepends, abi.EffectDurable, abi.EffectHistory:
 		ok = starting
 	case abi.EffectIntercept:
 		ok = c.event == abi.EventJoin || c.event == abi.EventMembers

@@ -37,10 +37,11 @@ var operations = map[abi.Kind]func(*body, *abi.Effect) (answer []byte, err error
 	abi.OpTrack:         (*body).track,
 	abi.OpUpdate:        (*body).update,
 	abi.OpUntrack:       (*body).untrack,
-	abi.OpPresences:     presenceOperation((*body).presences, inName),
-	abi.OpPresenceCount: presenceOperation((*body).presenceCount, inName),
+	abi.OpPresences:     topicOperation((*body).presences, inName),
+	abi.OpPresenceCount: topicOperation((*body).presenceCount, inName),
 
 	abi.OpEventID: (*body).eventID,
+	abi.OpHistory: topicOperation((*body).history, inName),
 }
 
 // Operate implements [sandbox.Process].

@@ -11,9 +11,9 @@ import (
 	"rtd/sandbox/abi"
 )
 
-// presenceOperation makes an operation of a function of a topic in which the guest may be
-// present: its own, or one that it may use.
-func presenceOperation(do func(b *body, topic string, o *abi.Effect) ([]byte, error), topicOf func(*abi.Effect) string) func(*body, *abi.Effect) ([]byte, error) {
+// topicOperation makes an operation of a function of a topic: the guest's own, or one that it
+// may use.
+func topicOperation(do func(b *body, topic string, o *abi.Effect) ([]byte, error), topicOf func(*abi.Effect) string) func(*body, *abi.Effect) ([]byte, error) {
 	return func(b *body, o *abi.Effect) (answer []byte, err error) {
 		topic := cmp.Or(topicOf(o), b.guest.Topic())
 		if topic == "" {
@@ -64,7 +64,7 @@ func (b *body) tracks(o *abi.Effect, do trackFunc) ([]byte, error) {
 // tracksNow does it for an owner.
 func (b *body) tracksNow(owner any, o *abi.Effect, do trackFunc) ([]byte, error) {
 	all := b.home.Node.Endpoint.Presence
-	ref, err := presenceOperation(func(_ *body, topic string, _ *abi.Effect) ([]byte, error) {
+	ref, err := topicOperation(func(_ *body, topic string, _ *abi.Effect) ([]byte, error) {
 		ref, err := do(all, owner, topic, o.Name, metaOf(o))
 		return []byte(ref), presenceCode(err)
 	}, inDetail)(b, o)

@@ -92,6 +92,7 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 	if len(r.Topics) == 0 {
 		r.Topics = module.Topics()
 	}
+	r.keepHistory(settings.History, settings.Keep)
 	for _, e := range module.Declared() {
 		switch {
 		case e.Kind == abi.EffectDepends && !slices.Contains(r.Depends, e.Name):
@@ -106,12 +107,15 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 			r.perTopic = append(r.perTopic, e.Name)
 		case e.Kind == abi.EffectDurable:
 			r.remember(e.Name)
+		case e.Kind == abi.EffectHistory:
+			if err := r.declareHistory(&e); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, pattern := range settings.Durable {
 		r.remember(pattern)
 	}
-	r.keepHistory(settings.History, settings.Keep)
 	var err error
 	if r.Children, err = parseChildren(module.Declared()); err != nil {
 		return nil, err

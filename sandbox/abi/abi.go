@@ -74,6 +74,7 @@ const (
 	EffectPresent       Kind = 0x112 // push one client presence_state
 	EffectState         Kind = 0x113 // in export only: the state
 	EffectDurable       Kind = 0x114 // in start only: the handlers of these topics, or these processes, are remembered
+	EffectHistory       Kind = 0x115 // in start only: the broadcasts of these topics are kept
 )
 
 // Operations, guest to host, done at once.
@@ -111,6 +112,7 @@ const (
 	OpPresenceCount Kind = 0x21E // how many are
 
 	OpEventID Kind = 0x21F // the id of the event at hand
+	OpHistory Kind = 0x220 // what was broadcast to a topic lately
 )
 
 var kindNames = map[Kind]string{
@@ -154,6 +156,7 @@ var kindNames = map[Kind]string{
 	EffectPresent:       "present",
 	EffectState:         "state",
 	EffectDurable:       "durable",
+	EffectHistory:       "history",
 	OpLog:               "log",
 	OpAbort:             "abort",
 	OpTake:              "take",
@@ -185,6 +188,7 @@ var kindNames = map[Kind]string{
 	OpPresences:         "presences",
 	OpPresenceCount:     "presence_count",
 	OpEventID:           "event_id",
+	OpHistory:           "history",
 }
 
 // String returns the kind's name as in the package's table, or its number.
@@ -267,6 +271,8 @@ const (
 	CodeDeadlock Code = -14
 	// CodeTooLarge: the process has no room for the message, or the meta or key is too large.
 	CodeTooLarge Code = -15
+	// CodeNoHistory: nothing is kept of what is broadcast to the topic.
+	CodeNoHistory Code = -16
 )
 
 var codeTexts = map[Code]string{
@@ -285,6 +291,7 @@ var codeTexts = map[Code]string{
 	CodeDenied:    "not granted: a plugin that this one does not depend on, a topic that is not its own, to disconnect, or a service",
 	CodeDeadlock:  "it waits for this process",
 	CodeTooLarge:  "it has no room for the message",
+	CodeNoHistory: "the topic has no history; the plugin that serves it declares one, or its table of config.toml does, with history",
 }
 
 // Error describes the code to the author of a guest.

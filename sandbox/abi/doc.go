@@ -98,6 +98,7 @@
 //	0x112   present         topic (10)                      member
 //	0x113   state           schema          state                           Binary, Replay (15)
 //	0x114   durable         pattern (16)
+//	0x115   history         topic pattern                   JSON (19)
 //
 //	kind    operation       field 0         field 1         detail          flags       answer
 //	0x201   log             level           text
@@ -131,6 +132,7 @@
 //	0x21D   presences       topic (10)                                                  JSON
 //	0x21E   presence_count  topic (10)                                                  keys, metas (2)
 //	0x21F   event_id                                                                    id (17)
+//	0x220   history         topic (10)                      after                       (20)
 //
 // (1) With the flag Request, extra is the token of the first question, which is the
 // arguments. (2) A list of fields: length, bytes, length, bytes …; of members they
@@ -145,7 +147,7 @@
 // assigns; of a process its pid and arguments. (14) Extra is the member who is present; empty
 // for the process itself. (15) See The next version. (16) See What is remembered. (17) Of 64
 // bytes at most. (18) Of a timer that was due while its durable process was not there: how many
-// milliseconds ago.
+// milliseconds ago. (19) See What was said lately. (20) Extra is the limit. A list of fields (2), see there.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. Every instance begins
@@ -315,6 +317,30 @@
 // event_id is the same text when an event is tried again, and no other event ever has it: with it a guest can tell a
 // service, or another process, that a question is an old one. Each event has one, also that of a process that is not durable.
 // Where there is no process, as in start, it fails.
+//
+// # What was said lately
+//
+// With history, in start, a guest says that the broadcasts of topics are kept for a while, so that a client which comes back is
+// told what it missed: "room:*" or "room:1". Detail is a JSON object; every key may be left out, or 0, which is what the plugin's
+// table of config.toml says:
+//
+//	messages      of a topic that are kept at most, 1 to 1,000,000
+//	bytes         that they take at most, 1,024 to 1 TiB
+//	age           milliseconds for which one is kept, 1,000 to 10 years
+//
+// Of several patterns that match a topic the first counts, and those of the table come first. A guest declares 100 patterns at most.
+// A pattern that meets no topic that it serves, or a number that is out of bounds, is an error of the deploy.
+//
+// The operation history reads from any topic that the guest may subscribe to, at once: what this event broadcasts is not in it yet.
+// After is the offset behind which it begins, limit how many messages it answers at most: 1,000, or none, which asks only for the
+// position. Both are decimal, and 0 if empty. The answer is a list of fields: the topic's position "EPOCH:OFFSET", the offset of the
+// oldest message that is kept, or of the next one if none is, and then of each message, the oldest first, five:
+//
+//	offset, milliseconds since 1970, event, payload, "binary" or ""
+//
+// It ends sooner where it would have more than 1 MiB, with one message at least: ask again behind the last offset until that is the
+// one of the position. Where after is less than the oldest offset minus one, some messages are gone. A topic of which nothing is kept
+// fails with [CodeNoHistory]. To read is to begin: a topic that nobody has used gets its epoch.
 //
 // # Standing still
 //
