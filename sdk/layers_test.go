@@ -14,7 +14,7 @@ import (
 var layers = [][]string{
 	{"abi", "record", "json", "payload", "error", "memory", "crash", "seed"},
 	{"host"},
-	{"process", "call", "timer", "clock", "module", "socket", "presence", "pubsub", "migrate"},
+	{"process", "call", "timer", "clock", "module", "socket", "presence", "pubsub", "history", "migrate"},
 	{"callbacks"},
 	{"server", "channel", "connect", "agent", "task", "event_handler", "event_manager", "supervisor"},
 	{"plugin"},

@@ -119,6 +119,7 @@ typedef enum {
 	RTD_DENIED = -13,    // not granted: a process of a plugin that this one does not depend on, a topic not its own, to disconnect, a service of the server
 	RTD_DEADLOCK = -14,  // it waits for this process, itself or by way of others
 	RTD_TOO_LARGE = -15, // it has no room for the message, or a meta or key is too large
+	RTD_NO_HISTORY = -16, // nothing is kept of what is broadcast to the topic
 } rtd_code;
 
 // rtd_result holds the answer of an operation, if code is RTD_OK.
@@ -276,6 +277,19 @@ void rtd_depends(rtd_bytes plugin);
 // told who is there, by members.
 void rtd_durable(rtd_bytes pattern);
 
+// rtd_keeping says how much is kept of each topic with history. Zero is what the plugin's table of the server's config
+// says: 100 messages, 1 MiB, an hour, unless it says something else.
+typedef struct {
+	int64_t messages; // at most a million
+	int64_t bytes;    // that they take, about; at least 1,024
+	int64_t age;      // milliseconds
+} rtd_keeping;
+
+// rtd_keep_history says that the broadcasts of topics which the plugin serves, "room:*" or "room:1", are kept for a
+// while: whoever comes back is told what it missed, and rtd_history reads them. Of several patterns that match a topic
+// the first counts, and those of history in the plugin's table of the server's config come first. See sdk/recovery.md.
+void rtd_keep_history(rtd_bytes pattern, rtd_keeping how);
+
 // rtd_child is a process or supervisor that the plugin consists of: a worker; a supervisor, which
 // restarts its children, and ends and is restarted with all of them when they crash too often; or a
 // dynamic one, for processes that are started later, with rtd_spawn or rtd_async. Children are started
@@ -392,6 +406,36 @@ rtd_result rtd_presence_count(rtd_bytes topic, int64_t *keys, int64_t *metas);
 // follow keep it up to date, if the topic is the one joined. Call it in join, after rtd_track. The host
 // makes the list when the event has been handled: however long it is, it does not enter the plugin.
 rtd_result rtd_present(rtd_bytes topic);
+
+// ---- what was said lately
+
+// rtd_history_page is a part of what was said in a topic.
+typedef struct {
+	rtd_bytes position; // of the newest message, "EPOCH:OFFSET", as clients know it
+	int64_t oldest;     // offset of the oldest message that is kept, or of the next one if none is
+	rtd_bytes messages; // for rtd_next_past
+} rtd_history_page;
+
+// rtd_past_message is a message that was broadcast.
+typedef struct {
+	int64_t offset;  // the topic's first message has 1, each further one the next
+	int64_t unix_ms; // when it was
+	rtd_bytes event, payload;
+} rtd_past_message;
+
+// rtd_history reads what was broadcast to a topic, the own one if empty, behind an offset: at most limit messages of
+// 1,000; with a limit of 0 only where it stands. A page ends sooner if its messages are large: ask again behind its last
+// one, until none come. It reads at once: what the event at hand broadcasts is not in it yet. It fails with
+// RTD_NO_HISTORY if nothing is kept of the topic's broadcasts, and with RTD_DENIED as rtd_publish does.
+//
+//	rtd_history_page page;
+//	rtd_past_message m;
+//	if (rtd_history(NONE, 0, 100, &page).code == RTD_OK)
+//		while (rtd_next_past(&page, &m)) …
+rtd_result rtd_history(rtd_bytes topic, int64_t after, int limit, rtd_history_page *page);
+
+// rtd_next_past takes the first message from a page, the oldest; false says that there is none.
+bool rtd_next_past(rtd_history_page *page, rtd_past_message *message);
 
 // ---- processes
 

@@ -46,6 +46,7 @@ const (
 	effectPresent       kind = 0x112
 	effectState         kind = 0x113
 	effectDurable       kind = 0x114
+	effectHistory       kind = 0x115
 
 	opLog        kind = 0x201
 	opAbort      kind = 0x202
@@ -79,6 +80,7 @@ const (
 	opPresences     kind = 0x21D
 	opPresenceCount kind = 0x21E
 	opEventID       kind = 0x21F
+	opHistory       kind = 0x220
 )
 
 const (
@@ -96,14 +98,15 @@ var kindNames = map[kind]string{
 	effectChild: "child", effectDepends: "depends", effectWants: "wants", effectIntercept: "intercept",
 	effectPublish: "publish", effectSubscribe: "subscribe", effectUnsubscribe: "unsubscribe",
 	effectDisconnect: "disconnect", effectPresent: "present", effectState: "state", effectDurable: "durable",
-	opLog: "log", opAbort: "abort", opTake: "take",
+	effectHistory: "history",
+	opLog:         "log", opAbort: "abort", opTake: "take",
 	opSelf: "self", opSpawn: "spawn", opCall: "call", opRequest: "request", opAwait: "await", opCast: "cast",
 	opSend: "send", opSendAfter: "send_after", opCancel: "cancel", opSleep: "sleep", opMonitor: "monitor",
 	opDemonitor: "demonitor", opLink: "link", opUnlink: "unlink", opTrapExit: "trap_exit", opRegister: "register",
 	opUnregister: "unregister", opWhereis: "whereis", opExit: "exit", opInfo: "process_info",
 	opChildren: "children", opStopChild: "stop_child",
 	opTrack: "track", opUpdate: "update", opUntrack: "untrack", opPresences: "presences",
-	opPresenceCount: "presence_count", opEventID: "event_id",
+	opPresenceCount: "presence_count", opEventID: "event_id", opHistory: "history",
 }
 
 func (k kind) name() string { return kindNames[k] }

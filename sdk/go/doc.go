@@ -100,6 +100,9 @@
 // What [Durable] names is remembered: topics with one handler, and processes by name, go on after a crash or a restart of
 // the server with the memory that they had. sdk/durable.md says what is promised, and what is not.
 //
+// Of the topics that [KeepHistory] names, the last broadcasts are kept: clients that come back are told what they missed, and
+// [History] reads them. sdk/recovery.md has the rest.
+//
 // When a new version is deployed, each process hands its state on if it is a [Migrator];
 // otherwise it begins anew. So do handlers of an [EventManager], in their place.
 //

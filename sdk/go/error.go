@@ -29,7 +29,7 @@ func deniedText(op string) string {
 	switch op {
 	case "disconnect":
 		return `not granted; it needs disconnect = true in [capabilities] of rtd.toml, and allows = ["disconnect"] in [plugin.NAME] of the server's config`
-	case "publish", "subscribe", "present", "track", "update", "untrack", "presences", "presence_count":
+	case "publish", "subscribe", "present", "track", "update", "untrack", "presences", "presence_count", "history":
 		return "not a topic of this plugin, or one that another plugin serves; see grants in the server's config"
 	}
 	return "a process of a plugin that this one does not depend on, or a service of the server that it is not granted; see depends and services in the server's config"
@@ -61,6 +61,7 @@ const (
 	ErrDenied    Code = -13 // not granted: a process of a plugin that this one does not depend on, a topic not its own, to disconnect, a service of the server
 	ErrDeadlock  Code = -14 // it waits for this process, itself or by way of others
 	ErrTooLarge  Code = -15 // it has no room for the message, or a meta or key is too large
+	ErrNoHistory Code = -16 // nothing is kept of what is broadcast to the topic
 )
 
 var codeTexts = [...]string{
@@ -78,6 +79,7 @@ var codeTexts = [...]string{
 	-ErrDenied:    "not granted; see depends, grants, allows and services in the server's config",
 	-ErrDeadlock:  "it waits for this process",
 	-ErrTooLarge:  "it has no room for the message",
+	-ErrNoHistory: "the topic has no history; see rtd.KeepHistory, or history in the server's config",
 }
 
 func (c Code) Error() string {

@@ -27,7 +27,7 @@ func NewHost(t *testing.T) *Host {
 	savedOp, savedPlugin, savedThis := op, plugin, this
 	op = h.op
 	plugin.onStart, plugin.onStop, plugin.depends, plugin.durable, plugin.routes, plugin.tree = nil, nil, nil, nil, nil, nil
-	plugin.modules, plugin.onConnect = nil, nil
+	plugin.modules, plugin.onConnect, plugin.histories = nil, nil, nil
 	h.NewProcess()
 	t.Cleanup(func() { op, plugin, this = savedOp, savedPlugin, savedThis })
 	return h

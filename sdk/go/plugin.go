@@ -31,6 +31,7 @@ var plugin struct {
 	onConnect func(c *Conn) error
 	depends   []string
 	durable   []string
+	histories []record
 	routes    []route
 	tree      []Child
 	modules   map[string]func() body
@@ -51,6 +52,9 @@ func start(config []byte) error {
 	}
 	for _, pattern := range plugin.durable {
 		effect(record{kind: effectDurable, name: pattern})
+	}
+	for _, r := range plugin.histories {
+		effect(r)
 	}
 	if len(plugin.onStop) > 0 {
 		effect(record{kind: effectWants, name: "stop"})

@@ -17,7 +17,7 @@ type scenario struct {
 var generations = [][][]scenario{
 	1: {rooms, bareRooms, joining, messages, lives, others, presences, connecting, sharing, processes, behaviours, trees},
 	2: {memberPresences, versions},
-	3: {clocks, accounts},
+	3: {clocks, accounts, histories},
 }
 
 // TestSuite runs all scenarios with the guests of every language, each language with a

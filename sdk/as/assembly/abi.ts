@@ -48,6 +48,7 @@ export const enum Effect {
   Present = 0x112,
   State = 0x113,
   Durable = 0x114,
+  History = 0x115,
 }
 
 /** Operations happen at once. */
@@ -83,6 +84,7 @@ export const enum Op {
   Presences = 0x21d,
   PresenceCount = 0x21e,
   EventId = 0x21f,
+  History = 0x220,
 }
 
 export const enum Flag {

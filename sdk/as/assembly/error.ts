@@ -18,6 +18,7 @@ export enum Code {
   Denied = -13, // not granted: a process of a plugin that this one does not depend on, a topic not its own, to disconnect, a service of the server
   Deadlock = -14, // it waits for this process, itself or by way of others
   TooLarge = -15, // it has no room for the message, or a meta or key is too large
+  NoHistory = -16, // nothing is kept of what is broadcast to the topic
 }
 
 /**
@@ -79,6 +80,7 @@ export function textOf(code: Code): string {
     case Code.Denied: return "not granted; see depends, grants, allows and services in the server's config";
     case Code.Deadlock: return "it waits for this process";
     case Code.TooLarge: return "it has no room for the message";
+    case Code.NoHistory: return "the topic has no history; see keepHistory, or history in the server's config";
   }
   return "code " + (code as i32).toString();
 }

@@ -8,11 +8,12 @@ export { crash } from "./crash";
 export { Code, Result, must, textOf } from "./error";
 export { EventHandler, HandlerSpec, serveEvents } from "./event_handler";
 export { EventManager } from "./event_manager";
+export { HistoryPage, Keep, PastMessage, history } from "./history";
 export { log } from "./host";
 export { JsonObject, stringify } from "./json";
 export { migrates } from "./migrate";
 export { Payload } from "./payload";
-export { dependsOn, durable, onStart, onStop } from "./plugin";
+export { dependsOn, durable, keepHistory, onStart, onStop } from "./plugin";
 export { Presence, PresenceCount } from "./presence";
 export {
   KILLED, NORMAL, PID, Ref, SHUTDOWN, SpawnOptions,

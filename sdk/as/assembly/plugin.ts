@@ -2,7 +2,9 @@
 import { Effect } from "./abi";
 import { routes } from "./channel";
 import { decider } from "./connect";
+import { Keep } from "./history";
 import { effect } from "./host";
+import { JsonObject } from "./json";
 import { schema } from "./migrate";
 import { Payload } from "./payload";
 import { Record } from "./record";
@@ -12,6 +14,8 @@ const starts: ((config: Payload) => void)[] = [];
 const stops: (() => void)[] = [];
 const depends: string[] = [];
 const remembered: string[] = [];
+const kept: string[] = [];
+const howMuch: Keep[] = [];
 
 /**
  * Registers a function that runs once for each version of the plugin, before anything else, with the
@@ -52,6 +56,16 @@ export function durable(pattern: string): void {
   remembered.push(pattern);
 }
 
+/**
+ * Says that the broadcasts of topics which the plugin serves, "room:*" or "room:1", are kept for a while: whoever
+ * comes back is told what it missed, and history reads them. Of several patterns that match a topic the first counts,
+ * and those of history in the plugin's table of the server's config come first. See sdk/recovery.md.
+ */
+export function keepHistory(pattern: string, keep: Keep = new Keep()): void {
+  kept.push(pattern);
+  howMuch.push(keep);
+}
+
 /** Describes the plugin to the host, in the event start. */
 export function start(e: Record): void {
   for (let i = 0; i < starts.length; i++) starts[i](e.payload);
@@ -60,6 +74,11 @@ export function start(e: Record): void {
   }
   for (let i = 0; i < depends.length; i++) effect(Effect.Depends, depends[i], "");
   for (let i = 0; i < remembered.length; i++) effect(Effect.Durable, remembered[i], "");
+  for (let i = 0; i < kept.length; i++) {
+    const k = howMuch[i];
+    const spec = new JsonObject().set("messages", k.messages).set("bytes", k.bytes).set("age", k.age);
+    effect(Effect.History, kept[i], "", spec.toString());
+  }
   if (stops.length > 0) effect(Effect.Wants, "stop", "");
   if (decider) effect(Effect.Wants, "connect", "");
   if (schema) effect(Effect.Wants, "export", "");

@@ -37,6 +37,7 @@ export function word(code: Code, reason: string): string {
     case Code.Denied: return "denied";
     case Code.Deadlock: return "deadlock";
     case Code.TooLarge: return "too_large";
+    case Code.NoHistory: return "no_history";
   }
   return "code " + (code as i32).toString();
 }

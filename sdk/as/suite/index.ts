@@ -1,7 +1,7 @@
 // The plugin suite in AssemblyScript; ../../suite/README.md says what it does.
 import {
-  Conn, Dynamic, JsonObject, ONE_FOR_ALL, Payload, REST_FOR_ONE, Supervisor, TEMPORARY, TRANSIENT, Worker,
-  crash, dependsOn, durable, handle, handleTopic, log, migrates, onConnect, onStart, onStop, serve, serveEvents, tree,
+  Conn, Dynamic, JsonObject, Keep, ONE_FOR_ALL, Payload, REST_FOR_ONE, Supervisor, TEMPORARY, TRANSIENT, Worker,
+  crash, dependsOn, durable, handle, handleTopic, keepHistory, log, migrates, onConnect, onStart, onStop, serve, serveEvents, tree,
 } from "rtd";
 import { Suite } from "./channel";
 import { SCHEMA, keepConfig } from "./common";
@@ -17,6 +17,7 @@ onStart((config) => {
     durable("durable:*");
     durable("process:ledger");
   }
+  if (config.getString("greeting") != "") keepHistory("suite:kept*", new Keep(3, 3_600_000));
   // Without these it has the tree that guests of earlier SDKs have.
   if (config.getString("greeting") != "" || config.getString("durable") != "") tree([new Worker("ledger")]);
   keepConfig(config);

@@ -1,6 +1,6 @@
 import {
   Clock, Code, JsonObject, Payload, Presence, Result, Socket, Span, SpawnOptions, Time, call, cancel, cast, children, demonitor, disconnect, exit,
-  hibernate, link, log, monitor, must, processInfo, register, request, requestNotify, send, sendAfter, sleep, spawn, stopChild,
+  hibernate, history, link, log, monitor, must, processInfo, register, request, requestNotify, send, sendAfter, sleep, spawn, stopChild,
   subscribe, trapExit, unlink, unregister, unsubscribe, wait, whereis,
 } from "rtd";
 import { Record, encode } from "rtd/assembly/record";
@@ -23,7 +23,7 @@ export function operate(s: Socket, event: string, p: Payload): bool {
   } else if (event == "hibernate") {
     hibernate();
     ok(s);
-  } else return presences(s, event, p) || clock(s, event, p) || timers(s, event, p) || processes(s, event, p) || behaviours(s, event, p);
+  } else return presences(s, event, p) || past(s, event, p) || clock(s, event, p) || timers(s, event, p) || processes(s, event, p) || behaviours(s, event, p);
   return true;
 }
 
@@ -55,6 +55,25 @@ function presences(s: Socket, event: string, p: Payload): bool {
 function whole(s: Socket, r: Result<Payload>): void {
   if (r.ok) s.reply("ok", r.value);
   else failed(s, r.code, r.reason);
+}
+
+function past(s: Socket, event: string, p: Payload): bool {
+  if (event != "history") return false;
+  const r = history(p.getString("topic"), p.getInt("after") as u64, p.getInt("limit") as i32);
+  if (!r.ok) {
+    failed(s, r.code, r.reason);
+    return true;
+  }
+  const texts: string[] = [];
+  let ms: i64 = 0;
+  for (let i = 0; i < r.value.messages.length; i++) {
+    const m = r.value.messages[i];
+    const form = m.payload.isBinary ? "binary " : "";
+    texts.push(m.offset.toString() + " " + m.event + " " + form + m.payload.toString());
+    ms = m.unixMs;
+  }
+  s.reply("ok", object("position", r.value.position).set("oldest", r.value.oldest).set("messages", texts).set("ms", ms));
+  return true;
 }
 
 function clock(s: Socket, event: string, p: Payload): bool {

@@ -108,6 +108,17 @@ static bool of(rtd_result r, const char *format) {
 
 static bool bare(rtd_result r) { return of(r, ""); }
 
+// past replies all of a page.
+static bool past(rtd_result r, rtd_history_page *page) {
+	rtd_bytes messages = NONE;
+	int64_t ms = 0;
+	for (rtd_past_message m; rtd_next_past(page, &m); ms = m.unix_ms)
+		messages = rtd_join_field(messages,
+			rtd_format("%s %s %s%s", rtd_decimal(m.offset), m.event, rtd_is_binary(m.payload) ? RTD("binary ") : NONE, m.payload));
+	respond(r, rtd_format("{\"position\":%q,\"oldest\":%s,\"messages\":%s,\"ms\":%s}", page->position, rtd_decimal(page->oldest), list(messages), rtd_decimal(ms)));
+	return true;
+}
+
 bool about_others(const rtd_event *e) {
 	rtd_bytes to = text(e, RTD("to")), what = text(e, RTD("text")), named = text(e, RTD("name")),
 		  where = text(e, RTD("topic")), ref = text(e, RTD("ref")), under = text(e, RTD("under"));
@@ -127,6 +138,10 @@ bool about_others(const rtd_event *e) {
 		rtd_result r = rtd_presence_count(where, &keys, &metas);
 		respond(r, rtd_format("{\"keys\":%d,\"metas\":%d}", (int)keys, (int)metas));
 		return true;
+	}
+	if (is(e->event, "history")) {
+		rtd_history_page page;
+		return past(rtd_history(where, rtd_find_int(e->payload, RTD("after")), rtd_find_int(e->payload, RTD("limit")), &page), &page);
 	}
 	if (is(e->event, "send_after")) return of(rtd_send_after(what, ms), "{\"timer\":%q}");
 	if (is(e->event, "cancel")) return of(rtd_cancel(text(e, RTD("timer"))), "{\"left\":%s}");

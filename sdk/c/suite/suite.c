@@ -13,6 +13,7 @@ static void start(const rtd_event *e) {
 		rtd_durable(RTD("durable:*"));
 		rtd_durable(RTD("process:ledger"));
 	}
+	if (rtd_size(rtd_find_text(e->config, RTD("greeting")))) rtd_keep_history(RTD("suite:kept*"), (rtd_keeping){.messages = 3, .age = 3600000});
 	static const rtd_child tree[] = {
 		{.id = "recorder"},
 		{.id = "pair", .type = RTD_SUPERVISOR, .strategy = RTD_ONE_FOR_ALL, .max_restarts = 100, .max_seconds = 5},
@@ -65,7 +66,7 @@ void record(rtd_bytes line) { rtd_cast(RTD("recorder"), line); }
 
 rtd_bytes word(rtd_result r) {
 	static const char *const words[] = {"", "unknown", "malformed", "too_much", "not_now", "no_process", "timeout", "busy", "",
-		"self", "full", "limit", "taken", "denied", "deadlock", "too_large"};
+		"self", "full", "limit", "taken", "denied", "deadlock", "too_large", "no_history"};
 	return r.code == RTD_ENDED ? rtd_format("ended: %s", r.bytes) : rtd_text(words[-r.code]);
 }
 

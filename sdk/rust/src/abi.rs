@@ -55,6 +55,7 @@ pub const EFFECT_DISCONNECT: u16 = 0x111;
 pub const EFFECT_PRESENT: u16 = 0x112;
 pub const EFFECT_STATE: u16 = 0x113;
 pub const EFFECT_DURABLE: u16 = 0x114;
+pub const EFFECT_HISTORY: u16 = 0x115;
 
 pub const OP_LOG: u16 = 0x201;
 pub const OP_ABORT: u16 = 0x202;
@@ -87,6 +88,7 @@ pub const OP_UNTRACK: u16 = 0x21C;
 pub const OP_PRESENCES: u16 = 0x21D;
 pub const OP_PRESENCE_COUNT: u16 = 0x21E;
 pub const OP_EVENT_ID: u16 = 0x21F;
+pub const OP_HISTORY: u16 = 0x220;
 
 /// The payload is not JSON text.
 pub const BINARY: u16 = 1 << 0;
@@ -105,7 +107,7 @@ pub const NOTIFY: u16 = 1 << 6;
 
 /// The name of an effect or operation, for messages.
 pub(crate) fn name_of(kind: u16) -> &'static str {
-    const EFFECTS: [&str; 20] = [
+    const EFFECTS: [&str; 21] = [
         "reply",
         "push",
         "broadcast",
@@ -126,8 +128,9 @@ pub(crate) fn name_of(kind: u16) -> &'static str {
         "present",
         "state",
         "durable",
+        "history",
     ];
-    const OPERATIONS: [&str; 31] = [
+    const OPERATIONS: [&str; 32] = [
         "log",
         "abort",
         "take",
@@ -159,6 +162,7 @@ pub(crate) fn name_of(kind: u16) -> &'static str {
         "presences",
         "presence_count",
         "event_id",
+        "history",
     ];
     let names: &[&str] = if kind < OP_LOG { &EFFECTS } else { &OPERATIONS };
     match (kind & 0xFF) as usize {

@@ -150,6 +150,8 @@ pub enum Code {
     Deadlock,
     /// It has no room for the message, or a meta or key is too large.
     TooLarge,
+    /// Nothing is kept of what is broadcast to the topic.
+    NoHistory,
     /// A reason that is not the host's: the module is not registered, or the event manager refused, for
     /// example.
     Other(String),
@@ -173,13 +175,14 @@ impl Code {
             -13 => Code::Denied,
             -14 => Code::Deadlock,
             -15 => Code::TooLarge,
+            -16 => Code::NoHistory,
             _ => Code::Other("code ".to_string() + &n.to_string()),
         }
     }
 
     /// The number on the wire; `None` of a reason that is not the host's.
     pub(crate) fn number(&self) -> Option<i32> {
-        (-15..0).find(|n| match self {
+        (-16..0).find(|n| match self {
             Code::Ended(_) => *n == -8,
             other => Code::from_number(*n, String::new) == *other,
         })
@@ -213,6 +216,9 @@ impl fmt::Display for Code {
             }
             Code::Deadlock => "it waits for this process",
             Code::TooLarge => "it has no room for the message",
+            Code::NoHistory => {
+                "the topic has no history; see Plugin::keep_history, or history in the server's config"
+            }
             Code::Other(text) => text,
         };
         f.write_str(text)

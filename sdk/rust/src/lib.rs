@@ -156,6 +156,7 @@ mod entry;
 mod error;
 mod event_handler;
 mod event_manager;
+mod history;
 mod host;
 pub mod json;
 #[cfg(target_arch = "wasm32")]
@@ -188,6 +189,7 @@ pub use entry::{handle, inbox};
 pub use error::{refuse, refuse_status, refuse_with, Code, Error, Failure, Result};
 pub use event_handler::{EventHandler, HandlerSpec};
 pub use event_manager::EventManager;
+pub use history::{history, HistoryPage, Keep, PastMessage};
 pub use host::{abort, log, random, Level};
 pub use migrate::State;
 pub use payload::{Binary, Payload};

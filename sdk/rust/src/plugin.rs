@@ -5,6 +5,7 @@ use crate::connect::Conn;
 use crate::error::Result;
 use crate::event_handler::{EventHandler, HandlerBody};
 use crate::event_manager::EventManager;
+use crate::history::Keep;
 use crate::host::effect;
 use crate::module::{set_modules, Body, Create, Modules};
 use crate::record::text;
@@ -148,6 +149,15 @@ impl Plugin {
     /// `leave`, for each member that has gone, and `join` for each that it does not know.
     pub fn durable(&mut self, pattern: &str) {
         effect(&Record::new(abi::EFFECT_DURABLE, pattern));
+    }
+
+    /// Says that the broadcasts of topics which the plugin serves, "room:*" or "room:1", are kept for a while:
+    /// whoever comes back is told what it missed, and [`history`](crate::history()) reads them. Of several patterns
+    /// that match a topic the first counts, and those of `history` in the plugin's table of the server's config
+    /// come first. See sdk/recovery.md.
+    pub fn keep_history(&mut self, pattern: &str, keep: Keep) {
+        let spec = keep.spec();
+        effect(&Record::new(abi::EFFECT_HISTORY, pattern).detail(text(spec.as_ref())));
     }
 
     /// Registers the function that decides about each client that connects. `Ok` accepts the

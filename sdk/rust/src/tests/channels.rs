@@ -295,6 +295,27 @@ fn presence() {
     assert_eq!((denied.code(), denied.name()), (&crate::Code::Denied, "lobby"));
 }
 
+#[test]
+fn history() {
+    let h = joined();
+    h.answers("history", &[&fields(&["abcdefghij:6", "6", "6", "1700000000001", "bytes", "x", "binary"])]);
+    let page = crate::history("room:1", 5, 10).unwrap();
+    let message = crate::PastMessage { offset: 6, unix_ms: 1_700_000_000_001, event: "bytes".into(), payload: b"x".to_vec(), binary: true };
+    assert_eq!(page, crate::HistoryPage { position: "abcdefghij:6".into(), oldest: 6, messages: vec![message] });
+    h.answers("history", &[&fields(&["abcdefghij:0", "1"])]);
+    assert_eq!(crate::history("", 0, 0).unwrap().messages, []);
+    assert_eq!(h.asked(), ["history|room:1||5|10", "history|||0|0"]);
+    h.fails("history", -16, "");
+    let none = crate::history("room:1", 0, 1).unwrap_err();
+    assert_eq!(none.code(), &crate::Code::NoHistory);
+    assert!(none.to_string().starts_with("history room:1: the topic has no history"), "{}", none);
+    h.answers("history", &[b""]); // of the effect, which has the same name
+    let mut plugin = Plugin::default();
+    plugin.keep_history("room:*", crate::Keep::default());
+    plugin.keep_history("lobby", crate::Keep { messages: 100, bytes: 1 << 20, age: std::time::Duration::from_nanos(1) });
+    assert_eq!(h.asked()[1..], ["history|room:*||{}", r#"history|lobby||{"messages":100,"bytes":1048576,"age":1}"#]);
+}
+
 fn clients(p: &mut Plugin) -> Result {
     p.on_connect(|c| {
         match c.param(&["user", "name"]).as_deref() {

@@ -36,7 +36,9 @@ fn names_of_kinds() {
         (abi::EFFECT_DURABLE, "durable"),
         (abi::OP_LOG, "log"),
         (abi::OP_EVENT_ID, "event_id"),
-        (0x115, "?"),
+        (abi::EFFECT_HISTORY, "history"),
+        (abi::OP_HISTORY, "history"),
+        (0x116, "?"),
         (0x200, "?"),
     ];
     for (kind, name) in names {

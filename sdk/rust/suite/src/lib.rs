@@ -9,7 +9,7 @@ mod shared;
 use channel::Suite;
 use durable::{Durable, Ledger};
 use processes::{Archive, Listener, Recorder, Server, COUNTER, EVENTS, JOB};
-use rtd::{json, Code, Conn, Dynamic, Level, Plugin, Restart, Result, Strategy, Supervisor, Worker};
+use rtd::{json, Code, Conn, Dynamic, Keep, Level, Plugin, Restart, Result, Strategy, Supervisor, Worker};
 use shared::Shared;
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ fn setup(p: &mut Plugin) -> Result {
     if json::string(p.config(), "durable").is_some() {
         p.durable("durable:*");
         p.durable("process:ledger");
+    }
+    if json::string(p.config(), "greeting").is_some() {
+        p.keep_history("suite:kept*", Keep { messages: 3, age: Duration::from_secs(3600), ..Keep::default() });
     }
     let config = p.config().to_vec();
     p.on_stop(|| {
@@ -104,6 +107,7 @@ fn word(code: &Code) -> String {
         Code::Denied => "denied",
         Code::Deadlock => "deadlock",
         Code::TooLarge => "too_large",
+        Code::NoHistory => "no_history",
         other => return other.to_string(),
     };
     word.to_string()

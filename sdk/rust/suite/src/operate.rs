@@ -1,6 +1,6 @@
 use crate::channel::patience;
 use crate::processes::{ADD, CRASH, EVENTS, GET, JOB, SET};
-use rtd::{json, Clock, Error, HandlerSpec, Level, Presence, Ref, Socket, Span, SpawnOptions, TaskOptions, Time, TIMEOUT};
+use rtd::{json, Clock, Error, HandlerSpec, HistoryPage, Level, Presence, Ref, Socket, Span, SpawnOptions, TaskOptions, Time, TIMEOUT};
 use std::time::Duration;
 
 /// What a payload can say.
@@ -71,11 +71,24 @@ fn topics(event: &str, o: &Order) -> Option<Response> {
     Some(match event {
         "subscribe" => rtd::subscribe(&o.text("topic")).map(nothing),
         "unsubscribe" => done(rtd::unsubscribe(&o.text("topic"))),
+        "history" => rtd::history(&o.text("topic"), o.integer("after") as u64, o.integer("limit") as usize).map(past),
         "disconnect" => done(rtd::disconnect(&o.text("id"))),
         "hibernate" => done(rtd::hibernate()),
         "log" => done(rtd::log(level(&o.text("level")), &o.text("text"))),
         _ => return None,
     })
+}
+
+/// All of a page.
+fn past(page: HistoryPage) -> Vec<u8> {
+    let mut messages = Vec::new();
+    for m in &page.messages {
+        let form = if m.binary { "binary " } else { "" };
+        messages.push(format!("{} {} {}{}", m.offset, m.event, form, String::from_utf8_lossy(&m.payload)));
+    }
+    let object = json::object().string("position", &page.position).integer("oldest", page.oldest as i64);
+    let object = object.raw("messages", json::strings(&messages));
+    object.integer("ms", page.messages.last().map_or(0, |m| m.unix_ms)).into()
 }
 
 fn clock(event: &str, o: &Order) -> Option<Response> {

@@ -23,7 +23,7 @@ type order struct {
 	Crash, Refuse, Record, Welcome, Push, Name, Track                           string
 	Status, Text, Reason, Event, Topic, ID, Level, Key, Timer, To, Ref, Restart string
 	Module, Args, Under, Link, On, Zone, Layout                                 string
-	MS, N, Years, Months, Days                                                  int
+	MS, N, After, Limit, Years, Months, Days                                    int
 }
 
 func parse(payload []byte) (o order) {

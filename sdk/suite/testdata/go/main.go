@@ -31,6 +31,9 @@ func init() {
 		if o.Greeting+o.Durable != "" { // else it has the tree that guests of earlier SDKs have
 			rtd.Tree(rtd.Worker{ID: "ledger"})
 		}
+		if o.Greeting != "" {
+			rtd.KeepHistory("suite:kept*", rtd.Keep{Messages: 3, Age: time.Hour})
+		}
 		config = bytes.Clone(c)
 		return nil
 	})
@@ -98,7 +101,7 @@ func toJSON(v any) []byte {
 // word is what the README calls an error.
 func word(err error) string {
 	words := []string{1: "unknown", 2: "malformed", 3: "too_much", 4: "not_now", 5: "no_process", 6: "timeout", 7: "busy",
-		9: "self", 10: "full", 11: "limit", 12: "taken", 13: "denied", 14: "deadlock", 15: "too_large"}
+		9: "self", 10: "full", 11: "limit", 12: "taken", 13: "denied", 14: "deadlock", 15: "too_large", 16: "no_history"}
 	var ended *rtd.EndedError
 	var code rtd.Code
 	switch {

@@ -45,6 +45,9 @@ func operate(s *rtd.Socket, event string, o order) (response []byte, err error) 
 		}
 		s.PushPresence()
 
+	case "history":
+		return past(rtd.History(o.Topic, uint64(o.After), o.Limit))
+
 	case "send_after":
 		timer, err := rtd.SendAfter(ms(o.MS), []byte(o.Text))
 		return toJSON(object{"timer": timer}), err
@@ -102,6 +105,19 @@ func operate(s *rtd.Socket, event string, o order) (response []byte, err error) 
 		return tell(event, o)
 	}
 	return nil, nil
+}
+
+// past is all of a page.
+func past(page rtd.HistoryPage, err error) (response []byte, _ error) {
+	messages, at := []string{}, int64(0)
+	for _, m := range page.Messages {
+		form := ""
+		if m.Binary {
+			form = "binary "
+		}
+		messages, at = append(messages, fmt.Sprint(m.Offset, " ", m.Event, " ", form+string(m.Payload))), m.UnixMS
+	}
+	return toJSON(object{"position": page.Position, "oldest": page.Oldest, "messages": messages, "ms": at}), err
 }
 
 // tell says what time it is.
