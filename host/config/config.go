@@ -372,10 +372,12 @@ type Plugin struct {
 	DurableState int   `toml:"durable_state" range:"1024..1310720"`
 	DurableBytes int64 `toml:"durable_bytes" range:"1024..1125899906842624"`
 
-	// History are patterns of topics whose broadcasts are kept, so that whoever joins again is told what it missed.
+	// History are patterns of topics whose broadcasts are kept, so that whoever joins again is told what it missed. They count before
+	// those that the module declares.
 	History []string `toml:"history" check:"topic"`
 
-	// HistoryMessages, HistoryBytes and HistoryAge bound what is kept of each such topic.
+	// HistoryMessages, HistoryBytes and HistoryAge bound what is kept of each such topic, and of those for which the module does not
+	// say how much.
 	HistoryMessages int           `toml:"history_messages" range:"1..1000000"`
 	HistoryBytes    int64         `toml:"history_bytes" range:"1024..1099511627776"`
 	HistoryAge      time.Duration `toml:"history_age" range:"1s..87600h"`

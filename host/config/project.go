@@ -24,7 +24,9 @@ type Project struct {
 	// Topics are the patterns that the plugin must declare. None: any.
 	Topics []string `toml:"topics" check:"topic"`
 	// Durable are the patterns of what it must declare as durable, as in [Plugin].Durable. None: any.
-	Durable      []string     `toml:"durable" check:"durable"`
+	Durable []string `toml:"durable" check:"durable"`
+	// History are the patterns of topics that it must declare a history of, as in [Plugin].History. None: any.
+	History      []string     `toml:"history" check:"topic"`
 	Capabilities Capabilities `toml:"capabilities"`
 }
 
@@ -58,7 +60,7 @@ func ParseProject(file string, data []byte) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	project := &Project{Version: "0.1.0", Topics: []string{}, Durable: []string{}, Capabilities: Capabilities{Topics: []string{}, Depends: []string{}}}
+	project := &Project{Version: "0.1.0", Topics: []string{}, Durable: []string{}, History: []string{}, Capabilities: Capabilities{Topics: []string{}, Depends: []string{}}}
 	p.table(nil, p.tree(), reflect.ValueOf(project).Elem())
 	if _, ok := p.root["name"]; !ok {
 		p.problem(toml.Key{"name"}, `is missing; expected the name of the plugin, such as "room"`)

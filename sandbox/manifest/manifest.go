@@ -23,6 +23,7 @@ type Manifest struct {
 	Version string   `json:"version"`           // for people; a server tells versions apart by their content
 	Topics  []string `json:"topics"`            // patterns that the guest declares in its start event
 	Durable []string `json:"durable,omitempty"` // patterns of what it declares as durable
+	History []string `json:"history,omitempty"` // patterns of topics that it declares a history of
 	ABI     string   `json:"abi"`               // the host module that it was built for, see abi.Module
 	// Capabilities are requests. A server grants them in its config, or does not load the
 	// plugin.

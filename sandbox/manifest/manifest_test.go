@@ -15,7 +15,7 @@ import (
 )
 
 var full = manifest.Manifest{
-	Name: "room", Version: "1.2.3", Topics: []string{"room:*"}, Durable: []string{"room:*", "process:counter"}, ABI: "rtd_v1",
+	Name: "room", Version: "1.2.3", Topics: []string{"room:*"}, Durable: []string{"room:*", "process:counter"}, History: []string{"room:*"}, ABI: "rtd_v1",
 	Capabilities: manifest.Capabilities{
 		Topics: []string{"audit:*"}, Depends: []string{"accounts"}, Connect: true, Disconnect: true,
 	},

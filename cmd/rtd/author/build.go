@@ -62,7 +62,7 @@ func (p *Project) Build(ctx context.Context, o BuildOptions) (*Built, error) {
 		return nil, err
 	}
 	// With its manifest as far as it is known, which most often is all: what is compiled now is in the cache then.
-	if wasm, err = manifest.Write(wasm, p.manifest(p.Topics, p.Durable)); err != nil {
+	if wasm, err = manifest.Write(wasm, p.manifest(p.asked())); err != nil {
 		return nil, err
 	}
 	declared, err := p.declared(ctx, wasm, o.Config)
@@ -78,7 +78,10 @@ func (p *Project) Build(ctx context.Context, o BuildOptions) (*Built, error) {
 	if len(p.Durable) > 0 {
 		declared.durable = p.Durable
 	}
-	b := &Built{File: o.Out, Manifest: p.manifest(declared.topics, declared.durable)}
+	if len(p.History) > 0 {
+		declared.history = p.History
+	}
+	b := &Built{File: o.Out, Manifest: p.manifest(declared)}
 	if wasm, err = manifest.Write(wasm, b.Manifest); err != nil {
 		return nil, err
 	}
@@ -91,8 +94,13 @@ func (p *Project) Build(ctx context.Context, o BuildOptions) (*Built, error) {
 
 // declarations are what a guest says in its start event.
 type declarations struct {
-	topics, depends, durable []string
-	connect                  bool
+	topics, depends, durable, history []string
+	connect                           bool
+}
+
+// asked are the declarations that rtd.toml asks for.
+func (p *Project) asked() declarations {
+	return declarations{topics: p.Topics, durable: p.Durable, history: p.History}
 }
 
 // declared starts the guest once, as a server would.
@@ -124,6 +132,8 @@ func (p *Project) declared(ctx context.Context, wasm []byte, c *config.Config) (
 			d.depends = append(d.depends, e.Name)
 		case e.Kind == abi.EffectDurable && !slices.Contains(d.durable, e.Name):
 			d.durable = append(d.durable, e.Name)
+		case e.Kind == abi.EffectHistory && !slices.Contains(d.history, e.Name):
+			d.history = append(d.history, e.Name)
 		case e.Kind == abi.EffectWants && e.Name == abi.EventConnect.String():
 			d.connect = true
 		}
@@ -137,7 +147,7 @@ func (p *Project) compare(d declarations) error {
 	for _, c := range []struct {
 		key       string
 		want, has []string
-	}{{"topics", p.Topics, d.topics}, {"durable", p.Durable, d.durable}} {
+	}{{"topics", p.Topics, d.topics}, {"durable", p.Durable, d.durable}, {"history", p.History, d.history}} {
 		if len(c.want) > 0 && !slices.Equal(slices.Sorted(slices.Values(c.want)), slices.Sorted(slices.Values(c.has))) {
 			return fmt.Errorf("%s says %s = %s, and the code declares %s: change one of them", file, c.key, list(c.want), list(c.has))
 		}

@@ -83,11 +83,11 @@ func LoadConfig(file, dir string) (*config.Config, error) {
 	return c, err
 }
 
-// manifest is what the module is to say of itself, if it declares these topics, and these patterns as durable.
-func (p *Project) manifest(topics, durable []string) manifest.Manifest {
+// manifest is what the module is to say of itself, if it declares this.
+func (p *Project) manifest(d declarations) manifest.Manifest {
 	c := p.Capabilities
 	return manifest.Manifest{
-		Name: p.Name, Version: p.Version, Topics: topics, Durable: durable, ABI: abi.Module,
+		Name: p.Name, Version: p.Version, Topics: d.topics, Durable: d.durable, History: d.history, ABI: abi.Module,
 		Capabilities: manifest.Capabilities{
 			Topics: c.Topics, Depends: c.Depends, Connect: c.Connect, Disconnect: c.Disconnect,
 		},
