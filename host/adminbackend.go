@@ -23,6 +23,7 @@ type adminBackend struct {
 	*busNeeds
 	stateBackend
 	asideBackend
+	historyBackend
 	readiness
 }
 

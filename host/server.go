@@ -195,7 +195,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.deployer.Use(plugins)
 	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.plugins, s.deployer, versionsDir(s.config.Plugins), s.log},
-		asideBackend{s.durables, s.plugins, s.log}, s.readiness()})
+		asideBackend{s.durables, s.plugins, s.log}, historyBackend{s.endpoint.Hub, s.log}, s.readiness()})
 	s.running.Go(func() { s.deployer.Run(watch, s.loaded) })
 	s.running.Go(func() { s.durables.watch(watch, func() { s.deployer.Retry(watch) }) })
 	s.running.Go(func() { s.tables.watch(watch, func() { s.Reload(watch) }) })

@@ -149,6 +149,19 @@ func (p *plant) ResetState(_ context.Context, actor, by string) error {
 	return nil
 }
 
+func (p *plant) History(topic string, after uint64, limit int) (admin.History, error) {
+	p.note("history %s %d %d", topic, after, limit)
+	if topic == "none" {
+		return admin.History{}, errors.New("the topic has no history")
+	}
+	return admin.History{Position: "e:2", Oldest: 1}, nil
+}
+
+func (p *plant) PurgeHistory(topic string, before uint64, by string) (admin.Purged, error) {
+	p.note("purge %s %d by %s", topic, before, by)
+	return admin.Purged{Messages: 1, Position: "e:2", Oldest: 2}, nil
+}
+
 // serve runs a server on a Unix socket and on a TCP address.
 func serve(t *testing.T, p *plant, log *admin.Log) (server *admin.Server, socket, url string) {
 	t.Helper()

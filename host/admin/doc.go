@@ -22,6 +22,8 @@
 //	GET  /admin/state?actor=ACTOR                        → WholeState, of a durable actor
 //	PUT  /admin/state?actor=ACTOR    body: a WholeState  in place of what is stored
 //	DELETE /admin/state?actor=ACTOR                      it begins anew
+//	GET  /admin/history?topic=TOPIC&after=OFFSET&limit=N → History
+//	DELETE /admin/history?topic=TOPIC&before=OFFSET      → Purged; without before all of it
 //	GET  /admin/asides                                   → [Aside]: messages and timers that were set aside
 //	POST /admin/aside?id=ID                              → Aside, which was tried again, and is done
 //	DELETE /admin/aside?id=ID                            → Aside, which was thrown away

@@ -43,6 +43,7 @@ type Backend interface {
 	Bus() Bus
 	States
 	Asides
+	Histories
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
@@ -113,6 +114,7 @@ func New(b Backend, o Options) *Server {
 	mux.HandleFunc("POST /admin/rollback", s.rollback)
 	mux.HandleFunc("GET /admin/logs", s.logs)
 	s.routeStates(mux)
+	s.routeHistory(mux)
 	s.routeAsides(mux)
 	s.gate = gate.New(gate.Options{
 		Room: func(netip.Addr) (all, own int) { return maxConnections, maxPerAddress },

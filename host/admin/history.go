@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"rtd/host/httpapi"
+)
+
+// History is a part of what was said in a topic.
+type History struct {
+	Position string        `json:"position"` // of the newest broadcast, "EPOCH:OFFSET"
+	Oldest   uint64        `json:"oldest"`   // offset of the oldest that is kept, or of the next one if none is
+	Messages []PastMessage `json:"messages"` // oldest first
+}
+
+// PastMessage is a broadcast that was. It has a Payload, or else Binary.
+type PastMessage struct {
+	Offset  uint64          `json:"offset"`
+	At      time.Time       `json:"at"`
+	Event   string          `json:"event"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+	Binary  []byte          `json:"binary,omitempty"` // in base64
+}
+
+// Purged says what a purge has removed.
+type Purged struct {
+	Messages uint64 `json:"messages"` // so many
+	Position string `json:"position"` // of the newest broadcast
+	Oldest   uint64 `json:"oldest"`   // offset of the oldest that is left, or of the next one if none is
+}
+
+// Histories is the part of a [Backend] that has what was said in topics.
+type Histories interface {
+	// History returns at most limit messages of a topic behind an offset. The error says if it has no history.
+	History(topic string, after uint64, limit int) (History, error)
+	// PurgeHistory removes those before an offset.
+	PurgeHistory(topic string, before uint64, by string) (Purged, error)
+}
+
+// MaxHistory is how many messages one answer has.
+const MaxHistory = 1000
+
+func (s *Server) routeHistory(mux *http.ServeMux) {
+	mux.HandleFunc("GET /admin/history", s.history)
+	mux.HandleFunc("DELETE /admin/history", s.purgeHistory)
+}
+
+func (s *Server) history(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	after, ok := offsetOf(w, query, "after", 0)
+	if !ok {
+		return
+	}
+	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), "100"))
+	if err != nil || limit < 1 || limit > MaxHistory {
+		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit %.20q; want a number from 1 to %d", query.Get("limit"), MaxHistory))
+		return
+	}
+	h, err := s.backend.History(query.Get("topic"), after, limit)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	h.Messages = append([]PastMessage{}, h.Messages...)
+	httpapi.Succeed(w, h)
+}
+
+func (s *Server) purgeHistory(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	before, ok := offsetOf(w, query, "before", math.MaxUint64)
+	if !ok {
+		return
+	}
+	p, err := s.backend.PurgeHistory(query.Get("topic"), before, by(r))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	httpapi.Succeed(w, p)
+}
+
+// offsetOf reads an offset of the query.
+func offsetOf(w http.ResponseWriter, query url.Values, key string, byDefault uint64) (offset uint64, ok bool) {
+	text := query.Get(key)
+	if text == "" {
+		return byDefault, true
+	}
+	offset, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("%s %.40q; want an offset such as 17", key, text))
+	}
+	return offset, err == nil
+}
+
+// History returns at most limit messages of a topic behind an offset.
+func (c *Client) History(ctx context.Context, topic string, after uint64, limit int) (h History, err error) {
+	return h, c.ask(ctx, "GET", "history", url.Values{
+		"topic": {topic}, "after": {strconv.FormatUint(after, 10)}, "limit": {strconv.Itoa(limit)},
+	}, nil, &h)
+}
+
+// PurgeHistory removes the messages of a topic before an offset. Whoever missed them is told of a gap.
+func (c *Client) PurgeHistory(ctx context.Context, topic string, before uint64) (p Purged, err error) {
+	return p, c.ask(ctx, "DELETE", "history", url.Values{"topic": {topic}, "before": {strconv.FormatUint(before, 10)}}, nil, &p)
+}

@@ -1,0 +1,49 @@
+package host
+
+import (
+	"errors"
+	"log/slog"
+
+	"rtd/channels"
+	"rtd/host/admin"
+)
+
+// historyBackend is what was said in topics, as those see it who administer the server.
+type historyBackend struct {
+	hub *channels.Hub
+	log *slog.Logger
+}
+
+var errNoHistory = errors.New("the topic has no history: nothing was said lately, or neither its plugin nor history in the plugin's table of config.toml names it")
+
+// History implements [admin.Histories].
+func (b historyBackend) History(topic string, after uint64, limit int) (h admin.History, err error) {
+	page, ok := b.hub.History(topic, after, limit)
+	if !ok {
+		return h, errNoHistory
+	}
+	h = admin.History{Position: page.Position.String(), Oldest: page.Oldest}
+	for _, m := range page.Messages {
+		past := admin.PastMessage{Offset: m.Offset, At: m.At, Event: m.Event, Payload: m.Payload}
+		if m.Binary {
+			past.Payload, past.Binary = nil, m.Payload
+		}
+		h.Messages = append(h.Messages, past)
+	}
+	return h, nil
+}
+
+// PurgeHistory implements [admin.Histories].
+func (b historyBackend) PurgeHistory(topic string, before uint64, by string) (p admin.Purged, err error) {
+	was, ok := b.hub.History(topic, 0, 0)
+	if !ok || !b.hub.PurgeHistory(topic, before) {
+		return p, errNoHistory
+	}
+	is, ok := b.hub.History(topic, 0, 0)
+	if !ok {
+		return p, errNoHistory
+	}
+	p = admin.Purged{Messages: is.Oldest - was.Oldest, Position: is.Position.String(), Oldest: is.Oldest}
+	b.log.Info("history purged", "topic", topic, "messages", p.Messages, "by", by)
+	return p, nil
+}
