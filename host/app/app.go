@@ -58,6 +58,8 @@ type Owner interface {
 	TreeFailed(reason error)
 	// CountCrash is called for each crash of a process that is no channel.
 	CountCrash(version string, d supervisor.Decision)
+	// Refused is called when a durable process has ended because a version does not take its state over.
+	Refused(version string, reason error)
 	// Regranted is called when r comes into use in place of old. Their grants may differ.
 	Regranted(old, r *release.Release)
 	// LoadOld loads a release for states that need it, see [release.NewOld]. It is called on a goroutine
@@ -209,7 +211,11 @@ func (a *App) Crashed(name string, r *release.Release, reason error, d superviso
 		Plugin: a.name, Version: r.Version.ID, Process: name,
 		Reason: reason, Decision: d, Restarts: restarts,
 	})
-	if !process.Blameless(reason) {
+	switch {
+	case process.Blameless(reason):
+	case errors.Is(reason, channels.ErrUnmoved):
+		a.owner.Refused(r.Version.ID, reason)
+	default:
 		a.owner.CountCrash(r.Version.ID, d)
 	}
 }
@@ -267,10 +273,11 @@ func (a *App) Failed() bool { return a.up.Load() == nil }
 // their states if both releases hand these on; with stay those whose state r cannot take
 // over remain. If the releases do not hand states on, or declare different trees, the
 // processes that the guest declared are started anew, and the channels with them. The
-// release before is not retired yet.
+// release before is not retired yet. Before all that is tried whether the states of durable processes move, see
+// [process.Home.Unmovable]; if one does not, nothing has happened.
 func (a *App) Replace(r *release.Release, stay bool) error {
 	old := a.current.Load()
-	if err := a.home.Unmovable(old, r); err != nil {
+	if err := a.unmovable(a.old.ended, r, stay); err != nil {
 		return err
 	}
 	restarted := 0 // processes of the tree, the channels among them

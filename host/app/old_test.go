@@ -31,6 +31,7 @@ type owner struct {
 func (o *owner) Background(f func()) bool               { go f(); return true }
 func (o *owner) TreeFailed(error)                       {}
 func (o *owner) CountCrash(string, supervisor.Decision) {}
+func (o *owner) Refused(string, error)                  {}
 func (o *owner) Regranted(_, _ *release.Release)        {}
 func (o *owner) LoadOld(ctx context.Context, _ durable.Use) (*release.Release, error) {
 	o.loads++

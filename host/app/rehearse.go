@@ -22,7 +22,7 @@ func (a *App) Rehearse(ctx context.Context, next *release.Release) (*Moving, err
 	move := newMoving(a)
 	move.try = true
 	if old := a.current.Load(); old != nil && !a.Failed() {
-		if err := a.home.Unmovable(old, next); err != nil {
+		if err := a.unmovable(ctx, next, next.Settings.Rollout.Stay); err != nil {
 			return nil, err
 		}
 		move.moved.Stored = a.stored(old)
@@ -35,6 +35,17 @@ func (a *App) Rehearse(ctx context.Context, next *release.Release) (*Moving, err
 		move.Wait(late)
 	}
 	return move, nil
+}
+
+// unmovablePatience is how long the moves of durable processes are tried before a release becomes current. Those that were not tried by
+// then move or are refused afterwards.
+const unmovablePatience = 10 * time.Second
+
+// unmovable says why the durable processes cannot go on with a release, if one cannot.
+func (a *App) unmovable(ctx context.Context, to *release.Release, stay bool) error {
+	ctx, cancel := context.WithTimeout(ctx, unmovablePatience)
+	defer cancel()
+	return a.home.Unmovable(ctx, to, stay, atATime())
 }
 
 // stored is how many durable actors are stored, as far as that is known.

@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -97,28 +96,6 @@ func (h *Home) RanBy(id string) *release.Release {
 		return r.(*release.Release)
 	}
 	return h.App.Release()
-}
-
-// Unmovable says why the plugin cannot go on with another release, if it cannot: a durable process could not take its state along.
-// Topics can do without their handlers for a while.
-func (h *Home) Unmovable(from, to *release.Release) (err error) {
-	if from.Exports && to.Exports {
-		return nil
-	}
-	h.EachWorker(func(_ *supervisor.Process, w *Worker) {
-		if err == nil && w.durable.Load() {
-			err = fmt.Errorf("%w: process %s is durable, and its state moves only if both have Export and Import: the version (or config) that runs%s, the new one%s; "+
-				"to give the state up: rtd state reset %s/process:%s", channels.ErrUnmoved, w.name, has(from.Exports), has(to.Exports), h.App.Name(), w.name)
-		}
-	})
-	return err
-}
-
-func has(exports bool) string {
-	if exports {
-		return " has them"
-	}
-	return " has not"
 }
 
 // EachWorker calls f with every process that is no channel. It must not start or end one.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 
 	"rtd/channels"
@@ -40,7 +41,11 @@ func (r rehearsal) Dropped() { r.done(channels.Unmoved, nil) }
 
 func (w *Worker) rehearse(p *supervisor.Process, r rehearsal) {
 	b := w.body.Load()
-	r.done(b.rehearse(r.next, w.handover(p, b.release, r.next, r.next.Settings.Rollout.Stay)))
+	became, lost := b.rehearse(r.next, w.handover(p, b.release, r.next, r.next.Settings.Rollout.Stay))
+	if errors.Is(lost, channels.ErrUnmoved) && b.goesOnAnew(r.next) {
+		became, lost = channels.Replayed, nil
+	}
+	r.done(became, lost)
 }
 
 // rehearse tries a move with a copy of the guest and a guest of next, both with a process

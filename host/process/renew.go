@@ -1,10 +1,12 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"rtd/channels"
+	"rtd/host/durable"
 	"rtd/host/release"
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
@@ -53,7 +55,12 @@ func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
 		})
 	became, lost = move.Became(failure)
 	if old.memory != nil && !remains(became, r.keep) {
+		if old.goesOnAnew(next) {
+			became, lost = channels.Replayed, nil
+			return w.beginOver(p, next)
+		}
 		became, lost = channels.Unmoved, fmt.Errorf("%w: %w", channels.ErrUnmoved, failure)
+		w.runs(next) // its end is that one's fault
 		return lost
 	}
 	switch became {
@@ -75,6 +82,31 @@ func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
 	return failure
 }
 
+// goesOnAnew reports whether a durable process that cannot move to a release goes on there nevertheless: by what is stored it
+// begins anew, or is of that release already. Somebody has given its state up, or has put another in its place.
+func (b *body) goesOnAnew(next *release.Release) bool {
+	m := b.memory
+	var state *durable.State
+	var err error
+	b.process.Block(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		state, err = m.keeper.Load(ctx, m.actor)
+	})
+	return errors.Is(err, durable.ErrNone) || err == nil && durable.Use{Version: state.Version, Snapshot: state.Snapshot} == next.Use
+}
+
+// beginOver has a durable process begin another life in a release, as after a crash.
+func (w *Worker) beginOver(p *supervisor.Process, next *release.Release) error {
+	w.body.Load().Close(channels.Replaced)
+	p.TrapExit(false) // as at first
+	if next.Durable(durable.Process, w.name) {
+		return w.wake(p, next, nil)
+	}
+	w.durable.Store(false)
+	return w.begin(p, next, nil, 0)
+}
+
 // remains reports whether a durable process or handler is still there after a move that has come to this. Nothing of it begins anew.
 func remains(became channels.Renewal, keep bool) bool {
 	return became == channels.Migrated || became == channels.Unmoved || became == channels.Stayed && keep
@@ -87,6 +119,14 @@ func (w *Worker) handover(p *supervisor.Process, from, to *release.Release, keep
 		From: &from.Version, To: &to.Version, Name: w.module,
 		Members: func() string { return string(abi.AppendField(abi.AppendField(nil, pidOf(p)), w.args)) },
 		Again:   w.again, Keep: keep,
+	}
+}
+
+// runs notes the release whose guest the process has, or that is to blame for its having none.
+func (w *Worker) runs(r *release.Release) {
+	w.ran.Store(r)
+	if w.id != "" {
+		w.home.ran.Store(w.id, r)
 	}
 }
 

@@ -128,10 +128,7 @@ func (w *Worker) neverRan() bool {
 
 // swap makes b the guest, and returns the one before.
 func (w *Worker) swap(b *body) (old *body) {
-	w.ran.Store(b.release)
-	if w.id != "" {
-		w.home.ran.Store(w.id, b.release)
-	}
+	w.runs(b.release)
 	return w.body.Swap(b)
 }
 

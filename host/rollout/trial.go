@@ -17,7 +17,7 @@ type Withdrawal struct {
 	Version, Hash string // the bad one
 	Back          string // the version that is current now
 	BackHash      string
-	Cause         string // "crashes" or "canary"
+	Cause         string // "crashes", "canary", or "state": a durable process could not move to it
 	Err           error  // if Back could not be made current again: then the bad one runs on
 }
 
@@ -131,19 +131,34 @@ func (pl *plugin) CountCrash(version string, d supervisor.Decision) {
 		return
 	}
 	if t.bad.CompareAndSwap(false, true) {
-		pl.set.inBackground(func() { pl.set.takeBack(pl, t) })
+		pl.set.inBackground(func() {
+			pl.set.takeBack(pl, t, "crashes", "it crashed more often than max_restarts in max_seconds")
+		})
 	}
 }
 
-// takeBack makes the version before one that crashes too often current again. It is still
+// Refused takes a version back to which a durable process cannot move, though that went well when it was tried: its state has changed
+// since, or there were too many to be tried. It implements [app.Owner].
+func (pl *plugin) Refused(version string, reason error) {
+	s := pl.set
+	s.inBackground(func() {
+		var t *trial
+		s.changes(pl.Name(), func() { t = pl.watched.Load() }) // when the version's own deploy is over
+		if t != nil && t.release.Version.ID == version && !time.Now().After(t.until) && t.bad.CompareAndSwap(false, true) {
+			s.takeBack(pl, t, "state", "a durable process cannot move to it: "+reason.Error())
+		}
+	})
+}
+
+// takeBack makes the version before one that is bad current again, for a cause and a reason in words. It is still
 // loaded, so that nothing is compiled. If another version was deployed in place of the
 // bad one by then, the bad one is only marked.
-func (s *Set) takeBack(pl *plugin, t *trial) {
+func (s *Set) takeBack(pl *plugin, t *trial, cause, reason string) {
 	s.changes(pl.Name(), func() {
 		if s.get(pl.Name()) != pl {
 			return // it was removed
 		}
-		w := t.withdrawal(pl.Name(), "crashes")
+		w := t.withdrawal(pl.Name(), cause)
 		bad := pl.Release()
 		if bad.Hash != t.release.Hash {
 			w.Back, w.BackHash = bad.Version.ID, bad.HashText()
@@ -164,7 +179,7 @@ func (s *Set) takeBack(pl *plugin, t *trial) {
 		} else {
 			bad.Fate.Decide(release.Verdict{State: release.Stuck, Cause: err.Error(), Now: w.Version})
 		}
-		s.logTakenBack(pl, t, w)
+		s.logTakenBack(pl, t, w, reason)
 		s.announce(s.Withdrawn, w)
 	})
 }
@@ -202,13 +217,12 @@ func (pl *plugin) goBack(to, bad *release.Release) (err error) {
 	return nil
 }
 
-func (s *Set) logTakenBack(pl *plugin, t *trial, w Withdrawal) {
-	const crashed = "it crashed more often than max_restarts in max_seconds"
+func (s *Set) logTakenBack(pl *plugin, t *trial, w Withdrawal, reason string) {
 	log := s.log.With("plugin", pl.Name(), "version", w.Version, "to", w.Back, "watch", t.release.Settings.Rollout.Watch)
 	if w.Err != nil {
-		log.Error("plugin not rolled back, it runs on", "cause", w.Err, "although", crashed)
+		log.Error("plugin not rolled back, it runs on", "cause", w.Err, "although", reason)
 	} else {
-		log.Error("plugin rolled back", "cause", crashed)
+		log.Error("plugin rolled back", "cause", reason)
 	}
 }
 

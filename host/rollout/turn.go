@@ -5,7 +5,7 @@ import "sync"
 // turn is the order in which the versions of one plugin come and go. The holder of
 // deploying prepares the next version, which may take long: it compiles. The holder of
 // changing makes a version current, or withdraws one, and writes that down; it waits for
-// nothing of guests except their starts. Deploying is taken first. So a version that
+// nothing of guests except their starts, and tries of their moves. Deploying is taken first. So a version that
 // crashes is taken back while the next one compiles, and the record of a version always
 // has its true state.
 type turn struct {
