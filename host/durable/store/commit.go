@@ -48,9 +48,6 @@ func (k *Keeper) submit(ctx context.Context, c *durable.Commit) (*pending, error
 	if p.bytes, err = k.check(c); err != nil {
 		return nil, err
 	}
-	if err := k.refusal(c.Actor); err != nil && c.State != nil {
-		return nil, err
-	}
 	if err := k.room(ctx); err != nil {
 		return nil, err
 	}
@@ -146,6 +143,9 @@ func (k *Keeper) room(ctx context.Context) error {
 // admit checks a commit against the others, and reserves its bytes.
 func (k *Keeper) admit(p *pending) error {
 	c, a := p.commit, p.actor
+	if err := k.refuses(c.Actor); err != nil && c.State != nil {
+		return err
+	}
 	switch {
 	case k.dead != nil:
 		return k.dead

@@ -136,6 +136,11 @@ func (k *Keeper) refuse(ctx context.Context, list map[uint64]refusal) error {
 func (k *Keeper) refusal(a durable.Actor) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.refuses(a)
+}
+
+// refuses is refusal for callers that hold mu.
+func (k *Keeper) refuses(a durable.Actor) error {
 	if len(k.refused) == 0 {
 		return nil
 	}
