@@ -47,11 +47,15 @@ durable = ["ledger:*", "process:sum"]
 max_restarts = 1000
 `
 
-func newLedgers(t *testing.T, config string) *ledgers {
+// newLedgers starts one, with these plugins besides.
+func newLedgers(t *testing.T, config string, besides ...string) *ledgers {
 	l := &ledgers{t: t, command: server(t, durableLedger+config), stop: make(chan struct{})}
 	guests := filepath.Join(l.command.Dir, "guests")
-	for _, other := range []string{"echo.wasm", "nasty.wasm"} {
-		if err := os.Remove(filepath.Join(guests, other)); err != nil {
+	for _, other := range []string{"echo", "nasty"} {
+		if slices.Contains(besides, other) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(guests, other+".wasm")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,6 +90,7 @@ type writer struct {
 
 type ledgerReply struct {
 	status                    string
+	Reason                    string
 	N, Last, Total, Rung, Sum int
 }
 
