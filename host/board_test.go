@@ -29,6 +29,9 @@ func TestBoards(t *testing.T) {
 			ada.WantReply(t, topic, "vote", `{"for":"tea"}`, `ok {"tea":1}`)
 			ada.WantReply(t, topic, "crash", `{}`, `error {"reason":"crashed"}`)
 			ada.WantReply(t, topic, "vote", `{}`, `ok {"tea":1}`)
+			s.Configure(t, "[plugin.board]\nmailbox = 500\n") // to which states have to move
+			s.Log.Wait(t, "plugin reconfigured")
+			ada.WantReply(t, topic, "vote", `{}`, `ok {"tea":1}`)
 			s.Stop(t)
 			setup.Dir = filepath.Dir(s.Dir)
 			s = hosttest.Start(t, setup)

@@ -66,14 +66,13 @@ type Rollout struct {
 	CanaryPeriod time.Duration
 }
 
-// Equal compares all settings except Rollout.
+// Equal compares all settings except Rollout, and what is asked anew each time that it counts: DurableBytes and DurableKeep.
 func (s Settings) Equal(t Settings) bool {
 	return slices.Equal(t.Topics, s.Topics) && slices.Equal(t.Depends, s.Depends) &&
 		slices.Equal(t.Grants, s.Grants) && slices.Equal(t.Allows, s.Allows) && slices.Equal(t.Services, s.Services) && bytes.Equal(t.Config, s.Config) &&
 		t.Restart == s.Restart && t.Strategy == s.Strategy && t.Intensity == s.Intensity && t.Limits == s.Limits &&
 		t.Mailbox == s.Mailbox && t.Rate == s.Rate && t.Scope == s.Scope && t.Stays == s.Stays &&
-		slices.Equal(t.Durable, s.Durable) && t.DurableIdle == s.DurableIdle && t.DurableKeep == s.DurableKeep &&
-		t.DurableState == s.DurableState && t.DurableBytes == s.DurableBytes &&
+		slices.Equal(t.Durable, s.Durable) && t.DurableIdle == s.DurableIdle && t.DurableState == s.DurableState &&
 		slices.Equal(t.History, s.History) && t.Keep == s.Keep &&
 		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending
 }
