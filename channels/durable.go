@@ -373,6 +373,13 @@ func (e *Endpoint) refuse(p Plugin, topic string) {
 	e.refused[sharedKey{p, topic}] = refused{p.Current(), time.Now().Add(refusedFor)}
 }
 
+// Readmit has a topic tried again at the next join that was refused for a while: what is stored of it is another.
+func (e *Endpoint) Readmit(p Plugin, topic string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.refused, sharedKey{p, topic})
+}
+
 // refuses says whether a topic is refused. Callers hold mu.
 func (e *Endpoint) refuses(key sharedKey) bool {
 	r, is := e.refused[key]

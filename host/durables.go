@@ -91,10 +91,7 @@ func (d *durables) begins() error {
 
 // noteBegun is told that what is stored has been read, and leaves the marker.
 func (d *durables) noteBegun() {
-	select {
-	case d.read <- struct{}{}:
-	default:
-	}
+	d.lookAgain()
 	if d.marker == "" {
 		return
 	}
@@ -107,6 +104,14 @@ func (d *durables) noteBegun() {
 	}
 	if err != nil {
 		d.log.Warn("should the bus be lost, it would not be noticed that states were stored", "cause", err)
+	}
+}
+
+// lookAgain has watch call back: what is stored is another.
+func (d *durables) lookAgain() {
+	select {
+	case d.read <- struct{}{}:
+	default:
 	}
 }
 

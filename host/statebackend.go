@@ -144,10 +144,16 @@ func (b stateBackend) ResetState(ctx context.Context, name, by string) error {
 // restatePatience is how long an actor may take to come to the end of its event.
 const restatePatience = 10 * time.Second
 
+// restate changes what is stored of an actor, and has all go on that could not for what was.
 func (b stateBackend) restate(ctx context.Context, a durable.Actor, change func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, restatePatience)
 	defer cancel()
-	return b.plugins.Restate(ctx, a, change)
+	if err := b.plugins.Restate(ctx, a, change); err != nil {
+		return err
+	}
+	b.plugins.Readmit(a)
+	b.durables.lookAgain()
+	return nil
 }
 
 // RepairStates implements [admin.States].
@@ -168,7 +174,7 @@ func (b stateBackend) RepairStates(ctx context.Context, name, by string) error {
 	if err != nil {
 		return err
 	}
-	if err := k.Accept(ctx, a); err != nil {
+	if err := b.restate(ctx, a, func() error { return k.Accept(ctx, a) }); err != nil {
 		return fmt.Errorf("repair %s: %w", a, err)
 	}
 	b.log.Warn("state repaired", "plugin", a.Plugin, "actor", a.String(), "by", by)

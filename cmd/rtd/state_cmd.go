@@ -39,7 +39,8 @@ processes with --processes, by name.
   REVISION  how many changes of it were stored
   DUE       when it wakes by itself at the latest, for a timer
   VERSION   that wrote it; it moves to the current one when it wakes
-  POSTS     messages of other durable actors that wait for it
+  POSTS     messages of other durable actors that wait for it, and what was set aside
+            (rtd crash list)
   STATE     stored; damaged: see rtd state repair; refused: what wrote it is not kept
 
 One that is not stored as it should be is refused, for the REASON, and stays as it is until
@@ -204,11 +205,12 @@ func stateRepairCommand() *cobra.Command {
 		Long: `rtd state repair has a durable actor go on that is damaged: from what is stored of it,
 which is from before the change that is lost. rtd state reset begins it anew instead.
 
-Without ACTOR it is for damage of which nobody knows whom it concerns, such as a log that
-was cut or a folder that is gone: all durable actors wait then, and the server's log and
-rtd state list say why. They go on with what is there; some may go on from before their
-last changes, or begin anew. Better than that is to put the folder of the bus back from a
-backup. What is lost is lost for good, so repair wants --yes.` + whichServer,
+Without ACTOR it is for damage of which nobody knows whom it concerns, such as a log of
+which records are missing, or a folder that is gone: all durable actors wait then, and the
+server's log and rtd state list say why. (If the last record is cut, as by a power cut
+before it was acknowledged, that is no damage.) They go on with what is there; some may go
+on from before their last changes, or begin anew. Better than that is to put the folder of
+the bus back from a backup. What is lost is lost for good, so repair wants --yes.` + whichServer,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			actor, who := "", "durable actors"

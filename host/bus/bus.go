@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -177,7 +178,7 @@ func (b *Bus) enter(cause error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was := b.state.Load()
-	if errors.Is(was.cause, ErrClosed) || cause == nil && was.cause == nil || cause != nil && was.cause != nil && cause.Error() == was.cause.Error() {
+	if errors.Is(was.cause, ErrClosed) || cause == nil && was.cause == nil || cause != nil && was.cause != nil && alike(cause, was.cause) {
 		return
 	}
 	now := newState(cause)
@@ -195,6 +196,17 @@ func (b *Bus) enter(cause error) {
 	default:
 		b.log.Warn("bus does not work; it is tried again", "at", b.where(), "cause", cause)
 	}
+}
+
+// alike reports whether two causes are the same but for numbers, such as those in names of temporary files: then they are told once.
+func alike(a, b error) bool {
+	digit := func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}
+	return strings.Map(digit, a.Error()) == strings.Map(digit, b.Error())
 }
 
 // begin is the start of an operation: it fails while the bus is down, and gives it an end.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ func (h *Home) complain(a durable.Actor, text string, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key, now := a.String()+text, time.Now()
+	if errors.Is(cause, durable.ErrFull) {
+		key = a.Plugin + text // it concerns all of them
+	}
 	if now.Sub(c.last[key]) < time.Minute {
 		return
 	}

@@ -161,7 +161,7 @@ func (h *Home) load(p *supervisor.Process, m *memory) (state *durable.State, err
 		case errors.Is(err, durable.ErrNone):
 			return nil, nil
 		case errors.Is(err, durable.ErrDamaged):
-			return nil, fmt.Errorf("%w, and does not begin anew by itself; restore a backup, or rtd state reset: %w", errUnreadable, err)
+			return nil, fmt.Errorf("%w, and does not begin anew by itself; rtd state repair goes on without what is lost, rtd state reset begins anew, or restore a backup: %w", errUnreadable, err)
 		}
 		if !m.patient || m.worker.neverRan() && time.Since(begun) > patience {
 			return nil, fmt.Errorf("%w: %w", channels.ErrNotStored, err)

@@ -94,7 +94,8 @@
 // Processes find each other by name or [PID]; [Call] and [Cast] talk to servers, [Spawn]
 // starts what is not in the tree, [Link] and [Monitor] tell of ends. All of it works
 // in every process, channel handlers among them, and takes effect at once: it is
-// not taken back if the event crashes later. Events go to the same optional methods
+// not taken back if the event crashes later, unless the process is durable and the
+// message a [Cast] or a [Send]: those leave when the event is stored. Events go to the same optional methods
 // everywhere, see [CallHandler].
 //
 // What [Durable] names is remembered: topics with one handler, and processes by name, go on after a crash or a restart of

@@ -167,7 +167,7 @@ func empty(ctx context.Context, states *bus.Store, records *bus.Log) (last uint6
 			return 0, err
 		}
 		if group, _, err := decodeRecord(r.Data); err != nil || len(group) > 0 {
-			return 0, fmt.Errorf("%w: the log has commits already, and a backup is for an empty one", bus.ErrConflict)
+			return 0, fmt.Errorf("%w: the log has commits already, and a backup is for an empty one: remove the folder of the bus, or what a restore before left in it", bus.ErrConflict)
 		}
 	}
 	text, err := json.Marshal(format{Format: formatNumber, Restoring: true})
