@@ -110,6 +110,11 @@ func (k *Keeper) Remove(ctx context.Context, name durable.Actor) error {
 	if err := k.Commit(ctx, &durable.Commit{Actor: name, Last: last}); err != nil || !refused {
 		return err
 	}
+	if last > 0 { // its leaf may have an older entry that cannot be read: that goes, too
+		if err := k.Commit(ctx, &durable.Commit{Actor: name}); err != nil {
+			return err
+		}
+	}
 	return k.admitAgain(ctx, name)
 }
 
