@@ -300,7 +300,7 @@ func (b *body) heldAfter(effects []abi.Effect) *held {
 	m := b.memory
 	h := &held{TrapExit: m.traps}
 	if w := m.worker; w != nil {
-		h.Module, h.Args, h.Binary = w.module, w.args, w.binary
+		h.Module, h.Args, h.Binary, h.Begun = w.module, w.args, w.binary, m.event == abi.EventInit
 		if w.under != nil {
 			h.Under = w.under.id
 		}

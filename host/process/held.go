@@ -19,6 +19,7 @@ type held struct {
 	Module, Under string
 	Args          []byte
 	Binary        bool
+	Begun         bool // it has had its init, and no other event
 
 	Timers        []heldTimer
 	Monitors      []heldTie
@@ -66,6 +67,7 @@ const (
 	heldBinary
 	heldProcess // module, arguments, supervisor
 	heldLists   // all others
+	heldBegun
 )
 
 var errHeld = errors.New("what is held for the actor is damaged")
@@ -85,6 +87,9 @@ func (h *held) append(b []byte) []byte {
 	}
 	if h.Binary {
 		bits |= heldBinary
+	}
+	if h.Begun {
+		bits |= heldBegun
 	}
 	if h.Module != "" || len(h.Args) > 0 || h.Under != "" {
 		bits |= heldProcess
@@ -141,7 +146,7 @@ func parseHeld(b []byte) (*held, error) {
 		return nil, fmt.Errorf("%w: it has the format %d, and this rtd reads %d", errHeld, format, heldFormat)
 	}
 	bits := r.byte()
-	h.TrapExit, h.Binary = bits&heldTrapExit != 0, bits&heldBinary != 0
+	h.TrapExit, h.Binary, h.Begun = bits&heldTrapExit != 0, bits&heldBinary != 0, bits&heldBegun != 0
 	if bits&heldProcess != 0 {
 		h.Module, h.Args, h.Under = r.text(), r.bytes(), r.text()
 	}

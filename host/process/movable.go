@@ -87,7 +87,7 @@ func (h *Home) tryMove(ctx context.Context, keeper durable.Keeper, a durable.Act
 	}
 	use := durable.Use{Version: state.Version, Snapshot: state.Snapshot}
 	was, err := parseHeld(state.Held)
-	if err != nil || use == to.Use {
+	if err != nil || use == to.Use || was.Begun { // which can begin again
 		return nil
 	}
 	of, err := h.App.ReleaseOf(ctx, use)

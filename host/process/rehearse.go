@@ -42,8 +42,10 @@ func (r rehearsal) Dropped() { r.done(channels.Unmoved, nil) }
 func (w *Worker) rehearse(p *supervisor.Process, r rehearsal) {
 	b := w.body.Load()
 	became, lost := b.rehearse(r.next, w.handover(p, b.release, r.next, r.next.Settings.Rollout.Stay))
-	if errors.Is(lost, channels.ErrUnmoved) && b.goesOnAnew(r.next) {
-		became, lost = channels.Replayed, nil
+	if errors.Is(lost, channels.ErrUnmoved) {
+		if _, ok := b.goesOnWithout(r.next); ok {
+			became, lost = channels.Replayed, nil
+		}
 	}
 	r.done(became, lost)
 }

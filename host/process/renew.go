@@ -55,9 +55,9 @@ func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
 		})
 	became, lost = move.Became(failure)
 	if old.memory != nil && !remains(became, r.keep) {
-		if old.goesOnAnew(next) {
+		if stored, ok := old.goesOnWithout(next); ok {
 			became, lost = channels.Replayed, nil
-			return w.beginOver(p, next)
+			return w.beginOver(p, next, stored)
 		}
 		became, lost = channels.Unmoved, fmt.Errorf("%w: %w", channels.ErrUnmoved, failure)
 		w.runs(next) // its end is that one's fault
@@ -82,29 +82,61 @@ func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
 	return failure
 }
 
-// goesOnAnew reports whether a durable process that cannot move to a release goes on there nevertheless: by what is stored it
-// begins anew, or is of that release already. Somebody has given its state up, or has put another in its place.
-func (b *body) goesOnAnew(next *release.Release) bool {
+// lastOf returns what is stored of a durable actor at the moment; nil: nothing. ok is false if that cannot be known.
+func (b *body) lastOf() (state *durable.State, ok bool) {
 	m := b.memory
-	var state *durable.State
 	var err error
 	b.process.Block(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		state, err = m.keeper.Load(ctx, m.actor)
 	})
-	return errors.Is(err, durable.ErrNone) || err == nil && durable.Use{Version: state.Version, Snapshot: state.Snapshot} == next.Use
+	if errors.Is(err, durable.ErrNone) {
+		return nil, true
+	}
+	return state, err == nil
 }
 
-// beginOver has a durable process begin another life in a release, as after a crash.
-func (w *Worker) beginOver(p *supervisor.Process, next *release.Release) error {
-	w.body.Load().Close(channels.Replaced)
+// goesOnWithout reports whether a durable process that cannot move to a release goes on there nevertheless, without what its guest
+// remembers. What counts is what is stored: nothing, as its state was given up; a state of that release; or what its init has made, of
+// which nothing is lost when it begins again.
+func (b *body) goesOnWithout(next *release.Release) (stored *durable.State, ok bool) {
+	stored, ok = b.lastOf()
+	return stored, ok && (stored == nil || wrote(next, stored) || onlyBegun(stored))
+}
+
+// wrote reports whether a state is of a release.
+func wrote(r *release.Release, s *durable.State) bool {
+	return r.Use == durable.Use{Version: s.Version, Snapshot: s.Snapshot}
+}
+
+// onlyBegun reports whether a state is what the init of a process has made.
+func onlyBegun(s *durable.State) bool {
+	h, err := parseHeld(s.Held)
+	return err == nil && h.Begun
+}
+
+// beginOver has a durable process begin another life in a release, as after a crash. What is stored of it is nothing, of that release, or
+// replaced by what its init makes.
+func (w *Worker) beginOver(p *supervisor.Process, next *release.Release, stored *durable.State) error {
+	old := w.body.Load()
+	last := old.memory
+	old.Close(channels.Replaced)
 	p.TrapExit(false) // as at first
-	if next.Durable(durable.Process, w.name) {
+	switch {
+	case !next.Durable(durable.Process, w.name):
+		w.durable.Store(false)
+		return w.begin(p, next, nil, 0)
+	case stored == nil || wrote(next, stored):
 		return w.wake(p, next, nil)
 	}
-	w.durable.Store(false)
-	return w.begin(p, next, nil, 0)
+	b, err := w.home.newBody(next, p, "")
+	if err != nil {
+		return err
+	}
+	b.memory = newMemory(last.keeper, last.actor, w)
+	b.memory.born, b.memory.revision = stored.Born, stored.Revision
+	return w.beginIn(b, p, nil, 0)
 }
 
 // remains reports whether a durable process or handler is still there after a move that has come to this. Nothing of it begins anew.

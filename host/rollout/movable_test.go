@@ -120,6 +120,37 @@ func TestAStateThatWasGivenUpIsNoHindrance(t *testing.T) {
 	}
 }
 
+// Nor is one that has no more in it than what init has made: so a process that has begun anew by itself since its state was given up.
+func TestAStateOfNothingButInitIsNoHindrance(t *testing.T) {
+	for name, second := range map[string][]abi.Effect{
+		"the same tree": {worker("a"), op(count, "")},
+		"another tree":  {worker("a"), worker("c")},
+		"it refuses":    {wantsExport, worker("a"), op(picky, "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, config := newKeeper(), orders(wantsExport, worker("a"))
+			a := remembering(t, t.TempDir(), k, func(s *release.Settings) { s.Config = config })
+			a.run(1)
+			if k.state(processA) == nil {
+				t.Fatal("nothing is stored")
+			}
+			config = orders(second...)
+			current := a.run(2)
+			eventually(t, "its begin", func() bool { return k.state(processA).Version == current.Use.Version })
+			if got := a.ask("p/a", op(count, "")).code; got > 2 {
+				t.Errorf("it counts %d", got)
+			}
+			config = orders(worker("b"))
+			if _, err := a.deployer.Deploy(context.Background(), "p", puppetVersion(3), "ada"); err == nil {
+				t.Error("it is no hindrance after another event")
+			}
+			if text := a.log.String(); strings.Contains(text, "msg=refused") || len(a.set.Crashes()) != 0 {
+				t.Error("it was refused")
+			}
+		})
+	}
+}
+
 // A state is no hindrance for the version that wrote it, whatever runs: its process goes on with it.
 func TestAStateIsNoHindranceForItsVersion(t *testing.T) {
 	k := newKeeper()

@@ -63,6 +63,7 @@ func TestRehearsalOfTheDurable(t *testing.T) {
 	w := newWorld(t)
 	w.remembers()
 	w.swap(1, "p", durably, wantsExport, worker("a"))
+	w.ask("p/a", op(count, ""))
 	w.join("p:1", op(count, ""))
 	c := w.join("p:2", op(count, ""))
 	c.Close()
