@@ -291,6 +291,9 @@ func (b *body) Release() { b.guest.Release() }
 // there will be none.
 func (b *body) Close(reason error) {
 	b.guest.Close()
+	if errors.Is(reason, channels.Replaced) {
+		b.part(reason)
+	}
 	if b.memory != nil {
 		b.undo(reason)
 	}
@@ -321,14 +324,19 @@ func (b *body) Close(reason error) {
 	for _, watch := range h.links {
 		b.process.Demonitor(watch)
 	}
-	if errors.Is(reason, channels.Replaced) { // else the process ends, and they with it
-		for p := range h.links {
-			b.process.Unlink(p)
-		}
-		for p := range h.spawned {
-			b.process.Unlink(p)
-			_ = p.Exit(b.process, reason) // or it has ended
-		}
+}
+
+// part parts the process, which goes on with another guest, from those that would have ended with it.
+func (b *body) part(reason error) {
+	if b.holdings == nil {
+		return
+	}
+	for p := range b.links {
+		b.process.Unlink(p)
+	}
+	for p := range b.spawned {
+		b.process.Unlink(p)
+		_ = p.Exit(b.process, reason) // or it has ended
 	}
 }
 

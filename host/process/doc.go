@@ -26,6 +26,7 @@
 //	connect.go   the process that decides about one client
 //	durable.go   the gate of durable actors: stored before it leaves; held.go: what is stored besides memory
 //	wake.go      from what was stored back to a process; posts.go: messages between durable actors
+//	restate.go   what is stored of one that runs is changed, or has to be read again
 //	tries.go     how often they were tried; aside.go: what is not tried any more, until somebody says so
 //	worker.go    the life of a process that is no channel; dynamic.go: under a supervisor
 //	renew.go     its move to another release; rehearse.go: how that would go
@@ -58,7 +59,7 @@
 //	          crash, a life ends                  the guest is closed, the life goes on (topics) or waits (processes)
 //	            └──────────────────► wake ◄──────────┘
 //	                                  ▲
-//	        start of the server, end of sleep
+//	        start of the server, end of sleep, somebody has changed what is stored
 //
 // So there is one way back, from whatever happened: [Home.WakeHandler] resumes the guest in the release that wrote its
 // state, arms its timers, takes its names and subscriptions again, and tells it of the ends that it missed. Operations that can

@@ -91,8 +91,8 @@ func (b *body) sendLater(to peer, kind abi.Kind, o *abi.Effect) error {
 func durableOf(p *supervisor.Process) (a durable.Actor, is bool) {
 	switch actor := p.Actor().(type) {
 	case *Worker:
-		if b := actor.body.Load(); b != nil && b.memory != nil {
-			return b.memory.actor, true
+		if actor.durable.Load() { // though it may be about to wake
+			return actor.actor(), true
 		}
 	case *channels.SharedChannel:
 		if actor.Remembered() {

@@ -120,6 +120,7 @@ func (h *Home) wake(r *release.Release, p *supervisor.Process, a durable.Actor, 
 			return nil, err
 		}
 		b.memory = m
+		b.awaits()
 		return b, nil
 	}
 	of, err := h.writer(p, r, state)
@@ -253,10 +254,15 @@ func (b *body) restore(stored []byte) error {
 			_ = b.process.Post(e) // or it ends
 		}
 	}
-	if awaited(m.keeper, m.actor) {
-		_ = b.process.Post(postsWait{})
-	}
+	b.awaits()
 	return nil
+}
+
+// awaits has an actor that begins take the posts that wait for it. Of later ones it hears by [Home.Posted].
+func (b *body) awaits() {
+	if awaited(b.memory.keeper, b.memory.actor) {
+		_ = b.process.Post(postsWait{}) // or it ends
+	}
 }
 
 // arm sets a timer again, which may be due already.

@@ -62,14 +62,15 @@ func (w *Worker) Init(p *supervisor.Process) (err error) {
 		w.report(p, err)
 	}()
 	w.home.workers.add(p, w) // before it asks for the current release, so that it hears of another
+	r := w.home.App.After(w.begins)
+	w.durable.Store(w.name != "" && w.home.Node.Keeper != nil && r.Durable(durable.Process, w.name)) // before others find it
 	if w.name != "" {
 		if err := w.home.registerAnyway(w.name, p); err != nil {
 			return fmt.Errorf("register %q: %w", w.name, err)
 		}
 	}
-	r := w.home.App.After(w.begins)
-	if w.name != "" && w.home.Node.Keeper != nil && r.Durable(durable.Process, w.name) {
-		return w.wake(p, r, first)
+	if w.durable.Load() {
+		return w.wake(p, r, first, nil)
 	}
 	return w.begin(p, r, first, 0)
 }
@@ -99,13 +100,15 @@ func (w *Worker) beginIn(b *body, p *supervisor.Process, first *ask.Request, how
 }
 
 // wake begins a life of a durable process: with the stored state, in the release that wrote it, from where it moves to r; or
-// anew.
-func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Request) error {
-	b, err := w.home.wake(r, p, durable.Actor{Plugin: w.home.App.Name(), Kind: durable.Process, Name: w.name}, w)
+// anew. was is its memory of before, if it was loaded in this life already.
+func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Request, was *memory) error {
+	b, err := w.home.wake(r, p, w.actor(), w)
 	if err != nil {
 		return err
 	}
-	w.durable.Store(true)
+	if was != nil {
+		b.forsake(was)
+	}
 	if !b.memory.woken {
 		return w.beginIn(b, p, first, 0)
 	}
@@ -118,6 +121,11 @@ func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Requ
 		return nil
 	}
 	return w.renew(p, renewal{keep: w.home.App.After(b.release).Settings.Rollout.Stay, done: func(channels.Renewal, error) {}})
+}
+
+// actor names the process as a durable one.
+func (w *Worker) actor() durable.Actor {
+	return durable.Actor{Plugin: w.home.App.Name(), Kind: durable.Process, Name: w.name}
 }
 
 // neverRan reports whether this is the start of the plugin, and no restart: then somebody waits for its Init.
@@ -158,6 +166,8 @@ func (w *Worker) Handle(p *supervisor.Process, msg any) error {
 	case rehearsal:
 		w.rehearse(p, msg)
 		return nil
+	case restatement:
+		return w.restate(p, msg)
 	}
 	b := w.body.Load()
 	e, ok := b.Message(msg)
@@ -186,9 +196,7 @@ func (w *Worker) rollBack(b *body, e *abi.Event, reason error) error {
 	if e.Kind == abi.EventCall {
 		b.takeOwed(e.Name).Fail(abi.CodeTooLarge)
 	}
-	b.Close(reason)
-	b.process.TrapExit(false) // as at first
-	return w.wake(b.process, w.home.App.After(b.release), nil)
+	return w.reload(b, reason)
 }
 
 // ask gives the guest an event, and returns effects that may be applied.

@@ -129,10 +129,14 @@ func (s *Set) Awake(a durable.Actor) bool {
 	return pl != nil && s.node.Endpoint.Awake(pl.App, a.Name)
 }
 
-// Restate changes what is stored of a durable actor, by a function: of a topic between two of its events, which notices nothing but what is
+// Restate changes what is stored of a durable actor, by a function: of one that is awake between two of its events, which notices nothing but what is
 // stored then.
 func (s *Set) Restate(ctx context.Context, a durable.Actor, change func() error) error {
-	if pl := s.get(a.Plugin); pl != nil && a.Kind == durable.Topic && s.Awake(a) {
+	pl := s.get(a.Plugin)
+	switch {
+	case pl != nil && a.Kind == durable.Process:
+		return pl.Home().Restate(ctx, a, change)
+	case pl != nil && s.Awake(a):
 		return s.node.Endpoint.Restate(ctx, pl.App, a.Name, change)
 	}
 	return change()
