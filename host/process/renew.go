@@ -128,7 +128,7 @@ func (w *Worker) beginOver(p *supervisor.Process, next *release.Release, stored 
 		w.durable.Store(false)
 		return w.begin(p, next, nil, 0)
 	case stored == nil || wrote(next, stored):
-		return w.wake(p, next, nil)
+		return w.wake(p, next, nil, nil)
 	}
 	b, err := w.home.newBody(next, p, "")
 	if err != nil {

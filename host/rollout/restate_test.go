@@ -12,8 +12,8 @@ import (
 	"rtd/supervisor"
 )
 
-// put stores a state as somebody does who imports it; nil removes the actor.
-func (k *keeper) put(a durable.Actor, s *durable.State) func() error {
+// imports stores a state as somebody does who imports it; nil removes the actor.
+func (k *keeper) imports(a durable.Actor, s *durable.State) func() error {
 	return func() error {
 		c := &durable.Commit{Actor: a}
 		if old := k.state(a); old != nil {
@@ -32,7 +32,7 @@ func (w *world) restate(k *keeper, a durable.Actor, s *durable.State) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	must(w.t, w.set.Restate(ctx, a, k.put(a, s)))
+	must(w.t, w.set.Restate(ctx, a, k.imports(a, s)))
 }
 
 // once has no second crash forgiven.
