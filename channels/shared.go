@@ -499,8 +499,9 @@ func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 		case wakeMessage:
 			wake = true
 		case sleepMessage:
-		default:
+		default: // a timer, or that a post waits: whoever wakes hears of it again
 			c.drop(msg)
+			wake = true
 		}
 	}
 	for _, id := range c.inOrder() {

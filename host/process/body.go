@@ -132,6 +132,7 @@ func (b *body) Handle(e *abi.Event) ([]abi.Effect, error) {
 		}
 		if b.memory != nil {
 			b.memory.decide(err)
+			b.triedInVain(err)
 		}
 		return nil, channels.ErrTooLarge
 	}

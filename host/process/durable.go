@@ -271,6 +271,16 @@ func (b *body) tooLarge(err error) error {
 	return fmt.Errorf("%w: %w: %w", channels.ErrNotStored, channels.ErrTooLarge, err)
 }
 
+// triedInVain notes that the guest had no room for a timer or message, which is tried once more and then set aside.
+func (b *body) triedInVain(err error) {
+	m := b.memory
+	if m.source.id == "" || m.source.decision != nil {
+		return
+	}
+	b.home.tries.add(m.actor, m.source.id, shortCause(err))
+	_ = b.process.Post(postsWait{}) // or it ends
+}
+
 // state is the actor's state: its guest's memory as it is, and what the host holds for it.
 func (b *body) state(held []byte) (*durable.State, error) {
 	m := b.memory

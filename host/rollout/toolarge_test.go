@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"rtd/host/durable"
+	"rtd/host/release"
 	"rtd/sandbox/abi"
 )
 
@@ -59,4 +60,28 @@ func TestTooLargeIsSetAside(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A message for which the guest has no room is set aside, and those behind it come.
+func TestMessagesWithoutRoomAreSetAside(t *testing.T) {
+	w := newWorld(t)
+	k := w.remembers()
+	w.deploy("p", func(s *release.Settings) {
+		durably(s)
+		s.Limits.Memory = 4 << 20
+	}, worker("a"), worker("b"))
+	a, b := durable.Actor{Plugin: "p", Kind: durable.Process, Name: "a"}, durable.Actor{Plugin: "p", Kind: durable.Process, Name: "b"}
+	w.ask("p/a", op(count, ""))
+	w.ask("p/b", op(count, ""))
+	post := func(index uint32, payload []byte) durable.Post {
+		return durable.Post{ID: durable.PostID{Born: 7, Revision: 1, Index: index}, To: b, Kind: uint16(abi.EventCast), Payload: payload}
+	}
+	state := *k.state(a)
+	state.Revision++
+	must(t, k.Commit(t.Context(), &durable.Commit{
+		Actor: a, Last: state.Revision - 1, State: &state, Posts: []durable.Post{post(0, make([]byte, 5<<20)), post(1, orders(op(count, "")))},
+	}))
+	w.set.Posted(b)
+	eventually(t, "to be set aside", func() bool { return len(k.aside(b)) == 1 })
+	eventually(t, "the message behind it", func() bool { return len(k.Posts(b)) == 1 })
 }
