@@ -37,7 +37,7 @@ func TestCall(t *testing.T) {
 		"another plugin":       {counted("q/a"), abi.CodeDenied, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eventually(t, "b lives", func() bool { p := w.process("p/b"); return p != nil && p.Info().State == supervisor.Waiting })
+			eventually(t, "b lives", func() bool { return w.ask("p/a", calling("b", "", op(count, ""))).code > 0 })
 			r := w.ask("p/a", test.order)
 			if test.code != 0 && r.code != test.code || !strings.Contains(r.answer, test.reason) {
 				t.Errorf("got %v %q, want %v", r.code, r.answer, test.code)
