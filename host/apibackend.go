@@ -29,15 +29,7 @@ func (b apiBackend) Topics(prefix, after string, limit int) []api.Topic {
 
 func (b apiBackend) History(topic string, after uint64, limit int) (api.History, bool) {
 	page, ok := b.endpoint.Hub.History(topic, after, limit)
-	h := api.History{Position: page.Position.String(), Oldest: page.Oldest}
-	for _, m := range page.Messages {
-		past := api.PastMessage{Offset: m.Offset, At: m.At, Event: m.Event, Payload: m.Payload}
-		if m.Binary {
-			past.Payload, past.Binary = nil, m.Payload
-		}
-		h.Messages = append(h.Messages, past)
-	}
-	return h, ok
+	return past(page), ok
 }
 
 func (b apiBackend) PurgeHistory(topic string, before uint64) bool {

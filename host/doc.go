@@ -257,6 +257,9 @@
 // How is it noticed that a bus is gone? By a file in the versions folder, written with the first durable state: durable.json. A bus that is new there
 // would forget without a word. As with all that is stored here, the file is replaced as a whole (package disk).
 //
+// Why is package httpapi imported, which is the APIs' own? What was said in a topic is the same for both, and made for both here
+// (historybackend.go).
+//
 // Why does a crash report come from here? The sandbox has what is left of the guest,
 // package rollout knows what the process was, and package crashes writes files: it is
 // handed both (crashreports.go), and knows neither processes nor channels.

@@ -6,6 +6,7 @@ import (
 
 	"rtd/channels"
 	"rtd/host/admin"
+	"rtd/host/httpapi"
 )
 
 // historyBackend is what was said in topics, as those see it who administer the server.
@@ -22,15 +23,20 @@ func (b historyBackend) History(topic string, after uint64, limit int) (h admin.
 	if !ok {
 		return h, errNoHistory
 	}
-	h = admin.History{Position: page.Position.String(), Oldest: page.Oldest}
+	return past(page), nil
+}
+
+// past is a page of history as both APIs have it.
+func past(page channels.HistoryPage) httpapi.History {
+	h := httpapi.History{Position: page.Position.String(), Oldest: page.Oldest}
 	for _, m := range page.Messages {
-		past := admin.PastMessage{Offset: m.Offset, At: m.At, Event: m.Event, Payload: m.Payload}
+		said := httpapi.PastMessage{Offset: m.Offset, At: m.At, Event: m.Event, Payload: m.Payload}
 		if m.Binary {
-			past.Payload, past.Binary = nil, m.Payload
+			said.Payload, said.Binary = nil, m.Payload
 		}
-		h.Messages = append(h.Messages, past)
+		h.Messages = append(h.Messages, said)
 	}
-	return h, nil
+	return h
 }
 
 // PurgeHistory implements [admin.Histories].

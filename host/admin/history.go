@@ -3,32 +3,20 @@ package admin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"rtd/host/httpapi"
 )
 
-// History is a part of what was said in a topic.
-type History struct {
-	Position string        `json:"position"` // of the newest broadcast, "EPOCH:OFFSET"
-	Oldest   uint64        `json:"oldest"`   // offset of the oldest that is kept, or of the next one if none is
-	Messages []PastMessage `json:"messages"` // oldest first
-}
-
-// PastMessage is a broadcast that was. It has a Payload, or else Binary.
-type PastMessage struct {
-	Offset  uint64          `json:"offset"`
-	At      time.Time       `json:"at"`
-	Event   string          `json:"event"`
-	Payload json.RawMessage `json:"payload,omitempty"`
-	Binary  []byte          `json:"binary,omitempty"` // in base64
-}
+// History and PastMessage are what was said in a topic.
+type (
+	History     = httpapi.History
+	PastMessage = httpapi.PastMessage
+)
 
 // Purged says what a purge has removed.
 type Purged struct {
@@ -55,7 +43,7 @@ func (s *Server) routeHistory(mux *http.ServeMux) {
 
 func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	after, ok := offsetOf(w, query, "after", 0)
+	after, ok := httpapi.Offset(w, r, "after", 0)
 	if !ok {
 		return
 	}
@@ -75,7 +63,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) purgeHistory(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	before, ok := offsetOf(w, query, "before", math.MaxUint64)
+	before, ok := httpapi.Offset(w, r, "before", math.MaxUint64)
 	if !ok {
 		return
 	}
@@ -85,19 +73,6 @@ func (s *Server) purgeHistory(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	httpapi.Succeed(w, p)
-}
-
-// offsetOf reads an offset of the query.
-func offsetOf(w http.ResponseWriter, query url.Values, key string, byDefault uint64) (offset uint64, ok bool) {
-	text := query.Get(key)
-	if text == "" {
-		return byDefault, true
-	}
-	offset, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("%s %.40q; want an offset such as 17", key, text))
-	}
-	return offset, err == nil
 }
 
 // History returns at most limit messages of a topic behind an offset.

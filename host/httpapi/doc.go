@@ -13,6 +13,8 @@
 // key's bytes nor its length can be learned from how long an answer takes. All keys are
 // compared, whichever matches.
 //
+// Why is history here? Both APIs show it, as the same JSON.
+//
 // What is an error's text for? For the person who has sent the request: it names the
 // fault and the expected value.
 package httpapi

@@ -1,0 +1,38 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// History is a part of what was said in a topic.
+type History struct {
+	Position string        `json:"position"` // of the newest broadcast, "EPOCH:OFFSET"
+	Oldest   uint64        `json:"oldest"`   // offset of the oldest that is kept, or of the next one if none is
+	Messages []PastMessage `json:"messages"` // oldest first
+}
+
+// PastMessage is a broadcast that was. It has a Payload, or else Binary.
+type PastMessage struct {
+	Offset  uint64          `json:"offset"`
+	At      time.Time       `json:"at"`
+	Event   string          `json:"event"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+	Binary  []byte          `json:"binary,omitempty"` // in base64
+}
+
+// Offset reads an offset of the query, and answers one that is none.
+func Offset(w http.ResponseWriter, r *http.Request, key string, byDefault uint64) (offset uint64, ok bool) {
+	text := r.URL.Query().Get(key)
+	if text == "" {
+		return byDefault, true
+	}
+	offset, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("%s is %.40q; want an offset such as 17", key, text))
+	}
+	return offset, err == nil
+}
