@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 
 	"github.com/spf13/cobra"
 
@@ -24,10 +26,13 @@ uses of CPU and memory for each connection, join and delivery.
   echo    each client pushes and waits for the reply
   rooms   clients in small topics send to each other at a fixed rate
   crash   some channels crash: how soon they are back, and that others notice nothing
+  recover all clients lose their connection at once, come back, and get what they missed
+  storm   each loses it now and then, while messages are said: does all of it come?
 
 The defaults fit the handler in .ci/bench/guest. Any other will do that broadcasts
 what it is sent, or replies with it: say how with --topic, --params and --event.
-It gets the payload {"body":"…"}, whose text must come back as it was.`,
+It gets the payload {"body":"…"}, whose text must come back as it was. recover and
+storm need topics with history.`,
 		Example: `  rtd bench echo --pid $(pidof rtd)
   rtd bench idle --connections 10000 --topics 2 --pid $(pidof rtd)
   rtd bench fanout --connections 1000 --rate 20 --json -
@@ -45,6 +50,8 @@ It gets the payload {"body":"…"}, whose text must come back as it was.`,
 		{bench.Echo, "Push and wait for the reply", []string{"event", "body", "duration", "rate"}},
 		{bench.Rooms, "Send in small topics at a fixed rate", []string{"event", "body", "duration", "rate", "members"}},
 		{bench.Crash, "Crash some channels", []string{"event", "body", "duration", "rate", "share", "watch"}},
+		{bench.Recover, "Cut all connections at once, and let all come back", []string{"event", "body", "members", "missed", "meanwhile"}},
+		{bench.Storm, "Cut connections at random while messages are said", []string{"event", "body", "members", "duration", "rate", "cut", "forget"}},
 	} {
 		cmd.AddCommand(scenarioCommand(s.scenario, s.short, s.flags))
 	}
@@ -53,7 +60,7 @@ It gets the payload {"body":"…"}, whose text must come back as it was.`,
 
 func scenarioCommand(s bench.Scenario, short string, flags []string) *cobra.Command {
 	o := bench.Defaults(s)
-	var report string
+	var report, meanwhile string
 	cmd := &cobra.Command{
 		Use:   string(s) + " [URL]",
 		Short: short,
@@ -63,6 +70,9 @@ func scenarioCommand(s bench.Scenario, short string, flags []string) *cobra.Comm
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				o.URL = args[0]
+			}
+			if meanwhile != "" {
+				o.Meanwhile = shell(meanwhile)
 			}
 			return runBench(cmd, o, report)
 		},
@@ -100,6 +110,14 @@ func scenarioCommand(s bench.Scenario, short string, flags []string) *cobra.Comm
 		},
 		"members": func() { f.IntVar(&o.Members, "members", o.Members, "clients in each room") },
 		"share":   func() { f.Float64Var(&o.Share, "share", o.Share, "`part` of the channels that crash, up to 1") },
+		"missed":  func() { f.IntVar(&o.Missed, "missed", o.Missed, "messages in each room while all are away") },
+		"meanwhile": func() {
+			f.StringVar(&meanwhile, "meanwhile", "", "shell `command` to run while all are away, such as one that restarts the server")
+		},
+		"cut": func() { f.DurationVar(&o.Cut, "cut", o.Cut, "how long a connection lasts on average") },
+		"forget": func() {
+			f.BoolVar(&o.Forget, "forget", false, "do not ask for what was missed: it has to show as lost")
+		},
 		"watch": func() {
 			f.Float64Var(&o.Watch, "watch", o.Watch, "echoes per `second` asked of the other channels")
 		},
@@ -108,6 +126,18 @@ func scenarioCommand(s bench.Scenario, short string, flags []string) *cobra.Comm
 		own[name]()
 	}
 	return cmd
+}
+
+// shell returns what runs a command line, whose output goes to the standard error.
+func shell(line string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		cmd := exec.CommandContext(ctx, "sh", "-c", line)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("run --meanwhile: %w", err)
+		}
+		return nil
+	}
 }
 
 func runBench(cmd *cobra.Command, o bench.Options, report string) error {

@@ -8,7 +8,7 @@ import (
 func TestBenchHelp(t *testing.T) {
 	t.Parallel()
 	output, code := run(rtd(t, "bench"))
-	for _, want := range []string{"idle", "fanout", "echo", "rooms", "crash", "--pid", "--topic"} {
+	for _, want := range []string{"idle", "fanout", "echo", "rooms", "crash", "recover", "storm", "--pid", "--topic"} {
 		if code != 0 || !strings.Contains(output, want) {
 			t.Errorf("exit code %d, no %s in the help:\n%s", code, want, output)
 		}

@@ -17,6 +17,9 @@ const (
 	Echo   Scenario = "echo"   // each pushes and waits for the reply
 	Rooms  Scenario = "rooms"  // members of small topics send at a fixed rate
 	Crash  Scenario = "crash"  // some channels crash
+
+	Recover Scenario = "recover" // all lose their connection at once, come back, and want what they missed
+	Storm   Scenario = "storm"   // each loses it now and then, while messages are said
 )
 
 // Options say what to run. Of what is zero, [Defaults] has a sensible value.
@@ -29,7 +32,7 @@ type Options struct {
 	// AllowRemote lets URL name another machine than this one. Ask its owner.
 	AllowRemote bool
 
-	Connections int    // the publisher of Fanout comes on top
+	Connections int    // publishers of Fanout, Recover and Storm come on top
 	Topic       string // that is joined; %d becomes the number of the connection, or room
 	Topics      int    // that each connection joins, in Idle
 	Deflate     bool   // offer to compress messages, in Idle; compressed ones are not understood
@@ -40,9 +43,15 @@ type Options struct {
 	Duration time.Duration // of the load
 	Rate     float64       // messages per second, all connections together; 0: as Inflight allows, if the scenario can
 	InFlight int           // messages under way, in Fanout without a Rate
-	Members  int           // of each room, in Rooms
+	Members  int           // of each room, in Rooms, Recover and Storm
 	Share    float64       // of the channels that crash, in Crash, from 0 to 1
 	Watch    float64       // pushes per second to those that do not, in Crash
+
+	Missed int           // messages in each room while all are away, in Recover
+	Cut    time.Duration // how long a connection lasts on average, in Storm
+	Forget bool          // do not ask for what was missed, in Storm: then it must be lost
+	// Meanwhile, if given, is done while all are away, in Recover, such as to restart the server.
+	Meanwhile func(context.Context) error
 
 	Window  int           // connections and joins under way at a time
 	Settle  time.Duration // before each measurement of memory
@@ -59,6 +68,7 @@ func Defaults(s Scenario) Options {
 		Scenario: s, URL: "ws://127.0.0.1:4000/socket", Protocol: Phoenix,
 		Connections: 1000, Topic: "bench:%d", Topics: 1, Params: "{}", Event: "say", Body: 64,
 		Duration: 5 * time.Second, InFlight: 4, Members: 10, Share: 0.1, Watch: 1000,
+		Missed: 50, Cut: 2 * time.Second,
 		Window: 100, Settle: 10 * time.Second, Timeout: 10 * time.Second,
 	}
 	switch s {
@@ -70,6 +80,10 @@ func Defaults(s Scenario) Options {
 		o.Rate = 200
 	case Crash:
 		o.Event, o.Rate = "crash", 20
+	case Recover:
+		o.Members, o.Window = 1000, 1000
+	case Storm:
+		o.Connections, o.Members, o.Rate, o.Duration = 100, 100, 500, 20*time.Second
 	}
 	return o
 }
@@ -100,8 +114,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		err = g.rooms()
 	case Crash:
 		err = g.crash()
+	case Recover:
+		err = g.recover()
+	case Storm:
+		err = g.storm()
 	default:
-		err = fmt.Errorf("unknown scenario %q; use idle, fanout, echo, rooms or crash", o.Scenario)
+		err = fmt.Errorf("unknown scenario %q; use idle, fanout, echo, rooms, crash, recover or storm", o.Scenario)
 	}
 	failed := err != nil && !errors.Is(err, errInterrupted)
 	if !failed {
@@ -130,6 +148,7 @@ func (o *Options) check() (where, error) {
 		{"inflight", o.InFlight, 1, windowSize / 2},
 		{"members", o.Members, 1, 100_000},
 		{"window", o.Window, 1, 100_000},
+		{"missed", o.Missed, 1, 100_000},
 	} {
 		if bound.value < bound.low || bound.value > bound.top {
 			return where{}, fmt.Errorf("%s is %d; use %d to %d", bound.name, bound.value, bound.low, bound.top)
@@ -138,14 +157,14 @@ func (o *Options) check() (where, error) {
 	if o.Rate < 0 || o.Rate > 1e7 || o.Watch < 0 || o.Watch > 1e7 {
 		return where{}, errors.New("a rate is too high, or negative; use 0 to 10,000,000 per second")
 	}
-	if o.Rate == 0 && (o.Scenario == Rooms || o.Scenario == Crash) {
+	if o.Rate == 0 && (o.Scenario == Rooms || o.Scenario == Crash || o.Scenario == Storm) {
 		return where{}, fmt.Errorf("%s needs a rate", o.Scenario)
 	}
 	if !(o.Share > 0 && o.Share <= 1) {
 		return where{}, errors.New("share is the part of the channels that crash; use more than 0, and at most 1")
 	}
-	if o.Duration <= 0 || o.Duration > 24*time.Hour || o.Settle < 0 || o.Timeout <= 0 {
-		return where{}, errors.New("a duration is negative, zero or longer than a day")
+	if o.Cut < 10*time.Millisecond || o.Duration <= 0 || o.Duration > 24*time.Hour || o.Settle < 0 || o.Timeout <= 0 {
+		return where{}, errors.New("a duration is negative, zero or longer than a day, or cut is less than 10ms")
 	}
 	for _, text := range []string{o.Topic, o.Event} {
 		if strings.ContainsAny(text, "\"\\") || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' }) {
@@ -158,7 +177,10 @@ func (o *Options) check() (where, error) {
 	if err := (process{o.PID}).check(); err != nil {
 		return where{}, err
 	}
-	if err := allowFiles(o.Connections + 1); err != nil {
+	if o.publishers() > 1 && !newTopics(o.Topic).numbered {
+		return where{}, fmt.Errorf("several rooms need a number in their name; add %%d to %q", o.Topic)
+	}
+	if err := allowFiles(o.Connections + o.publishers()); err != nil {
 		return where{}, err
 	}
 	return locate(o.URL, o.Protocol, o.AllowRemote)

@@ -18,7 +18,7 @@ import (
 // Every scenario against a real server: nothing is lost, nobody is closed.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
-	options := start(t, "")
+	options := start(t, "[plugin.room]\nhistory = [\"bench:*\"]\n")
 	type check func(*testing.T, *bench.Result)
 	load := func(t *testing.T, r *bench.Result) {
 		l := r.Load
@@ -72,6 +72,30 @@ func TestScenarios(t *testing.T) {
 				t.Errorf("recovery %+v", c)
 			}
 		}},
+		{"recover", bench.Recover, func(o *bench.Options) { o.Members, o.Topic = 15, "bench:recover-%d" }, func(t *testing.T, r *bench.Result) {
+			load(t, r)
+			back := r.Return
+			if back.Cuts != 40 || back.Returned != 40 || back.Gaps != 0 || back.Missed != 40*50 || r.Load.Received != 40*52 {
+				t.Errorf("%+v, load %+v", back, r.Load)
+			}
+		}},
+		{"recover more than is kept", bench.Recover, func(o *bench.Options) { o.Missed, o.Topic = 120, "bench:gone" }, func(t *testing.T, r *bench.Result) {
+			load(t, r)
+			if back := r.Return; back.Returned != 40 || back.Gaps != 40 || back.Told != 40*20 || back.Missed != 40*100 {
+				t.Errorf("%+v, load %+v", back, r.Load)
+			}
+		}},
+		{"storm", bench.Storm, func(o *bench.Options) { o.Cut, o.Topic = 20*time.Millisecond, "bench:storm" }, func(t *testing.T, r *bench.Result) {
+			load(t, r)
+			if back := r.Return; back.Cuts < 40 || back.Returned < 40 || back.Missed == 0 {
+				t.Errorf("%+v, load %+v", back, r.Load)
+			}
+		}},
+		{"storm without recovery", bench.Storm, func(o *bench.Options) { o.Forget, o.Cut, o.Topic = true, 20*time.Millisecond, "bench:forget" }, func(t *testing.T, r *bench.Result) {
+			if back := r.Return; back.Cuts < 40 || back.Missed != 0 || r.Load.Lost == 0 {
+				t.Errorf("%+v, load %+v", back, r.Load)
+			}
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,8 +105,11 @@ func TestScenarios(t *testing.T) {
 			}
 			r := run(t, o)
 			clients := o.Connections
-			if o.Scenario == bench.Fanout {
+			switch o.Scenario {
+			case bench.Fanout:
 				clients++ // the publisher
+			case bench.Recover, bench.Storm: // one for each room
+				clients += (o.Connections + o.Members - 1) / o.Members
 			}
 			if r.Connect.Count != clients || r.Join.Count != clients || r.Closed != 0 || r.Errors != 0 || r.Interrupted {
 				t.Errorf("connect %d, join %d of %d; closed %d (%s), errors %d (%s)",

@@ -176,6 +176,7 @@ func (g *generator) use(i int) {
 	g.conns[i].phase = usable
 	g.open++
 	g.greeted++
+	g.usable(i)
 }
 
 // closed implements [socketEvents].
@@ -184,7 +185,9 @@ func (g *generator) closed(i int, err error) {
 	was := c.phase
 	*c = conn{phase: dead}
 	if was != usable {
-		if g.refused == nil {
+		if g.again != nil {
+			g.again(i, err)
+		} else if g.refused == nil {
 			g.refused = err
 		}
 		return

@@ -8,11 +8,13 @@
 //	echo      each client pushes and waits for the reply    CPU time and latency of a push
 //	rooms     clients in small topics send at a fixed rate  latency without coordinated omission
 //	crash     some channels crash, again and again          how soon they are back; that others notice nothing
+//	recover   all connections are cut, messages are said    how soon all are back with what they missed; what is lost
+//	storm     connections are cut at random meanwhile       what is lost without a word
 //
 // All clients of a run belong to one goroutine. It sends what is due, and then
 // waits for any of them to have something to read:
 //
-//	 idle, fanout, echo, rooms, crash      what to send, what to expect
+//	 idle, fanout, echo, rooms, crash, herd    what to send, what to expect
 //	      │ push, join      ▲ heard
 //	      ▼                 │
 //	 generator, protocol                   clients; phoenix, centrifuge
@@ -43,6 +45,10 @@
 // message, but its latencies are those of a server under full load.
 //
 // Percentiles are off by at most 1 %; see [Histogram].
+//
+// Recover and storm cut connections as a broken network does: by a reset, without what was under way. Every message is looked for at
+// every client, also what a gap leaves out, which a client is told of: only what is missing without a word is lost. With storm --forget no
+// client asks for what it missed, so that a run has to lose messages.
 //
 // The server's CPU time is that of the load alone, not of connecting before, and its
 // memory what is resident. A server with a garbage collector holds garbage, too: run it fresh, hold many

@@ -26,8 +26,11 @@ type generator struct {
 	server   process
 
 	// heard and gone are what the scenario wants to know of; set before load begins.
-	heard func(i int, m message)
-	gone  func(i int)
+	heard  func(i int, m message)
+	gone   func(i int)
+	noted  func(i int, m message) // what comes while topics are joined
+	usable func(i int)
+	again  func(i int, err error) // a connection was not to be had; nil: that ends the run
 
 	open    int   // connections that are usable
 	greeted int   // that ever were
@@ -58,13 +61,11 @@ func newGenerator(ctx context.Context, o Options, at where) (*generator, error) 
 		upgrade: newHandshake(at.host, at.target, extensions),
 		topics:  newTopics(o.Topic), bodies: bodies{rand.Uint32N(1 << (4 * runDigits)), o.Body},
 		heard: func(int, message) {}, gone: func(int) {}, status: func() string { return "" },
+		noted: func(int, message) {}, usable: func(int) {},
 		heap:   ownMemory(),
 		result: Result{Scenario: o.Scenario, Protocol: o.Protocol, URL: o.URL, Connections: o.Connections},
 	}
-	n := o.Connections
-	if o.Scenario == Fanout {
-		n++ // the publisher
-	}
+	n := o.Connections + o.publishers()
 	g.conns = make([]conn, n)
 	if g.sockets, err = newSockets(at.address, n, g); err != nil {
 		return nil, err

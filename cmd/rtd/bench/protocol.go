@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 )
@@ -14,6 +15,13 @@ type protocol interface {
 	join(b []byte, ref uint32, topic string, params []byte) []byte
 	// push sends a message to the handler of a topic, which was joined with joinRef.
 	push(b []byte, joinRef, ref uint32, topic, event string, payload []byte) []byte
+	// rejoin is join for a client that was there, and wants what came behind a position.
+	rejoin(b []byte, ref uint32, topic string, params []byte, since position) []byte
+	// stands returns the position that a message says, if it says one. Its epoch is
+	// valid as long as the message.
+	stands(m message) (p position, ok bool)
+	// recovered returns whether a message ends what a rejoin is told, and whether all was told.
+	recovered(m message) (complete, ok bool)
 	// heartbeat is sent every 30 s. A protocol without them returns b.
 	heartbeat(b []byte, ref uint32) []byte
 	// parse calls yield with what a text frame of the server says. A message is
@@ -27,6 +35,14 @@ type message struct {
 	ref     uint32 // of what a reply answers
 	ok      bool   // of a reply
 	payload []byte // of a broadcast; of a reply its response, or its error
+	event   []byte // in quotes; none in centrifuge
+	at      []byte // what may be a position, in Phoenix
+}
+
+// position is where a client is in the history of its topic.
+type position struct {
+	epoch  []byte
+	offset uint32
 }
 
 type kind uint8
@@ -84,6 +100,31 @@ func (phoenix) push(b []byte, joinRef, ref uint32, topic, event string, payload 
 	return append(b, ']')
 }
 
+func (p phoenix) rejoin(b []byte, ref uint32, topic string, params []byte, since position) []byte {
+	with := append(make([]byte, 0, len(params)+40), bytes.TrimRight(params, " \t\r\n}")...)
+	if len(bytes.TrimSpace(with)) > 1 {
+		with = append(with, ',')
+	}
+	with = append(append(with, `"since":"`...), since.epoch...)
+	with = strconv.AppendUint(append(with, ':'), uint64(since.offset), 10)
+	return p.join(b, ref, topic, append(with, `"}`...))
+}
+
+func (phoenix) stands(m message) (p position, ok bool) {
+	epoch, offset, ok := bytes.Cut(unquoted(m.at), []byte(":"))
+	return position{epoch, number(offset)}, ok && m.kind == broadcast
+}
+
+func (phoenix) recovered(m message) (complete, ok bool) {
+	if m.kind != broadcast || string(m.event) != `"recovered"` {
+		return false, false
+	}
+	members(m.payload, func(key, value []byte) {
+		complete = complete || string(key) == "complete" && string(value) == "true"
+	})
+	return complete, true
+}
+
 func (phoenix) heartbeat(b []byte, ref uint32) []byte {
 	b = append(b, `[null,"`...)
 	b = strconv.AppendUint(b, uint64(ref), 10)
@@ -101,7 +142,7 @@ func (phoenix) parse(text []byte, yield func(message)) error {
 		fields[n] = text[i:end]
 		i = skipSpace(text, end, ',')
 	}
-	m := message{payload: text[i:]} // and the array's end, which hurts nobody
+	m := message{payload: text[i:], event: fields[3], at: fields[1]} // and the array's end, which hurts nobody
 	switch string(fields[3]) {
 	case `"phx_reply"`:
 		m.kind, m.ref = reply, number(fields[1])
@@ -136,6 +177,47 @@ func (centrifuge) join(b []byte, ref uint32, topic string, params []byte) []byte
 	b = append(b, `","data":`...)
 	b = append(b, params...)
 	return append(b, `}}`...)
+}
+
+func (centrifuge) rejoin(b []byte, ref uint32, topic string, params []byte, since position) []byte {
+	b = append(command(b, ref, "subscribe"), `"channel":"`...)
+	b = append(b, topic...)
+	b = append(append(b, `","recover":true,"epoch":"`...), since.epoch...)
+	b = strconv.AppendUint(append(b, `","offset":`...), uint64(since.offset), 10)
+	b = append(append(b, `,"data":`...), params...)
+	return append(b, `}}`...)
+}
+
+// stands finds the position in the answer to a subscribe, or in a publication: {"pub":{"data":…,"offset":7}}.
+func (centrifuge) stands(m message) (p position, ok bool) {
+	in := m.payload
+	if m.kind == broadcast {
+		members(m.payload, func(key, value []byte) {
+			if string(key) == "pub" {
+				in = value
+			}
+		})
+	}
+	members(in, func(key, value []byte) {
+		switch string(key) {
+		case "epoch":
+			p.epoch, ok = unquoted(value), true
+		case "offset":
+			p.offset, ok = number(value), true
+		}
+	})
+	return p, ok && (m.kind == broadcast || m.kind == reply && m.ok)
+}
+
+func (centrifuge) recovered(m message) (complete, ok bool) {
+	if m.kind != reply || !m.ok {
+		return false, false
+	}
+	members(m.payload, func(key, value []byte) {
+		ok = ok || string(key) == "was_recovering" || string(key) == "recovered" // each is left out if it is false
+		complete = complete || string(key) == "recovered" && string(value) == "true"
+	})
+	return complete, ok
 }
 
 func (centrifuge) push(b []byte, _, ref uint32, topic, event string, payload []byte) []byte {

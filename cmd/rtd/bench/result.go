@@ -22,6 +22,7 @@ type Result struct {
 	Further  *Stage    `json:"further_joins,omitempty"` // of more topics on the same connections
 	Load     *Load     `json:"load,omitempty"`
 	Recovery *Recovery `json:"recovery,omitempty"`
+	Return   *Return   `json:"return,omitempty"`
 	Memory   Memory    `json:"memory"`
 
 	Closed      int    `json:"closed"` // connections that the server has closed
@@ -49,13 +50,13 @@ type Stage struct {
 }
 
 // Load is the measured part of a scenario. Its Stage counts deliveries (Fanout,
-// Rooms), answers (Echo) or crashes (Crash) until the load ended; what follows counts
-// what was still under way then, too.
+// Rooms, Storm), answers (Echo), crashes (Crash) or clients that are back (Recover) until the load ended; what follows counts
+// what was still under way then, too. Latency is that of each, in Recover from when the first may come back.
 type Load struct {
 	Stage
 	Sent       int      `json:"sent"`     // messages; in Crash, echoes of the other channels
 	Received   int      `json:"received"` // deliveries or answers
-	Lost       int      `json:"lost"`     // deliveries or answers that never came
+	Lost       int      `json:"lost"`     // deliveries or answers that never came; those that a client was told are gone do not count
 	Duplicated int      `json:"duplicated"`
 	Reordered  int      `json:"reordered"`
 	Latency    *Latency `json:"latency"`
@@ -147,13 +148,18 @@ func (r *Result) WriteTable(w io.Writer) error {
 		r.Further.row(row, "further joins", "joins")
 	}
 	if l := r.Load; l != nil {
-		l.Stage.row(row, "load", map[Scenario]string{Fanout: "deliveries", Rooms: "deliveries", Echo: "answers", Crash: "crashes"}[r.Scenario])
+		l.Stage.row(row, "load", map[Scenario]string{Fanout: "deliveries", Rooms: "deliveries", Echo: "answers", Crash: "crashes", Recover: "clients back", Storm: "deliveries"}[r.Scenario])
 		row("sent", "%d, lost %d, duplicated %d, reordered %d", l.Sent, l.Lost, l.Duplicated, l.Reordered)
 		l.Latency.row(row, "latency")
 	}
 	if c := r.Recovery; c != nil {
 		row("crashes", "%d, recovered %d, noticed by other channels %d", c.Crashes, c.Recovered, c.Disturbed)
 		c.Latency.row(row, "recovery")
+	}
+	if c := r.Return; c != nil {
+		row("cut", "%d connections, returned %d; %d messages came late", c.Cuts, c.Returned, c.Missed)
+		row("gaps", "%d, with %d messages", c.Gaps, c.Told)
+		c.Latency.row(row, "return")
 	}
 	r.Memory.rows(row)
 	if r.Closed > 0 {

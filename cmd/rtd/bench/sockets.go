@@ -10,13 +10,16 @@ import (
 // any other time: whoever uses sockets needs no locks. There is one implementation
 // for Linux and one for everywhere else.
 type sockets interface {
-	// dial begins a connection; a number is used once. Opened or closed follows.
+	// dial begins a connection, whose number has none. Opened or closed follows.
 	dial(i int) error
 	// write sends all of data, now or as soon as there is room. A connection that
 	// fails is told about as closed.
 	write(i int, data []byte)
 	// close ends a connection; nothing more is told about it.
 	close(i int)
+	// cut ends a connection as a network does that breaks: with a reset, and without what
+	// was under way. Nothing more is told about it.
+	cut(i int)
 	// wait tells what has happened, or waits, at most for d, until something does.
 	wait(d time.Duration) error
 	// release closes what is open.

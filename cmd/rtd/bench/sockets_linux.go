@@ -152,6 +152,13 @@ func (e *epoll) close(i int) {
 	}
 }
 
+func (e *epoll) cut(i int) {
+	if s := &e.all[i]; s.fd != 0 {
+		syscall.SetsockoptLinger(int(s.fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}) // else close says goodbye, which ends it, too
+		e.close(i)
+	}
+}
+
 func (e *epoll) release() {
 	for i := range e.all {
 		e.close(i)

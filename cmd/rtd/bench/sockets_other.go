@@ -24,10 +24,10 @@ type dialer struct {
 
 type event struct {
 	i      int
-	conn   net.Conn // opened
-	data   []byte   // received
-	err    error    // closed
-	unborn bool     // it never opened
+	of     net.Conn // whose event it is; nil: it never opened
+	opened bool
+	data   []byte // received
+	err    error  // closed
 }
 
 func newSockets(server netip.AddrPort, n int, on socketEvents) (sockets, error) {
@@ -41,24 +41,24 @@ func (d *dialer) dial(i int) error {
 	d.all.Go(func() {
 		conn, err := net.DialTimeout("tcp", d.server.String(), 10*time.Second)
 		if err != nil {
-			d.tell(event{i: i, err: err, unborn: true})
+			d.tell(event{i: i, err: err})
 			return
 		}
-		if !d.tell(event{i: i, conn: conn}) {
+		if !d.tell(event{i: i, of: conn, opened: true}) {
 			conn.Close()
 			return
 		}
 		for {
 			buffer := make([]byte, 4<<10)
 			n, err := conn.Read(buffer)
-			if n > 0 && !d.tell(event{i: i, data: buffer[:n]}) {
+			if n > 0 && !d.tell(event{i: i, of: conn, data: buffer[:n]}) {
 				return
 			}
 			if errors.Is(err, io.EOF) {
 				err = errClosedByServer
 			}
 			if err != nil {
-				d.tell(event{i: i, err: err})
+				d.tell(event{i: i, of: conn, err: err})
 				return
 			}
 		}
@@ -92,6 +92,13 @@ func (d *dialer) close(i int) {
 	}
 }
 
+func (d *dialer) cut(i int) {
+	if conn, ok := d.conns[i].(*net.TCPConn); ok {
+		conn.SetLinger(0)
+	}
+	d.close(i)
+}
+
 func (d *dialer) wait(atMost time.Duration) error {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
@@ -113,10 +120,10 @@ func (d *dialer) wait(atMost time.Duration) error {
 
 func (d *dialer) pass(e event) {
 	switch {
-	case e.conn != nil:
-		d.conns[e.i] = e.conn
+	case e.opened:
+		d.conns[e.i] = e.of
 		d.on.opened(e.i)
-	case d.conns[e.i] == nil && !e.unborn: // closed by us meanwhile
+	case d.conns[e.i] != e.of: // closed by us meanwhile
 	case e.err != nil:
 		d.close(e.i)
 		d.on.closed(e.i, e.err)
@@ -133,8 +140,8 @@ func (d *dialer) release() {
 	for {
 		select {
 		case e := <-d.events:
-			if e.conn != nil {
-				e.conn.Close()
+			if e.opened {
+				e.of.Close()
 			}
 		default:
 			d.all.Wait()

@@ -75,6 +75,7 @@ func (g *generator) joinAll(topicOf func(i int) int) (s Stage, err error) {
 	m, asked, joined := g.mark(), 0, 0
 	g.status = func() string { return "joining" }
 	g.heard = func(i int, m message) {
+		g.noted(i, m)
 		if m.kind != reply || m.ref != g.conns[i].joinRef {
 			return
 		}

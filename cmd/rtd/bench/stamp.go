@@ -46,10 +46,16 @@ func (m bodies) appendPayload(b []byte, s stamp) []byte {
 
 // find returns the stamp in a payload, if it is of this run.
 func (m bodies) find(payload []byte) (s stamp, ok bool) {
+	s, _, ok = m.cut(payload)
+	return s, ok
+}
+
+// cut returns the first stamp of this run, and what comes behind it.
+func (m bodies) cut(payload []byte) (s stamp, rest []byte, ok bool) {
 	for {
 		i := bytes.IndexByte(payload, '~')
 		if i < 0 || len(payload)-i < MinBody {
-			return stamp{}, false
+			return stamp{}, nil, false
 		}
 		digits := payload[i+1 : i+MinBody]
 		var parts [4]uint64
@@ -61,7 +67,7 @@ func (m bodies) find(payload []byte) (s stamp, ok bool) {
 			digits = digits[width:]
 		}
 		if ok && uint32(parts[0]) == m.run {
-			return stamp{uint32(parts[1]), uint32(parts[2]), time.Duration(parts[3])}, true
+			return stamp{uint32(parts[1]), uint32(parts[2]), time.Duration(parts[3])}, payload[i+MinBody:], true
 		}
 		payload = payload[i+1:]
 	}
