@@ -135,8 +135,8 @@ func TestStateRepair(t *testing.T) {
 	})
 	p.wants(t, `(?m)^ledger/topic:ledger:0 .* damaged +the state is damaged`, "state", "list", "ledger")
 	p.wants(t, `(?m)^ledger/topic:ledger:1 .* stored +-$`, "state", "list", "ledger")
-	if _, ok := ask("ledger:0", "last", 0); ok {
-		t.Error("a damaged topic goes on")
+	if r, ok := ask("ledger:0", "last", 0); ok {
+		t.Errorf("a damaged topic goes on with %+v", r)
 	}
 	if r, ok := ask("ledger:1", "last", 0); !ok || r.N != 3 {
 		t.Errorf("another one has %+v", r)

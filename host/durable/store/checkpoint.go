@@ -171,7 +171,7 @@ func (k *Keeper) writeBatch(ctx context.Context, changes []change) (n int, err e
 				e.state = old.state
 			}
 			if c.clear {
-				v.leaf.lost = nil
+				v.leaf.clear(e.name, k.hash)
 			}
 			v.leaf.put(e)
 		}
@@ -194,7 +194,7 @@ func (k *Keeper) writeBatch(ctx context.Context, changes []change) (n int, err e
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, l := range leaves {
-		tables[i].set(l.number, place{l.depth, uint32(len(writes[i].Value)), first + uint64(i)})
+		tables[i].set(l.number, place{l.depth, len(l.lost) > 0, uint32(len(writes[i].Value)), first + uint64(i)})
 	}
 	for i := range changes[:n] {
 		k.clean(changes[i].actor, changes[i].sequence)

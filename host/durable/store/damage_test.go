@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -157,6 +158,98 @@ func TestAlteredLeafOnDisk(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Who has events in the log behind an entry of a leaf that is altered is refused all the same, as messages may be missing: until somebody accepts
+// it, or gives it up. Others in the leaf that cannot be read stay refused then.
+func TestAlteredLeafBehindTheLog(t *testing.T) {
+	t.Parallel()
+	for _, accept := range []bool{true, false} {
+		t.Run(fmt.Sprint(accept), func(t *testing.T) {
+			t.Parallel()
+			p, ctx := open(t, store.Options{}), limited(t)
+			for i := range 3 {
+				p.put(topic(fmt.Sprint(i)), 0, text(i))
+			}
+			p.checkpoint()
+			for i := range 3 {
+				if i != 1 {
+					p.put(topic(fmt.Sprint(i)), 1, text(i))
+				}
+			}
+			p.onDisk("rtd_store_durable", true, func(data []byte) []byte {
+				return behind(t, 1, 9)(behind(t, 0, 9)(data))
+			})
+			p.start()
+			for range 2 { // it is not forgotten
+				for i := range 2 {
+					_, err := p.Load(ctx, topic(fmt.Sprint(i)))
+					want(t, err, durable.ErrDamaged)
+				}
+				_, err := p.Load(ctx, topic("2"))
+				must(t, err)
+				list, err := p.List(ctx, "chat", durable.Topic, "", "", 9)
+				if err != nil || len(list) != 3 || list[0].Cause == "" || list[1].Cause == "" || list[2].Cause != "" {
+					t.Errorf("%+v, %v", list, err)
+				}
+				p.again()
+			}
+			if accept {
+				must(t, p.Accept(ctx, topic("0")))
+			} else {
+				must(t, p.Remove(ctx, topic("0")))
+				p.has(topic("0"), nil)
+			}
+			for range 2 {
+				p.again()
+				s, err := p.Load(ctx, topic("0"))
+				if accept && (err != nil || s.Revision != 2) {
+					t.Fatalf("%+v, %v", s, err)
+				} else if !accept {
+					want(t, err, durable.ErrNone)
+				}
+				_, err = p.Load(ctx, topic("1"))
+				want(t, err, durable.ErrDamaged)
+				p.checkpoint()
+			}
+			must(t, p.Remove(ctx, topic("1")))
+			p.put(topic("1"), 0, "anew")
+			p.again()
+			list, err := p.List(ctx, "chat", durable.Topic, "", "", 9)
+			if err != nil || slices.ContainsFunc(list, func(i store.Info) bool { return i.Cause != "" }) {
+				t.Errorf("%+v, %v", list, err)
+			}
+		})
+	}
+}
+
+// What was removed from the log may be there again, after a power cut: then the leaves count, whatever of it is altered.
+func TestLogComesBack(t *testing.T) {
+	t.Parallel()
+	p, ctx := open(t, store.Options{}), limited(t)
+	p.put(topic("a"), 0, text(1))
+	p.put(topic("a"), 1, text(2))
+	logs, err := filepath.Glob(filepath.Join(p.bus.Dir, "alone/jetstream/*/streams/rtd_log_durable-1"))
+	must(t, err)
+	saved := filepath.Join(t.TempDir(), "log")
+	must(t, os.CopyFS(saved, os.DirFS(logs[0])))
+	p.checkpoint()
+	p.stop()
+	must(t, os.RemoveAll(logs[0]))
+	must(t, os.CopyFS(logs[0], os.DirFS(saved)))
+	must(t, os.Remove(filepath.Join(p.bus.Dir, "clean")))
+	files, err := filepath.Glob(filepath.Join(logs[0], "msgs", "*.blk"))
+	must(t, err)
+	data, err := os.ReadFile(files[0])
+	must(t, err)
+	must(t, os.WriteFile(files[0], behind(t, 2, 7)(data), 0o600))
+	p.start()
+	for range 2 {
+		if s, err := p.Load(ctx, topic("a")); err != nil || s.Revision != 2 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		p.again()
 	}
 }
 

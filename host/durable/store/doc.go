@@ -26,8 +26,9 @@
 //	       through.NODE              the last record of the log that is in the leaves
 //	       refused.MARK              an actor that damage concerns
 //
-// A log is read from its first record on, over what the leaves have, whatever part of it they have already: each commit says
-// what is so afterwards, so the last one counts. Bytes of each format are held by goldens in testdata.
+// A log is read over what the leaves have, whatever part of it they have already: each commit says what is so afterwards, so the last
+// one counts. Records that were to be removed, up to through, are left alone: a power cut may bring them back, and damage to the last of them
+// would bring back what was before it. Bytes of each format are held by goldens in testdata.
 //
 // # What may go wrong, and what then
 //
@@ -40,7 +41,8 @@
 //	no room (bus, plugin, queue)        ErrFull. The last 16th of the bus is for what does not grow, and half of it for removing, and for
 //	                                    checkpoints, which need room to make some
 //	checkpoints fail                    commits go on, in the log, until 64 MiB have changed; then they wait
-//	bytes of an entry are damaged       ErrDamaged for it, and for new names in the same leaf; Remove makes an end of that
+//	bytes of an entry are damaged       ErrDamaged for it, whatever the log has of it since, and for new names in the same leaf; Remove makes
+//	                                    an end of that, and Accept if there is something since
 //	bytes of a leaf are damaged         the same for all in it
 //	bytes of a record are damaged       ErrDamaged for the actors of the commits that are hit, and for those that they had posts for; Accept
 //	                                    has one go on from before, Remove begins it anew. The others of the record are read

@@ -191,12 +191,25 @@ func (l *leaf) find(name string) *entry {
 	return nil
 }
 
-// put replaces the entry of an actor, or removes it if there is nothing in the new one.
+// put replaces the entry of an actor. One with nothing in it stays only as long as there are some that cannot be read: it says that the actor is
+// none of them.
 func (l *leaf) put(e entry) {
-	l.entries = slices.DeleteFunc(l.entries, func(old entry) bool { return old.name == e.name })
-	if e.state != nil || len(e.posts) > 0 {
-		l.entries = append(l.entries, e)
+	l.entries = append(slices.DeleteFunc(l.entries, func(old entry) bool { return old.name == e.name }), e)
+	if len(l.lost) == 0 {
+		l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return e.state == nil && len(e.posts) == 0 })
 	}
+}
+
+// clear removes what cannot be read of an actor: all that nobody can tell whose it is, and not what names somebody else.
+func (l *leaf) clear(name string, hash func(string) uint64) {
+	names := l.names(hash)
+	var rest [][]byte
+	for i, body := range l.lost {
+		if names[i] != name && names[i] != "?" {
+			rest = append(rest, body)
+		}
+	}
+	l.lost = rest
 }
 
 // leafBytes is how large a leaf of several actors may be before it is split.

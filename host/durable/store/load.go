@@ -124,7 +124,9 @@ func (k *Keeper) stored(ctx context.Context, name tableName, see func(name strin
 			return nil
 		}
 		for _, name := range l.names(k.hash) {
-			bad(name, fmt.Errorf("%w: what is stored of it", durable.ErrDamaged))
+			if _, is := newer[name]; !is && l.find(name) == nil {
+				bad(name, fmt.Errorf("%w: what is stored of it", durable.ErrDamaged))
+			}
 		}
 		for i := range l.entries {
 			e := &l.entries[i]

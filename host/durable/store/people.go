@@ -81,7 +81,8 @@ func (k *Keeper) SetAside() (all []durable.Post) {
 	return all
 }
 
-// Remove removes an actor, and the posts for it. Of one in a leaf that cannot be read it also removes the others that cannot be read beside it.
+// Remove removes an actor, and the posts for it. Of one in a leaf that cannot be read it also removes what cannot be read beside it, but for what still has the name of
+// another actor.
 // The error is ErrConflict if it is committed at the same time.
 func (k *Keeper) Remove(ctx context.Context, name durable.Actor) error {
 	if failure := k.failure.Load(); failure != nil {

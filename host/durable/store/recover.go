@@ -100,8 +100,11 @@ func (k *Keeper) begin(ctx context.Context, accept bool) (err error) {
 	if err := k.scan(ctx, old.touched); err != nil {
 		return err
 	}
-	commits, err := k.replay(ctx, old)
+	commits, hurt, err := k.replay(ctx, old)
 	if err != nil {
+		return err
+	}
+	if err := k.refuse(ctx, hurt); err != nil {
 		return err
 	}
 	if accept || old.damaged {
@@ -226,10 +229,13 @@ func (k *Keeper) eachCommit(ctx context.Context, old *oldLog, see func(c *durabl
 		if sound && len(data) > 0 && data[0] > recordFormat {
 			return fmt.Errorf("%w: record %d of the log has format %d, and this one knows up to %d; use the rtd that wrote it, or a later one", errLater, sequence, data[0], recordFormat)
 		}
-		group, lost, err := decodeRecord(data)
 		bytes += int64(len(data))
+		if sequence <= old.through { // it was to be removed: the leaves have it, and what came after it, which may be damaged here
+			return nil
+		}
+		group, lost, err := decodeRecord(data)
 		old.damaged = old.damaged || !sound || err != nil || len(lost) > 0
-		if err != nil && sequence > old.through && !old.accept {
+		if err != nil && !old.accept {
 			return &halt{fmt.Errorf("%w: record %d of the log %s: %w", bus.ErrDamaged, sequence, k.logName(), err), costSome}
 		}
 		for _, l := range lost {
@@ -280,7 +286,7 @@ func (k *Keeper) scan(ctx context.Context, touched map[durable.Actor]bool) error
 	err := k.eachLeaf(ctx, leafPrefix, func(e bus.Entry, l *leaf, bad error) error {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		p := place{size: uint32(len(e.Value)), revision: e.Revision}
+		p := place{size: uint32(len(e.Value)), revision: e.Revision, hurt: bad != nil || len(l.lost) > 0}
 		if bad != nil {
 			number, err := parseKey(e.Key)
 			if err != nil {
@@ -335,27 +341,30 @@ func (k *Keeper) meet(l *leaf, e *entry, touched map[durable.Actor]bool) {
 	}
 }
 
-// replay applies the log.
-func (k *Keeper) replay(ctx context.Context, old *oldLog) (commits int, err error) {
+// replay applies the log. Those are to be refused whom it goes on with although what the leaves had of them cannot be read: messages
+// may be missing.
+func (k *Keeper) replay(ctx context.Context, old *oldLog) (commits int, hurt map[uint64]refusal, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	hurt = map[uint64]refusal{}
 	_, err = k.eachCommit(ctx, old, func(c *durable.Commit, sequence uint64) error {
-		k.ensure(c.Actor)
-		for i := range c.Posts {
-			k.ensure(c.Posts[i].To)
+		for a := range concerned(c) {
+			if k.actors[a] != nil {
+				continue
+			}
+			k.actors[a] = &actor{name: a}
+			if k.mayLose(a) {
+				hurt[who(a)] = refusal{a.String(), time.Now().UTC().Truncate(time.Second), "what was stored of it before its last events was damaged"}
+			}
+		}
+		if removesNothing(c) {
+			delete(hurt, who(c.Actor)) // it was given up
 		}
 		k.apply(c, sequence)
 		commits++
 		return nil
 	})
-	return commits, err
-}
-
-// ensure has an actor in memory, of which there is nothing stored if it is not.
-func (k *Keeper) ensure(name durable.Actor) {
-	if k.actors[name] == nil {
-		k.actors[name] = &actor{name: name}
-	}
+	return commits, hurt, err
 }
 
 // tellPosted tells of the posts that are there for some actors.

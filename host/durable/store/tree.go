@@ -33,6 +33,7 @@ type table struct {
 // place is what is known of a leaf.
 type place struct {
 	depth    uint8
+	hurt     bool   // it has entries that cannot be read, or is one that cannot be
 	size     uint32 // of its value
 	revision uint64 // of its key
 }
@@ -118,6 +119,16 @@ func (k *Keeper) read(ctx context.Context, name durable.Actor) (*entry, error) {
 		}
 		return e, nil
 	}
+}
+
+// mayLose reports whether an actor that is in no leaf may be among those that cannot be read. Callers hold mu.
+func (k *Keeper) mayLose(name durable.Actor) bool {
+	t := k.tables[tableName{name.Plugin, name.Kind}]
+	if t == nil || len(t.leaves) == 0 {
+		return t == nil && len(k.unread[tableKey(tableName{name.Plugin, name.Kind})]) > 0
+	}
+	_, p, ok := t.find(k.hash(name.Name))
+	return !ok || p.hurt
 }
 
 // readLeaf reads a leaf.
