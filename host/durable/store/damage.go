@@ -59,9 +59,9 @@ func (k *Keeper) wait(cause error) error {
 	k.mu.Lock()
 	repair := make(chan struct{})
 	k.repair = repair
+	k.fail(unavailable(cause)) // before those who wait for it look
 	close(k.halted)
 	k.mu.Unlock()
-	k.fail(unavailable(cause))
 	k.log.Error("durable actors wait", "cause", cause)
 	select {
 	case <-repair:
