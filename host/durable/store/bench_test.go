@@ -45,6 +45,14 @@ func BenchmarkCommit(b *testing.B) {
 			b.ReportMetric(float64(p.Status().Commits)/float64(p.Status().Groups), "commits/group")
 		})
 	}
+	for _, pace := range []struct{ committers, each int }{{100, 200}, {1000, 50}} { // how long it takes at a rate, and not at the most there is
+		b.Run(fmt.Sprintf("%d at %d per s", pace.committers, pace.committers*pace.each), func(b *testing.B) {
+			p := open(b, store.Options{CheckpointEvery: 5 * time.Second})
+			b.ResetTimer()
+			commitPaced(b, p, pace.committers, time.Second/time.Duration(pace.each))
+			b.ReportMetric(float64(p.Status().Commits)/b.Elapsed().Seconds(), "commits/s")
+		})
+	}
 	b.Run("append", func(b *testing.B) { // the least that one commit can take: a record of as many bytes
 		l, err := open(b, store.Options{}).b.Log(limited(b), "bare")
 		must(b, err)
@@ -75,6 +83,30 @@ func commitAll(b *testing.B, p *place, committers int, commits int64) {
 					return
 				}
 				all[i] = append(all[i], time.Since(began))
+			}
+		})
+	}
+	group.Wait()
+	percentiles(b, slices.Concat(all...))
+}
+
+// commitPaced has each committer commit once in a period, b.N in all. It counts from when a commit was due, also if the one before was late.
+func commitPaced(b *testing.B, p *place, committers int, period time.Duration) {
+	all := make([][]time.Duration, committers)
+	began := time.Now()
+	var group sync.WaitGroup
+	for i := range committers {
+		group.Go(func() {
+			a := topic(fmt.Sprint("bench:", i))
+			due := began.Add(period * time.Duration(i) / time.Duration(committers))
+			for last := range uint64(b.N/committers + 1) {
+				time.Sleep(time.Until(due))
+				if err := p.Commit(context.Background(), &durable.Commit{Actor: a, Last: last, State: small(last + 1)}); err != nil {
+					b.Error(err)
+					return
+				}
+				all[i] = append(all[i], time.Since(due))
+				due = due.Add(period)
 			}
 		})
 	}
