@@ -71,14 +71,13 @@ func newChannel(p Plugin, s *Socket, m Message, old *member) *Channel {
 	return c
 }
 
-func (c *Channel) dismiss(_ *member, reason error) { c.tree.Stop(c, reason) }
-
 // only is how a Channel finds the member that a guest names: there is one.
-func (c *Channel) only(string) *member { return &c.member }
+func (c *Channel) only(string) *member { return c.sole }
 
 // importList is the member as import tells it.
 func (c *Channel) importList() string {
-	return string(c.member.appendTo(make([]byte, 0, 3*4+len(c.member.params())+len(c.member.socket.assigns))))
+	m := c.sole
+	return string(m.appendTo(make([]byte, 0, 3*4+len(m.params())+len(m.socket.assigns))))
 }
 
 // appendTo writes a member as import tells it: its id, join payload and assigns.
@@ -89,7 +88,7 @@ func (m *member) appendTo(list []byte) []byte {
 }
 
 // all yields the members of a Channel.
-func (c *Channel) all(yield func(*member) bool) { yield(&c.member) }
+func (c *Channel) all(yield func(*member) bool) { yield(c.sole) }
 
 // Init begins a life: the client's join, or its replay.
 func (c *Channel) Init(p *supervisor.Process) error {
@@ -111,6 +110,12 @@ func (c *Channel) Handle(p *supervisor.Process, msg any) error {
 	case inspectMessage:
 		c.inspect(msg, c.importList)
 		return nil
+	case awayMessage:
+		return c.handleAway(p, msg)
+	case backMessage:
+		return c.handleBack(p, msg)
+	case overMessage:
+		return c.handleOver(msg)
 	}
 	return c.handleOther(p, msg, c.only)
 }
@@ -123,17 +128,21 @@ func (c *Channel) Terminate(p *supervisor.Process, reason error) { c.terminate(p
 func (c *Channel) Again(reason error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.member.joined && !c.final && c.version.Restart.Again(reason)
+	return c.sole.joined && !c.final && !c.sole.away && c.version.Restart.Again(reason)
 }
 
 // enter starts a guest of the current version and gives it the join: the client's, or a
 // replay in place of a guest that crashed or is of an older version.
 func (c *Channel) enter(p *supervisor.Process) error {
-	if !c.atHand(p, eventJoin) {
+	switch {
+	case c.sole.away: // what it stayed for is lost
+		c.giveUp()
+		return reasonClosed
+	case !c.atHand(p, eventJoin):
 		return nil
 	}
-	event := c.member.joinEvent()
-	if c.member.joined {
+	event := c.sole.joinEvent()
+	if c.sole.joined {
 		event.Flags |= abi.Replay
 	}
 	// Closed is the guest that is not needed, once effects are applied.
@@ -157,16 +166,16 @@ func (c *Channel) enter(p *supervisor.Process) error {
 	c.version = next.version
 	c.guest, next.guest = next.guest, c.guest
 	c.declare(next.effects, true)
-	if c.member.joined {
-		c.endpoint.Hub.setInterceptor(&c.member.Subscription, c.interceptor())
+	if c.sole.joined {
+		c.endpoint.Hub.setInterceptor(&c.sole.Subscription, c.interceptor())
 	} else {
-		c.member.joined = true
-		c.member.before = c.interceptor()
-		c.member.answer(reply)
+		c.sole.joined = true
+		c.sole.before = c.interceptor()
+		c.sole.answer(reply, c.lingers()...)
 	}
-	stop := c.apply(next.effects, &c.member, nil, c.only)
+	stop := c.apply(next.effects, c.sole, nil, c.only)
 	c.endpoint.Presence.Settle(c)
-	c.member.socket.accepted(&c.member)
+	c.sole.socket.accepted(c.sole, c.linger != nil)
 	return c.finish(stop)
 }
 
@@ -182,18 +191,18 @@ func (c *Channel) interceptor() *handler {
 func (c *Channel) notEntered(reply answer, err error) error {
 	c.final = true
 	switch {
-	case c.member.joined && err != nil:
+	case c.sole.joined && err != nil:
 		return fmt.Errorf("replay join: %w", err)
-	case c.member.joined:
+	case c.sole.joined:
 		return fmt.Errorf("replay join: answered %.20q with %.200q", reply.status, reply.response)
 	case errors.Is(err, ErrTooLarge):
-		c.member.refuse(refusal(reasonTooLarge))
+		c.sole.refuse(refusal(reasonTooLarge))
 		return supervisor.Normal
 	case err != nil:
-		c.member.unserved(true)
+		c.sole.unserved(true)
 		return fmt.Errorf("join: %w", err)
 	}
-	c.member.refuse(reply)
+	c.sole.refuse(reply)
 	return supervisor.Normal
 }
 
@@ -207,9 +216,9 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 	}
 	c.event, c.handling = m.Event, m
 	c.mu.Unlock()
-	c.member.socket.pending.Add(-m.size)
+	m.member.socket.pending.Add(-m.size)
 
-	effects, err := c.ask(p, c.messageEvent(m), m)
+	effects, err := c.ask(p, c.messageEvent(p, m), m)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -219,7 +228,7 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 	case errors.Is(err, errInterrupted):
 		c.handling = nil
 		if !errors.Is(p.StopReason(), reasonDuplicate) { // then it is lost, as in Phoenix
-			c.member.replyCrashed(m)
+			m.member.replyCrashed(m)
 		}
 		return nil
 	case errors.Is(err, ErrTooLarge):
@@ -227,8 +236,8 @@ func (c *Channel) handleIn(p *supervisor.Process, m *Message) error {
 	case err != nil:
 		return err // Exited answers m
 	}
-	stop := c.apply(effects, &c.member, m, c.only)
-	if !c.endsUnanswered(stop, effects, m) {
+	stop := c.apply(effects, c.sole, m, c.only)
+	if !c.endsUnanswered(p, stop, effects, m) {
 		c.handling = nil
 	}
 	return c.finish(stop)
@@ -243,7 +252,7 @@ func (c *Channel) handleLeave(p *supervisor.Process, msg leaveMessage) error {
 		return nil
 	}
 	c.final = true
-	c.member.leave(&msg.Message)
+	msg.member.leave(&msg.Message)
 	return reasonLeft
 }
 
@@ -257,31 +266,46 @@ func (c *Channel) Exited(reason error, decision supervisor.Decision) {
 	c.handling = nil
 	if decision == supervisor.Restarts {
 		if handling != nil {
-			c.member.replyCrashed(handling)
+			handling.member.replyCrashed(handling)
 		}
 		return
 	}
 	c.endpoint.Presence.Leave(c)
+	var again []*member
+	if m := c.endLinger(); m != nil && c.begun && supervisor.IsCrash(reason) {
+		m.unserved(true)
+		m.end(nil)
+	} else if m != nil {
+		again = append(again, m)
+	}
 	for _, msg := range c.box.Close() { // dropped, as in Phoenix
 		switch msg := msg.(type) {
 		case *Message:
 			msg.member.socket.pending.Add(-msg.size)
 		case leaveMessage:
 			if !failed || c.version.Restart != supervisor.Temporary {
-				c.member.leave(&msg.Message)
+				msg.member.leave(&msg.Message)
 			}
+		case backMessage:
+			again = append(again, msg.member)
 		default:
 			c.drop(msg)
 		}
 	}
-	if c.member.joined {
-		c.member.endJoined(failed)
-		return
+	switch {
+	case c.sole.away:
+		c.endpoint.Hub.Unsubscribe(&c.sole.Subscription)
+	case c.sole.joined:
+		c.sole.endJoined(failed)
+	default:
+		if !c.sole.answered {
+			c.sole.unserved(c.begun && supervisor.IsCrash(reason))
+		}
+		c.sole.end(nil)
 	}
-	if !c.member.answered {
-		c.member.unserved(c.begun && supervisor.IsCrash(reason))
+	for _, m := range again { // c ended just before
+		m.socket.joinAgain(m)
 	}
-	c.member.end(nil)
 }
 
 var _ interface {

@@ -8,6 +8,7 @@ import "sync"
 func (e *Endpoint) Disconnect(id string) int {
 	sockets := e.sockets.find(id)
 	for _, s := range sockets {
+		s.refused.Store(true)
 		if s.disconnect != nil {
 			s.disconnect()
 		}

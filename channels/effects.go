@@ -13,7 +13,7 @@ import (
 // askGuest gives an event to a guest, holds its effects to the protocol, and has what changed
 // stored, if that is to be. The effects are sent without another look, to clients that did nothing wrong. m is the message behind the
 // event, if there is one.
-func (h *handler) askGuest(g Guest, event *abi.Event, m *Message) ([]abi.Effect, error) {
+func (h *handler) askGuest(p *supervisor.Process, g Guest, event *abi.Event, m *Message) ([]abi.Effect, error) {
 	effects, err := g.Handle(event)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (h *handler) askGuest(g Guest, event *abi.Event, m *Message) ([]abi.Effect,
 		if err == nil && e.Flags&abi.Binary != 0 {
 			switch {
 			case h.sole != nil:
-				err = h.checkBinary(e, m)
+				err = h.checkBinary(p, e, m)
 			case h.durable:
 				if err := h.checkSendable(event, e, m); err != nil {
 					return nil, err
@@ -87,7 +87,7 @@ func CheckEffect(e *abi.Effect, topic string) error {
 // becomes "crashed", and a join that it accepts so is answered "join crashed" and followed
 // by a leave. Otherwise one old client could crash the handler that serves everybody.
 // [Stats].Undelivered counts all of these.
-func (h *handler) checkBinary(e *abi.Effect, m *Message) error {
+func (h *handler) checkBinary(p *supervisor.Process, e *abi.Effect, m *Message) error {
 	o := Outgoing{Topic: h.topic, Name: e.Name, JoinRef: h.sole.outRef(), Binary: true}
 	switch {
 	case e.Kind == abi.EffectPush:
@@ -95,7 +95,7 @@ func (h *handler) checkBinary(e *abi.Effect, m *Message) error {
 	case e.Kind != abi.EffectReply:
 		return nil
 	case e.Detail != "":
-		_, o.Ref = h.asker(e.Detail, func(string) *member { return h.sole })
+		_, o.Ref = h.asker(p, e.Detail, func(string) *member { return h.sole })
 	case m != nil:
 		o.Ref = m.Ref
 	default: // of the join
@@ -132,7 +132,7 @@ func (h *handler) apply(effects []abi.Effect, at *member, m *Message, named func
 		switch e.Kind {
 		case abi.EffectReply:
 			if e.Detail != "" {
-				if to, ref := h.asker(e.Detail, named); to != nil {
+				if to, ref := h.asker(h.process, e.Detail, named); to != nil {
 					to.reply(ref, answerOf(e))
 				}
 			} else if m != nil {
@@ -159,6 +159,9 @@ func (h *handler) apply(effects []abi.Effect, at *member, m *Message, named func
 			h.guest.Apply(e)
 		}
 	}
+	if stop == nil && h.linger != nil && h.linger.full {
+		stop = reasonOverflow
+	}
 	return stop
 }
 
@@ -168,8 +171,11 @@ func (h *handler) broadcast(e *abi.Effect, except *member) {
 	var from *Subscription
 	if except != nil {
 		from = &except.Subscription
-		if h.sole == nil {
+		switch {
+		case h.sole == nil:
 			o.except = except.id
+		case h.linger != nil:
+			o.from = h.linger.number
 		}
 	}
 	_ = h.endpoint.Hub.Broadcast(&o, from) // it counts members whose codec cannot write it
@@ -199,12 +205,12 @@ const maxReason = 1000
 
 // endsUnanswered reports whether a guest ends itself as by a crash without having
 // answered the message at hand.
-func (h *handler) endsUnanswered(stop error, effects []abi.Effect, m *Message) bool {
+func (h *handler) endsUnanswered(p *supervisor.Process, stop error, effects []abi.Effect, m *Message) bool {
 	if stop == nil || !supervisor.IsCrash(stop) {
 		return false
 	}
 	for i := range effects {
-		if e := &effects[i]; e.Kind == abi.EffectReply && (e.Detail == "" || e.Detail == h.token(m)) {
+		if e := &effects[i]; e.Kind == abi.EffectReply && (e.Detail == "" || e.Detail == h.token(p, m)) {
 			return false
 		}
 	}
@@ -212,11 +218,11 @@ func (h *handler) endsUnanswered(stop error, effects []abi.Effect, m *Message) b
 }
 
 // messageEvent makes an event of a message.
-func (h *handler) messageEvent(m *Message) *abi.Event {
+func (h *handler) messageEvent(p *supervisor.Process, m *Message) *abi.Event {
 	event := &abi.Event{Kind: abi.EventMessage, Flags: binaryFlag(m.Binary), Name: m.Event, Payload: m.Payload, Detail: m.member.id}
 	if m.Ref != nil {
 		event.Flags |= abi.WantsReply
-		event.Extra = h.token(m)
+		event.Extra = h.token(p, m)
 	}
 	return event
 }

@@ -26,6 +26,7 @@ type Endpoint struct {
 
 	counts  counts
 	sockets socketsByID
+	lingers lingers
 
 	mu     sync.Mutex // taken after a Socket's
 	shared map[sharedKey]*SharedChannel

@@ -107,6 +107,10 @@ func (r *room) handle(e *abi.Event) ([]abi.Effect, error) {
 		return r.export(e)
 	case abi.EventImport:
 		return r.imported(e)
+	case abi.EventAway:
+		return r.away(e)
+	case abi.EventBack:
+		return r.back(e)
 	}
 	r.count++
 	switch e.Name {
@@ -286,6 +290,46 @@ func (r *room) leave(e *abi.Event) ([]abi.Effect, error) {
 		return nil, errTrap
 	}
 	return append(effects(abi.EffectPush, "never", ""), effects(abi.EffectBroadcast, "left", quoted(e.Detail, "who"))...), nil
+}
+
+// away pushes what the client is to find when it is back.
+func (r *room) away(e *abi.Event) ([]abi.Effect, error) {
+	r.plugin.note("away "+e.Name, false)
+	switch r.plugin.onAway {
+	case "stop":
+		return effects(abi.EffectStop, "normal", ""), nil
+	case "crash":
+		return nil, errTrap
+	case "push":
+		return effects(abi.EffectPush, "meanwhile", ""), nil
+	}
+	return nil, nil
+}
+
+// back does what the payload of the join says.
+func (r *room) back(e *abi.Event) ([]abi.Effect, error) {
+	var p struct{ Do string }
+	_ = json.Unmarshal(e.Payload, &p)
+	note := "back " + p.Do
+	if e.Extra != "" {
+		note += " with " + e.Extra
+	}
+	r.plugin.note(note, false)
+	switch p.Do {
+	case "refuse":
+		return append(effects(abi.EffectPush, "kept", ""), reply("error", `{"reason":"no"}`)...), nil
+	case "crash":
+		return nil, errTrap
+	case "large":
+		return nil, channels.ErrTooLarge
+	case "wait":
+		<-r.plugin.gate
+	case "count":
+		return append(effects(abi.EffectPush, "hello", ""), reply("ok", fmt.Sprint(r.count))...), nil
+	case "binary":
+		return []abi.Effect{{Kind: abi.EffectReply, Flags: abi.Binary, Name: "ok", Payload: []byte{0, 1}}}, nil
+	}
+	return nil, nil
 }
 
 func (r *room) members(e *abi.Event) ([]abi.Effect, error) {
@@ -469,6 +513,7 @@ type plugin struct {
 	// How guests answer export and import, which versions called "… exports" know;
 	// set while none runs.
 	exports, imports string
+	onAway           string // what guests do then
 
 	mu    sync.Mutex
 	token string   // of the message to answer later

@@ -30,9 +30,8 @@ type handler struct {
 
 	guest Guest // nil if there is none, or it is dead; only its process touches it, and sets it holding mu
 
-	// Since the first life, and then for good.
-	runtime *supervisor.Runtime
-	ref     supervisor.Ref // names it in tokens
+	ref    supervisor.Ref // names it in tokens, since the first life
+	linger *linger        // of a Channel that outlasts a connection that breaks, once it was joined; nil for most
 
 	mu sync.Mutex // held while an outcome is applied, never while a guest runs
 	// The present life, nil between two. A process that is killed while its
@@ -42,6 +41,7 @@ type handler struct {
 	event    string   // at hand, for reports
 	begun    bool     // there was a life
 	durable  bool     // its guest is remembered
+	shared   bool     // it is a SharedChannel
 	final    bool     // whatever comes, there is no further life
 	restarts int32
 }
@@ -67,9 +67,8 @@ func (h *handler) begin(p *supervisor.Process) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.process, h.begun = p, true
-	if h.runtime == nil {
-		h.runtime = p.Runtime()
-		h.ref = h.runtime.NewRef()
+	if h.ref == 0 {
+		h.ref = p.Runtime().NewRef()
 	}
 }
 
@@ -98,6 +97,8 @@ func (h *handler) putBack(msg any) {
 		msg.member.socket.pending.Add(-msg.size)
 	case joinMessage:
 		msg.socket.joinAgain(msg.member)
+	case backMessage:
+		msg.member.socket.joinAgain(msg.member)
 	case *outMessage:
 		msg.give(h.plugin)
 	}
@@ -137,7 +138,7 @@ func (h *handler) startGuest(p *supervisor.Process, first *abi.Event, s *success
 	if err == nil {
 		s.guest = guest
 		if first != nil {
-			s.effects, err = h.askGuest(guest, first, nil)
+			s.effects, err = h.askGuest(p, guest, first, nil)
 		}
 	}
 	return interruption(p, err)
@@ -153,7 +154,7 @@ func (s *successor) close(reason error) {
 // the event, if there is one. The error is a crash, errInterrupted, or wraps [ErrTooLarge]
 // or [ErrNotStored]. After the last there is no guest, but the life goes on, see wake.
 func (h *handler) ask(p *supervisor.Process, e *abi.Event, m *Message) ([]abi.Effect, error) {
-	effects, err := h.askGuest(h.guest, e, m)
+	effects, err := h.askGuest(p, h.guest, e, m)
 	lost := errors.Is(err, ErrNotStored)
 	if err == nil || errors.Is(err, ErrTooLarge) && !lost {
 		return effects, err
@@ -244,7 +245,7 @@ func (h *handler) terminate(p *supervisor.Process, reason error, named func(id s
 
 // tellEnd gives the guest the event terminate.
 func (h *handler) tellEnd(p *supervisor.Process, e *abi.Event, named func(id string) *member) {
-	effects, err := h.askGuest(h.guest, e, nil)
+	effects, err := h.askGuest(p, h.guest, e, nil)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {

@@ -129,11 +129,16 @@ func (h *Hub) subscribe(s *Subscription, m *member, first []Frame) {
 	shard := h.shard(s.Topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
+	h.put(shard, s, m, first, nil)
+}
+
+// put is subscribe for callers that hold the shard's mu. again is the handler of m, if that comes back to it.
+func (h *Hub) put(shard *hubShard, s *Subscription, m *member, first []Frame, again *linger) {
 	for _, f := range first {
 		s.Out.Send(f)
 	}
 	if p := h.pastOf(shard, s.Topic); p != nil && m != nil {
-		h.recover(p, m)
+		h.recover(p, m, again)
 	}
 	if _, found := shard.topics[s.Topic]; !found {
 		s.place = 0
@@ -149,6 +154,10 @@ func (h *Hub) Unsubscribe(s *Subscription) {
 	shard := h.shard(s.Topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
+	shard.take(s)
+}
+
+func (shard *hubShard) take(s *Subscription) {
 	switch a := shard.topics[s.Topic]; {
 	case a.crowd != nil:
 		a.crowd.remove(s)
@@ -157,6 +166,23 @@ func (h *Hub) Unsubscribe(s *Subscription) {
 		s.place = -1
 		shard.drop(s.Topic)
 	}
+}
+
+// replace subscribes m in place of a member that was away: nothing that both could get is missed, or comes twice.
+func (h *Hub) replace(was *Subscription, m *member, first []Frame) {
+	shard := h.shard(m.Topic)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	shard.take(was)
+	h.put(shard, &m.Subscription, m, first, m.channel.(*Channel).linger)
+}
+
+// mute has a subscription lead nowhere, but for what its handler intercepts.
+func (h *Hub) mute(s *Subscription) {
+	shard := h.shard(s.Topic)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	s.Codec, s.Out = V2, nowhere{}
 }
 
 // setInterceptor puts a handler, or nobody, before a subscription.

@@ -12,7 +12,7 @@ import (
 // A guest that says in join that it intercepts an event gets the topic's broadcasts of it
 // as event out, in place of its client: its own ones too, unless they leave it out. They
 // wait in the handler's mailbox among the client's messages. If that is full, or the
-// plugin's Payer has no room, they are dropped and counted. A shared handler gets each
+// plugin's Payer has no room, they are dropped and counted; if the client is away, its handler ends. A shared handler gets each
 // once, for all members, with the name of the member whom its own broadcast_from left out.
 // Every life declares its interceptions anew, in its first event: join, or members of a
 // shared handler, whose further joins add to it.
@@ -58,6 +58,7 @@ func (h *handler) intercepts(event string) bool {
 func (h *handler) intercept(out *outMessage) {
 	if !out.keep(h.plugin) {
 		h.endpoint.counts.overloaded.Add(1)
+		h.overflows()
 		return
 	}
 	switch err := h.box.Send(out); {
@@ -66,12 +67,13 @@ func (h *handler) intercept(out *outMessage) {
 		return
 	case errors.Is(err, supervisor.ErrFull):
 		h.endpoint.counts.overloaded.Add(1)
+		h.overflows()
 	}
 	out.give(h.plugin)
 }
 
 // forAll reports whether it takes a broadcast once for all members of the topic.
-func (h *handler) forAll() bool { return h.sole == nil }
+func (h *handler) forAll() bool { return h.shared }
 
 // handleOut gives the guest a broadcast that it intercepts. A broadcast that waited for a
 // former guest, and is not intercepted by this one, goes to the members.

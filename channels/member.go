@@ -33,6 +33,7 @@ type member struct {
 	left     bool    // the client's leave was answered
 	ended    bool    // the socket knows that it is over
 	tracked  bool    // it was present somewhere, or is: an owner of presence
+	away     bool    // the client is, and what is pushed to it is kept
 	id       string  // of one of a SharedChannel
 	old      *member // that the join replaces, until the client is told
 }
@@ -125,14 +126,15 @@ func (m *member) joinReply(a answer) *Outgoing {
 func (m *member) checkAnswer(a answer) error { return m.Codec.Check(m.joinReply(a)) }
 
 // answer sends the reply to the join and, behind it, the end of the member that
-// it replaced. If the join was accepted, the topic's broadcasts follow.
-func (m *member) answer(a answer) {
+// it replaced. If the join was accepted, more and the topic's broadcasts follow.
+func (m *member) answer(a answer, more ...Frame) {
 	m.answered = true
 	first := []Frame{m.socket.encode(m.joinReply(a))}
 	if m.old != nil {
-		first = append(first, m.old.closeFrame())
+		first = append(first, m.socket.encode(m.old.closing()))
 		m.old = nil
 	}
+	first = append(first, more...)
 	counts := &m.socket.endpoint.counts
 	if !m.joined {
 		m.socket.send(first...)
@@ -183,6 +185,10 @@ func (m *member) replyCrashed(msg *Message) {
 
 // push sends a guest's push, if the client can be sent it.
 func (m *member) push(e *abi.Effect) {
+	if m.away {
+		m.channel.(*Channel).keep(e)
+		return
+	}
 	o := Outgoing{
 		Kind: Push, JoinRef: m.outRef(), Topic: m.Topic, Name: e.Name, Payload: e.Payload, Binary: e.Flags&abi.Binary != 0,
 	}
@@ -225,18 +231,18 @@ func (m *member) endJoined(failed bool) {
 	}
 	last := m.closeFrame()
 	if failed && !m.left {
-		last = m.lastFrame(eventError, reasonCrash)
+		last = m.socket.encode(m.last(eventError, reasonCrash))
 	}
 	m.end(&last)
 }
 
-func (m *member) closeFrame() Frame { return m.lastFrame(eventClose, nil) }
+func (m *member) closeFrame() Frame { return m.socket.encode(m.closing()) }
 
-// lastFrame is phx_close or phx_error. It carries the join_ref twice.
-func (m *member) lastFrame(event string, payload []byte) Frame {
-	return m.socket.encode(&Outgoing{
-		Kind: Push, JoinRef: m.joinRef(), Ref: m.joinRef(), Topic: m.Topic, Name: event, Payload: payload,
-	})
+func (m *member) closing() *Outgoing { return m.last(eventClose, nil) }
+
+// last is phx_close or phx_error. It carries the join_ref twice.
+func (m *member) last(event string, payload []byte) *Outgoing {
+	return &Outgoing{Kind: Push, JoinRef: m.joinRef(), Ref: m.joinRef(), Topic: m.Topic, Name: event, Payload: payload}
 }
 
 // Why memberships end other than by a crash. Guests are told the detail.

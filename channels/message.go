@@ -32,6 +32,7 @@ type Outgoing struct {
 
 	oddTopic []byte // to send in place of Topic; of a message that had it
 	except   string // of a broadcast by a SharedChannel: the member left out
+	from     uint64 // of one by a Channel that lingers and leaves its own member out: its number
 	passing  bool   // a broadcast that is no part of its topic's history
 }
 

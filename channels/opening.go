@@ -8,7 +8,7 @@ import "rtd/sandbox/abi"
 func (c *Channel) Opening() (e abi.Event, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e = *c.member.joinEvent()
+	e = *c.sole.joinEvent()
 	if c.restarts > 0 {
 		e.Flags |= abi.Replay
 	}

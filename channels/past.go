@@ -179,7 +179,7 @@ func (h *Hub) broadcastKept(o *Outgoing, except *Subscription, c *crowd) error {
 	}}
 	k.out.copy = &k.out
 	k.Outgoing = &Outgoing{
-		Kind: Broadcast, Topic: o.Topic, Name: o.Name, Binary: o.Binary, except: o.except, Payload: o.Payload, Ref: quoted(p.log.Next()),
+		Kind: Broadcast, Topic: o.Topic, Name: o.Name, Binary: o.Binary, except: o.except, from: o.from, Payload: o.Payload, Ref: quoted(p.log.Next()),
 	}
 	k.formsFrom, k.copied = h.formsFrom, &k.out
 	k.own(o)
@@ -270,8 +270,9 @@ func quoted(p history.Position) []byte {
 	return append(p.Append(append(make([]byte, 0, 40), '"')), '"')
 }
 
-// recover tells a member what it has missed, and where it stands. Callers hold the shard's mu.
-func (h *Hub) recover(p *past, m *member) {
+// recover tells a member what it has missed, and where it stands. again is its handler, if it comes back to that, which
+// has not missed what it intercepts. Callers hold the shard's mu.
+func (h *Hub) recover(p *past, m *member, again *linger) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.used = time.Now()
@@ -286,6 +287,8 @@ func (h *Hub) recover(p *past, m *member) {
 	count := uint64(0)
 	for offset, k := range missed {
 		switch {
+		case again != nil && (k.from == again.number || s.before != nil && s.before.intercepts(k.Name)):
+			continue
 		case s.before != nil && s.before.intercepts(k.Name):
 			if s.before.forAll() {
 				gap = cmp.Or(gap, gapIntercepted)

@@ -43,6 +43,12 @@ func (h *handler) present(e *abi.Effect, to *member) {
 	if topic != h.topic && !h.plugin.MayUse(topic) {
 		return
 	}
+	if h.linger != nil {
+		h.linger.shows(topic)
+		if to.away {
+			return // it is shown when it is back
+		}
+	}
 	h.endpoint.Presence.Show(topic, func(list []byte) {
 		to.push(&abi.Effect{Kind: abi.EffectPush, Name: eventPresenceState, Payload: list})
 	})

@@ -94,7 +94,7 @@ func (h *handler) askMoving(p *supervisor.Process, move *Handover, g Guest, e *a
 		}
 		effects, err = h.ask(p, e, nil)
 	} else {
-		effects, err = h.askGuest(g, e, nil)
+		effects, err = h.askGuest(p, g, e, nil)
 		err = interruption(p, err)
 	}
 	if err == nil || errors.Is(err, errInterrupted) || errors.Is(err, ErrTooLarge) {

@@ -86,6 +86,7 @@ type (
 func newSharedChannel(e *Endpoint, p Plugin, topic string) *SharedChannel {
 	c := &SharedChannel{members: map[string]*member{}}
 	c.init(e, p, topic)
+	c.shared = true
 	return c
 }
 
@@ -320,7 +321,7 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 		c.mu.Unlock()
 		return nil
 	}
-	m.id = string(c.runtime.AppendRef(make([]byte, 0, 24), c.runtime.NewRef()))
+	m.id = string(p.Runtime().AppendRef(make([]byte, 0, 24), p.Runtime().NewRef()))
 	c.event, c.joining = eventJoin, m
 	c.mu.Unlock()
 
@@ -368,7 +369,7 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 	m.before = &c.handler
 	m.answer(reply)
 	stop := c.apply(effects, m, nil, c.named)
-	m.socket.accepted(m)
+	m.socket.accepted(m, false)
 	return c.finish(stop)
 }
 
@@ -401,7 +402,7 @@ func (c *SharedChannel) handleIn(p *supervisor.Process, msg *Message) error {
 	c.event, c.handling = msg.Event, msg
 	c.mu.Unlock()
 
-	effects, err := c.ask(p, c.messageEvent(msg), msg)
+	effects, err := c.ask(p, c.messageEvent(p, msg), msg)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -422,7 +423,7 @@ func (c *SharedChannel) handleIn(p *supervisor.Process, msg *Message) error {
 		return err // Exited answers it
 	}
 	stop := c.apply(effects, m, msg, c.named)
-	if !c.endsUnanswered(stop, effects, msg) {
+	if !c.endsUnanswered(p, stop, effects, msg) {
 		c.handling = nil
 	}
 	return c.finish(stop)

@@ -54,7 +54,9 @@ type Socket struct {
 	mu     sync.Mutex // taken after a handler's; Outbox, Hub and mailboxes come later
 	topics topics
 	closed bool
-	turned chan struct{} // closed when a join is decided, if Decided waits; else nil
+	// What the client did, or the server decided about it, ended the connection: nothing lingers. Not guarded by mu.
+	refused atomic.Bool
+	turned  chan struct{} // closed when a join is decided, if Decided waits; else nil
 }
 
 // SocketOptions say who is connected.
@@ -95,8 +97,10 @@ type socketOwner struct {
 // seat is a member's place in its socket, from the client's join to its end.
 type seat struct {
 	// Guarded by the socket's lock.
-	held  *[]Message // in every state but serving; nil for none
-	state joinState
+	held    *[]Message // in every state but serving; nil for none
+	state   joinState
+	lingers bool // its handler stays if the connection breaks
+	unsure  bool // the client may not know its newest key
 
 	dismissed atomic.Bool // the socket has ended the membership of a SharedChannel
 }
@@ -132,6 +136,7 @@ const (
 	serving                    // frames go to the handler
 	ending                     // the client left, or the handler ended by itself
 	replacing                  // it ends for a new join, which is the first frame held
+	taken                      // the handler goes on with another connection
 )
 
 // NewSocket connects a client.
@@ -154,11 +159,13 @@ func (e *Endpoint) NewSocket(o SocketOptions) *Socket {
 func (s *Socket) Receive(frame []byte, binary bool) error {
 	if rate := s.endpoint.Limits.Rate; !s.admitted.admit(rate) {
 		s.endpoint.counts.overRate.Add(1)
+		s.refused.Store(true)
 		return fmt.Errorf("%w: more than %d", ErrRate, rate)
 	}
 	m, err := s.codec.Decode(frame, binary)
 	if err != nil {
 		s.endpoint.counts.malformed.Add(1)
+		s.refused.Store(true)
 		return err
 	}
 	m.size = int64(len(frame)+len(m.Topic)+len(m.Event)) + messageOverhead
@@ -268,10 +275,15 @@ func (s *Socket) dispatch(m Message) {
 	case m.Event == eventJoin && at != nil:
 		// A duplicate join: the old one ends first. It is held whatever else
 		// waits, for it is how a client gets rid of a channel that is stuck.
+		// One with the handler's own key has that go on.
+		reason := reasonDuplicate
+		if at.lingers && s.resumes(&m, at) {
+			reason = reasonTaken
+		}
 		s.pending.Add(m.size)
 		at.keep(m)
 		at.state = replacing
-		at.channel.dismiss(at, reasonDuplicate)
+		at.channel.dismiss(at, reason)
 
 	case at == nil && m.Event == eventLeave:
 		s.reply(m.JoinRef, &m, statusOK, nil)
@@ -291,6 +303,10 @@ func (s *Socket) dispatch(m Message) {
 		}
 
 	default:
+		if at.unsure {
+			at.unsure = false
+			s.endpoint.lingers.confirm(at.channel.(*Channel).linger)
+		}
 		s.deliver(at, m)
 	}
 }
@@ -303,7 +319,7 @@ func (s *Socket) join(m Message, old *member) {
 		s.endpoint.counts.unmatched.Add(1)
 		s.reply(nil, &m, statusError, response)
 		if old != nil {
-			s.send(old.closeFrame())
+			s.send(s.encode(old.closing()))
 		}
 	}
 	plugin := s.endpoint.Router.Match(m.Topic)
@@ -315,10 +331,13 @@ func (s *Socket) join(m Message, old *member) {
 		refuse(reasonTooMany)
 		return
 	}
-	joining, err := s.endpoint.start(plugin, s, m, old)
-	if err != nil {
-		refuse(reasonGone)
-		return
+	joining := s.resume(plugin, m, old)
+	if joining == nil {
+		var err error
+		if joining, err = s.endpoint.start(plugin, s, m, old); err != nil {
+			refuse(reasonGone)
+			return
+		}
 	}
 	s.topics.add(joining)
 	s.endpoint.counts.channels.Add(1)
@@ -374,13 +393,14 @@ func (s *Socket) reserve(m *Message) bool {
 	return true
 }
 
-// accepted takes note that a join succeeded: from now on the handler serves the topic.
-func (s *Socket) accepted(m *member) {
+// accepted takes note that a join succeeded: from now on the handler serves the topic. lingers says that it stays if
+// the connection breaks.
+func (s *Socket) accepted(m *member, lingers bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn()
 	if at := s.topics.get(m.Topic); at.state == joining && !s.closed {
-		at.state = serving
+		at.state, at.lingers, at.unsure = serving, lingers, lingers
 		s.dispatchHeld(at)
 	}
 }

@@ -24,6 +24,12 @@ type Stats struct {
 	HistoryBytes   int64  // that all histories take, about
 	HistoryUnkept  uint64 // broadcasts that histories had no room for
 	Recovered      uint64 // messages that clients were told after they had been away
+
+	Lingering       int    // handlers of one join whose client is away
+	Resumed         uint64 // joins that found the handler of the one before
+	LingerTimeouts  uint64 // handlers whose client did not come back in time
+	LingerCrowded   uint64 // those that had to go for others
+	LingerOverflows uint64 // those for which more came than is kept
 }
 
 type counts struct {
@@ -61,5 +67,11 @@ func (e *Endpoint) Stats() Stats {
 		HistoryBytes:   e.Hub.pastBytes.Load(),
 		HistoryUnkept:  e.Hub.unkept.Load(),
 		Recovered:      e.Hub.recovered.Load(),
+
+		Lingering:       e.lingers.len(),
+		Resumed:         e.lingers.resumed.Load(),
+		LingerTimeouts:  e.lingers.over.Load(),
+		LingerCrowded:   e.lingers.crowded.Load(),
+		LingerOverflows: e.lingers.overflowed.Load(),
 	}
 }

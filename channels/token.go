@@ -1,6 +1,10 @@
 package channels
 
-import "strings"
+import (
+	"strings"
+
+	"rtd/supervisor"
+)
 
 // A message that wants a reply comes with a token, a text that guests keep or hand around
 // as they like. A reply with that token, in any later event of the same handler, answers
@@ -10,7 +14,7 @@ import "strings"
 //
 // The first is the member's id, or in its place the name of a handler with one member; the
 // ref is the client's. A token is good for as long as the client has the channel: through
-// restarts, but not after a leave, or another join in its place. A token of another handler
+// restarts, but not after a leave, another join in its place, or the end of the connection. A token of another handler
 // or of an earlier life of the server, or one that a guest made up, finds nobody.
 //
 // Why is a token made of the client's own ref? A table of messages that may be answered
@@ -19,10 +23,10 @@ import "strings"
 // nothing but JSON gets into a frame.
 
 // token names a message of a member.
-func (h *handler) token(m *Message) string {
+func (h *handler) token(p *supervisor.Process, m *Message) string {
 	b := make([]byte, 0, 64)
 	if h.sole != nil {
-		b = h.runtime.AppendRef(b, h.ref)
+		b = p.Runtime().AppendRef(b, h.ref)
 	} else {
 		b = append(b, m.member.id...)
 	}
@@ -32,11 +36,11 @@ func (h *handler) token(m *Message) string {
 
 // asker finds the member who sent the message with a token, and the ref of the message; nil
 // if there is none. The ref goes into a frame, so that it has to be JSON: guests can write
-// any token.
-func (h *handler) asker(token string, named func(id string) *member) (m *member, ref []byte) {
+// any token. p is the handler's process.
+func (h *handler) asker(p *supervisor.Process, token string, named func(id string) *member) (m *member, ref []byte) {
 	id, value, _ := strings.Cut(token, ":")
 	if h.sole != nil {
-		if n, err := h.runtime.ParseRef(id); err != nil || n != h.ref {
+		if n, err := p.Runtime().ParseRef(id); err != nil || n != h.ref {
 			return nil, nil
 		}
 	}

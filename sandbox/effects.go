@@ -139,7 +139,7 @@ func (c *effects) check(e *abi.Effect) abi.Code {
 
 // answers says whether a reply without a token answers this event.
 func answers(event abi.Kind) bool {
-	return event == abi.EventJoin || event == abi.EventMessage || event == abi.EventConnect || event == abi.EventImport
+	return event == abi.EventJoin || event == abi.EventMessage || event == abi.EventConnect || event == abi.EventImport || event == abi.EventBack
 }
 
 // allowed says whether this kind of effect may be asked for now.

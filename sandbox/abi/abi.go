@@ -50,6 +50,8 @@ const (
 	EventBroadcast Kind = 0x012 // a broadcast of a topic that the process subscribed to
 	EventExport    Kind = 0x013 // write down the state, for the next version
 	EventImport    Kind = 0x014 // take over the state of another version; the first event
+	EventAway      Kind = 0x015 // the client's connection has broken; the handler stays for a while
+	EventBack      Kind = 0x016 // the client is back
 )
 
 // Effects, guest to host, applied when the call succeeds.
@@ -136,6 +138,8 @@ var kindNames = map[Kind]string{
 	EventBroadcast:      "broadcast",
 	EventExport:         "export",
 	EventImport:         "import",
+	EventAway:           "away",
+	EventBack:           "back",
 	EffectReply:         "reply",
 	EffectPush:          "push",
 	EffectBroadcast:     "broadcast",
