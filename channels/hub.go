@@ -94,6 +94,9 @@ type listener struct {
 // the order of its calls and never blocks. Callers hold locks: Send must not call
 // back into this package. An outbox that overflows has its connection closed by
 // somebody else, and then, as after the connection's end, drops what it is given.
+//
+// One that has a method Address() string says where its client is, which bounds how many handlers linger
+// ([Lingering]). Clients with the same text count together.
 type Outbox interface{ Send(f Frame) }
 
 // NewHub returns a hub without topics.

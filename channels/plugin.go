@@ -63,7 +63,8 @@ type Version struct {
 	// History says how much is kept of a topic's broadcasts; false: nothing. It must not block. Nil means that none has a
 	// history. [Endpoint.ReviewHistory] has topics in use take it over.
 	History func(topic string) (Keep, bool)
-	// Linger says for how long the handler of one join stays when its client's connection has broken.
+	// Linger says for how long the handler of one join stays when its client's connection has broken. The zero value is not at
+	// all.
 	Linger Lingering
 	// Exports says that the guests hand on their state when asked with export, and
 	// take over the state of others with import.

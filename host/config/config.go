@@ -382,6 +382,15 @@ type Plugin struct {
 	HistoryBytes    int64         `toml:"history_bytes" range:"1024..1099511627776"`
 	HistoryAge      time.Duration `toml:"history_age" range:"1s..87600h"`
 
+	// Linger is for how long a handler of one join stays when its client's connection has broken; 0s: not at all.
+	Linger time.Duration `toml:"linger" range:"0s..24h"`
+
+	// MaxLingering is how many of them may stay at a time, MaxLingeringAddress of one client address, MaxLingeringID of one
+	// socket id. The oldest goes first.
+	MaxLingering        int `toml:"max_lingering" range:"1..10000000"`
+	MaxLingeringAddress int `toml:"max_lingering_address" range:"1..10000000"`
+	MaxLingeringID      int `toml:"max_lingering_id" range:"1..10000000"`
+
 	// Migrate says what becomes of a process whose state a new version cannot take over: its join is replayed, or
 	// it stays in its version until it ends.
 	Migrate string `toml:"migrate" oneof:"replay stay"`
@@ -484,6 +493,10 @@ func defaultPlugin() Plugin {
 		HistoryMessages: 100,
 		HistoryBytes:    1 << 20,
 		HistoryAge:      time.Hour,
+
+		MaxLingering:        10_000,
+		MaxLingeringAddress: 1000,
+		MaxLingeringID:      100,
 
 		CanaryPeriod: time.Minute,
 		Config:       map[string]any{},

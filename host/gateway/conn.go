@@ -110,6 +110,9 @@ func (c *conn) adopt(raw net.Conn, arrived []byte) {
 	c.raw = c.wire
 }
 
+// Address tells handlers that linger which clients have the same.
+func (c *conn) Address() string { return c.address().String() }
+
 // address is what connections are counted by.
 func (c *conn) address() netip.Addr { return handshake.Group(c.client) }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 
 	"rtd/channels"
 	"rtd/host/gateway/handshake"
@@ -39,6 +40,15 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request, m *mount, path ma
 	})
 }
 
+// addressed is the outbox of a session, whose client is known by its first request.
+type addressed struct {
+	channels.Outbox
+	client netip.Addr
+}
+
+// Address tells handlers that linger which clients have the same.
+func (a addressed) Address() string { return handshake.Group(a.client).String() }
+
 // openPoll decides about a new client, as handshake does for WebSockets.
 func (g *Gateway) openPoll(r *http.Request, m *mount, path map[string]string, out channels.Outbox, end func()) (longpoll.Socket, error) {
 	if g.draining.Load() {
@@ -63,7 +73,7 @@ func (g *Gateway) openPoll(r *http.Request, m *mount, path map[string]string, ou
 	}
 	p := &polled{}
 	p.Socket = g.endpoint.NewSocket(channels.SocketOptions{
-		Codec: codec, Out: out, ID: connection.ID, Assigns: connection.Assigns, Closed: connection.Closed, Serves: m.serves,
+		Codec: codec, Out: addressed{out, g.proxies.Client(r).Addr()}, ID: connection.ID, Assigns: connection.Assigns, Closed: connection.Closed, Serves: m.serves,
 		Disconnect: end, Control: p.control,
 	})
 	p.token = g.tokens.hold(claims, p.Tell, end)

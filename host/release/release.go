@@ -131,6 +131,7 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 		Durable: func(topic string) bool { return r.Durable(durable.Topic, topic) },
 		Keep:    settings.Rollout.Stay,
 		Idle:    settings.DurableIdle,
+		Linger:  settings.Linger,
 	}
 	if len(r.histories) > 0 {
 		r.Version.History = r.history

@@ -42,6 +42,9 @@ type Settings struct {
 	History []string
 	Keep    channels.Keep
 
+	// Linger is for how long handlers of one join outlast a connection that breaks, and how many.
+	Linger channels.Lingering
+
 	// Bounds on the things and bytes that the host keeps for the plugin's guests, all
 	// together; channel handlers count too, but no join is refused for them. See Limits
 	// in package rollout.
@@ -73,6 +76,6 @@ func (s Settings) Equal(t Settings) bool {
 		t.Restart == s.Restart && t.Strategy == s.Strategy && t.Intensity == s.Intensity && t.Limits == s.Limits &&
 		t.Mailbox == s.Mailbox && t.Rate == s.Rate && t.Scope == s.Scope && t.Stays == s.Stays &&
 		slices.Equal(t.Durable, s.Durable) && t.DurableIdle == s.DurableIdle && t.DurableState == s.DurableState &&
-		slices.Equal(t.History, s.History) && t.Keep == s.Keep &&
+		slices.Equal(t.History, s.History) && t.Keep == s.Keep && t.Linger == s.Linger &&
 		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending
 }

@@ -56,6 +56,10 @@ func Plugin(table config.Plugin, server config.Server) release.Settings {
 			Most: history.Most{Messages: max(1, server.MaxOutboxMessages/2), Bytes: int64(server.MaxOutboxBytes / 2)},
 		},
 
+		Linger: channels.Lingering{
+			For: table.Linger, Most: table.MaxLingering, PerAddress: table.MaxLingeringAddress, PerID: table.MaxLingeringID,
+		},
+
 		Processes:  table.Processes,
 		References: table.References,
 		Pending:    table.Pending,

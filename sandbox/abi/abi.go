@@ -56,7 +56,7 @@ const (
 
 // Effects, guest to host, applied when the call succeeds.
 const (
-	EffectReply         Kind = 0x101 // answer the event at hand (join, message, connect, import), or an earlier message
+	EffectReply         Kind = 0x101 // answer the event at hand (join, message, connect, import, back), or an earlier message
 	EffectPush          Kind = 0x102 // to one client
 	EffectBroadcast     Kind = 0x103 // to all members of the topic
 	EffectBroadcastFrom Kind = 0x104 // to all members but the one at hand

@@ -76,6 +76,8 @@
 //	0x012   broadcast       event           payload         topic           Binary
 //	0x013   export          topic or module
 //	0x014   import          topic or module state           schema (12)     (13)
+//	0x015   away            why
+//	0x016   back            topic           join payload    (21)            Binary
 //
 //	kind    effect          field 0         field 1         detail          flags
 //	0x101   reply           status          response        token (9)       Binary
@@ -148,6 +150,7 @@
 // for the process itself. (15) See The next version. (16) See What is remembered. (17) Of 64
 // bytes at most. (18) Of a timer that was due while its durable process was not there: how many
 // milliseconds ago. (19) See What was said lately. (20) Extra is the limit. A list of fields (2), see there.
+// (21) Extra is the assigns that connect gave to the new connection. See Who comes back.
 //
 // start is the first event of a guest; there it says with handles which topics it
 // serves, and with child which processes it consists of. Every instance begins
@@ -341,6 +344,22 @@
 // It ends sooner where it would have more than 1 MiB, with one message at least: ask again behind the last offset until that is the
 // one of the position. Where after is less than the oldest offset minus one, some messages are gone. A topic of which nothing is kept
 // fails with [CodeNoHistory]. To read is to begin: a topic that nobody has used gets its epoch.
+//
+// # Who comes back
+//
+// If the plugin's table of config.toml says linger, a handler of one join outlasts a connection that breaks, for a while: not
+// if the client leaves, joins again without the handler's key, is disconnected by its socket id or breaks the protocol, nor if the server
+// ends. The handler gets away, with "closed" or, if the client came by another connection while this one still seemed open,
+// "taken_over". It goes on as it is: with its memory, names, timers and presences, and gets messages, and broadcasts that it
+// intercepts. What it pushes is kept, up to 100 pushes and 64 KiB, and sent when the client is back; one more, or a broadcast
+// that finds no room in its mailbox, ends it. An earlier message cannot be answered any more.
+//
+// When the client joins again with the key, which it was told by the host's event resume, the handler gets back: the payload and assigns are
+// those of the new join and connection. It is answered as join is: no reply accepts. A refusal is that of one attempt; the
+// handler goes on to wait. What it has shown with present the host shows again. After linger the handler ends, as it would have
+// without linger; so it does if it crashes meanwhile, or a new version does not take over its state.
+//
+// A guest that knows neither event ignores them, and so waits and accepts. One that does not want to wait stops in away.
 //
 // # Standing still
 //
