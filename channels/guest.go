@@ -34,7 +34,7 @@ type Guest interface {
 	// [Endpoint.Listen] with its cancel, and [Endpoint.Disconnect].
 	Apply(e *abi.Effect)
 	// Wants reports whether the guest has asked for events of a kind that it gets
-	// on request only: terminate.
+	// on request only: terminate, away, back.
 	Wants(kind abi.Kind) bool
 	// Adopt makes the guest the owner of all that another guest of the same process
 	// holds outside of its memory, such as timers, monitors and calls to answer, in

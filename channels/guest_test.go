@@ -214,7 +214,12 @@ func (r *room) Apply(e *abi.Effect) {
 	}
 }
 
-func (r *room) Wants(k abi.Kind) bool { return k == abi.EventTerminate && r.wants }
+func (r *room) Wants(k abi.Kind) bool {
+	if k == abi.EventAway || k == abi.EventBack {
+		return !r.plugin.unaware
+	}
+	return k == abi.EventTerminate && r.wants
+}
 
 // export gives the count away, in a way that the plugin says.
 func (r *room) export(e *abi.Event) ([]abi.Effect, error) {
@@ -514,6 +519,7 @@ type plugin struct {
 	// set while none runs.
 	exports, imports string
 	onAway           string // what guests do then
+	unaware          bool   // of away and back
 
 	mu    sync.Mutex
 	token string   // of the message to answer later

@@ -171,8 +171,15 @@ func (c *Channel) handleAway(p *supervisor.Process, msg awayMessage) error {
 		return reasonClosed
 	}
 	c.detach(msg.reason)
-	c.event = abi.EventAway.String()
+	wants := c.guest.Wants(abi.EventAway)
+	c.event = ""
+	if wants {
+		c.event = abi.EventAway.String()
+	}
 	c.mu.Unlock()
+	if !wants {
+		return nil
+	}
 	return c.handleEvent(p, &abi.Event{Kind: abi.EventAway, Name: supervisor.Detail(msg.reason)}, c.only)
 }
 
@@ -273,9 +280,13 @@ func (c *Channel) handleBack(p *supervisor.Process, msg backMessage) error {
 	c.event, c.linger.coming = abi.EventBack.String(), m
 	c.mu.Unlock()
 
-	event := m.joinEvent()
-	event.Kind = abi.EventBack
-	effects, err := c.ask(p, event, &Message{member: m, Ref: m.ref()})
+	var effects []abi.Effect
+	var err error
+	if c.guest.Wants(abi.EventBack) { // else it accepts everybody
+		event := m.joinEvent()
+		event.Kind = abi.EventBack
+		effects, err = c.ask(p, event, &Message{member: m, Ref: m.ref()})
+	}
 	reply := replyIn(effects)
 	if err == nil && m.checkAnswer(reply) != nil {
 		err = blame(c.guest, false, fmt.Errorf("reply %.100q: %w", reply.status, m.checkAnswer(reply)))

@@ -689,3 +689,53 @@ func TestResumeStorm(t *testing.T) {
 		}
 	})
 }
+
+// A guest that knows nothing of it waits and accepts.
+func TestLingerUnaware(t *testing.T) {
+	runLingering(t, options{}, func(t *testing.T, s *server) {
+		s.plugin.unaware = true
+		a := s.connect().entersWith(`{}`)
+		key := a.key(joinedA, resume(false))
+		a.send(`["1","2","room:a","echo",{}]`)
+		a.breaks()
+		s.plugin.latest().Send(told{"push", `{"n":1}`})
+		b := s.connect().resumes(key, "refuse")
+		b.key(joinedA, resume(true), `["1",null,"room:a","pushed",{"n":1}]`)
+		b.send(`["1","2","room:a","count",{}]`)
+		b.want(`["1","2","room:a","phx_reply",{"status":"ok","response":3}]`)
+		s.wantJoins("{}")
+	})
+}
+
+// A guest that cannot keep up with what it intercepts while its client is away ends: that would never know what it missed.
+func TestInterceptTooMuchWhileAway(t *testing.T) {
+	for name, limit := range map[string]func(s *server){
+		"mailbox": func(s *server) {},
+		"bytes":   func(s *server) { s.plugin.room = 2500 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, options{mailbox: 5}, func(t *testing.T, s *server) {
+				s.linger(channels.Lingering{For: lingerFor})
+				limit(s)
+				a := s.connect().entersWith(`{"intercept":true}`)
+				key := a.key(joinedA, resume(false))
+				a.breaks()
+				say := s.connect().entersWith(`{}`)
+				say.key(joinedA, resume(false))
+				say.send(`["1","2","room:a","say",{"wait":true}]`)
+				settle()
+				for n := range 10 {
+					say.send(fmt.Sprintf(`["1","3","room:a","say",{"n":%d,"text":%q}]`, n, strings.Repeat("x", 400)))
+					settle()
+				}
+				close(s.plugin.gate)
+				settle()
+				if n := s.Stats().LingerOverflows; n != 1 {
+					t.Errorf("%d overflows, want 1", n)
+				}
+				b := s.connect().resumes(key, "")
+				b.key(joinedA, resume(false))
+			})
+		})
+	}
+}

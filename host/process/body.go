@@ -25,6 +25,8 @@ type body struct {
 	process    *supervisor.Process
 	guest      sandbox.Instance // with the topic of a channel
 	terminates bool             // wants the event terminate
+	parts      bool             // wants the event away
+	returns    bool             // wants the event back
 	dead       bool             // there is no guest to ask any more
 	event      supervisor.Ref   // id of the event at hand; 0 until it is asked for
 	*holdings                   // nil until there is something to hold
@@ -257,6 +259,8 @@ func (b *body) Apply(e *abi.Effect) {
 		b.takeOwed(e.Name).Answer(e.Payload, e.Flags&abi.Binary != 0)
 	case abi.EffectWants:
 		b.terminates = b.terminates || e.Name == abi.EventTerminate.String()
+		b.parts = b.parts || e.Name == abi.EventAway.String()
+		b.returns = b.returns || e.Name == abi.EventBack.String()
 	case abi.EffectHibernate:
 		b.guest.Hibernate()
 	case abi.EffectPublish:
@@ -278,11 +282,14 @@ func (b *body) Adopt(other channels.Guest) {
 		b.memory, from.memory = from.memory, nil
 	}
 	b.terminates = b.terminates || from.terminates
+	b.parts = b.parts || from.parts
+	b.returns = b.returns || from.returns
 }
 
 // Wants implements [channels.Guest].
 func (b *body) Wants(kind abi.Kind) bool {
-	return kind == abi.EventTerminate && b.terminates && !b.dead
+	wanted := kind == abi.EventTerminate && b.terminates || kind == abi.EventAway && b.parts || kind == abi.EventBack && b.returns
+	return wanted && !b.dead
 }
 
 // Release implements [channels.Guest].

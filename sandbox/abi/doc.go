@@ -140,7 +140,7 @@
 // arguments. (2) A list of fields: length, bytes, length, bytes …; of members they
 // are member, join payload, and so on, in the order of joins. (3) See Children. (4)
 // Extra is a name to register. (5) terminate, in a process; stop and connect, in
-// start, as export. (6) Extra is the assigns that connect gave. (7) With WantsReply, extra is
+// start, as export; away and back, in a handler of one join. (6) Extra is the assigns that connect gave. (7) With WantsReply, extra is
 // a token with which the message may be answered later. (8) See Connecting. (9)
 // Empty in the event that is answered, else the token of an earlier message; in a
 // reply to connect the socket id. (10) Empty for the handler's own. (11) Extra is a
@@ -359,7 +359,8 @@
 // handler goes on to wait. What it has shown with present the host shows again. After linger the handler ends, as it would have
 // without linger; so it does if it crashes meanwhile, or a new version does not take over its state.
 //
-// A guest that knows neither event ignores them, and so waits and accepts. One that does not want to wait stops in away.
+// Both are sent to a guest that asks for them with wants, and "away" or "back". Any other waits as well, and accepts whoever
+// has the key. One that does not want to wait stops in away.
 //
 // # Standing still
 //
