@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"rtd/sandbox/abi"
@@ -52,6 +54,8 @@ const (
 	idleTime = time.Minute
 	// maxRefused bounds the topics that are refused at a time. Others are tried again by the next join.
 	maxRefused = 10_000
+	// maxRefusal is how many bytes of a cause are kept.
+	maxRefusal = 300
 )
 
 // durable says whether the version's handler of a topic is remembered.
@@ -210,6 +214,7 @@ func (c *SharedChannel) wake(p *supervisor.Process) error {
 	if c.guest == nil {
 		return ErrNotStored
 	}
+	c.endpoint.Readmit(c.plugin, c.topic)
 	return nil
 }
 
@@ -241,7 +246,7 @@ func (h *handler) unmoved(err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.final = true
-	h.endpoint.refuse(h.plugin, h.topic)
+	h.endpoint.refuse(h.plugin, h.topic, Refusal{Unmoved: true, Cause: err.Error()})
 	return err
 }
 
@@ -353,39 +358,74 @@ func (c *SharedChannel) Remembered() bool {
 	return c.durable
 }
 
-// refused is a durable topic that nobody can join for now.
+// Refusal says why a durable topic does not go on.
+type Refusal struct {
+	Unmoved bool      // its state cannot go on in the plugin's version; else its handler has crashed beyond its intensity
+	Until   time.Time // until then nobody can join; whoever comes later has it tried again
+	Cause   string    // one line, cut
+}
+
+// refused is a durable topic that nobody can join for now, or that could not go on when it was tried last.
 type refused struct {
-	version *Version  // until the plugin has another one,
-	until   time.Time // or until then
+	Refusal
+	version *Version // until the plugin has another one
+}
+
+// over reports whether nobody need know of a refusal any more.
+func (r *refused) over(p Plugin, now time.Time) bool {
+	return r.version != p.Current() || !r.Unmoved && now.After(r.Until)
 }
 
 // refuse refuses a topic to whoever joins it while the plugin has its present version, for a while: clients come back at
 // once, and would only have it crash again.
-func (e *Endpoint) refuse(p Plugin, topic string) {
+func (e *Endpoint) refuse(p Plugin, topic string, why Refusal) {
+	now := time.Now()
+	why.Until = now.Add(refusedFor)
+	why.Cause, _, _ = strings.Cut(why.Cause, "\n")
+	why.Cause = strings.ToValidUTF8(why.Cause[:min(len(why.Cause), maxRefusal)], "")
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(e.refused) >= maxRefused {
+		maps.DeleteFunc(e.refused, func(key sharedKey, r refused) bool { return r.over(key.plugin, now) })
+	}
 	if len(e.refused) >= maxRefused {
 		clear(e.refused)
 	}
 	if e.refused == nil {
 		e.refused = map[sharedKey]refused{}
 	}
-	e.refused[sharedKey{p, topic}] = refused{p.Current(), time.Now().Add(refusedFor)}
+	e.refused[sharedKey{p, topic}] = refused{why, p.Current()}
 }
 
-// Readmit has a topic tried again at the next join that was refused for a while: what is stored of it is another.
+// Readmit has a topic tried again at the next join that was refused for a while: what is stored of it is another, or it goes on.
 func (e *Endpoint) Readmit(p Plugin, topic string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.refused, sharedKey{p, topic})
 }
 
-// refuses says whether a topic is refused. Callers hold mu.
+// Refused returns why a plugin's durable topic does not go on, if that is so. One whose state cannot go on is refused until it does, or there is
+// another version, though it is tried again meanwhile. Of some ten thousand such topics all may be forgotten.
+func (e *Endpoint) Refused(p Plugin, topic string) (why Refusal, is bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, is := e.refused[sharedKey{p, topic}]
+	if !is || r.over(p, time.Now()) {
+		return Refusal{}, false
+	}
+	return r.Refusal, true
+}
+
+// refuses says whether a topic is refused at the moment. Callers hold mu.
 func (e *Endpoint) refuses(key sharedKey) bool {
 	r, is := e.refused[key]
-	if is && (r.version != key.plugin.Current() || time.Now().After(r.until)) {
+	if !is {
+		return false
+	}
+	now := time.Now()
+	if r.over(key.plugin, now) {
 		delete(e.refused, key)
 		return false
 	}
-	return is
+	return now.Before(r.Until)
 }

@@ -30,7 +30,7 @@ type Endpoint struct {
 
 	mu     sync.Mutex // taken after a Socket's
 	shared map[sharedKey]*SharedChannel
-	// Durable topics that nobody can join for now.
+	// Durable topics that nobody can join for now, or that could not go on when they were tried last.
 	refused map[sharedKey]refused
 }
 

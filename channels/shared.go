@@ -483,8 +483,8 @@ func (c *SharedChannel) Exited(reason error, decision supervisor.Decision) {
 	if decision == supervisor.Restarts {
 		return
 	}
-	if c.durable && decision == supervisor.GivesUp {
-		c.endpoint.refuse(c.plugin, c.topic)
+	if c.durable && decision == supervisor.GivesUp && !errors.Is(reason, ErrUnmoved) { // which is refused already
+		c.endpoint.refuse(c.plugin, c.topic, Refusal{Cause: reason.Error()})
 	}
 	c.endpoint.Presence.Leave(c)
 	var late []*member

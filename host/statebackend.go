@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,25 +55,49 @@ func (b stateBackend) States(ctx context.Context, q admin.StateQuery) ([]admin.S
 		return nil, fmt.Errorf("list states of %s: %w", q.Plugin, err)
 	}
 	var list []admin.State
-	causes := map[durable.Use]string{}
+	cause := b.causes(q.Plugin)
 	for _, i := range found {
 		s := admin.State{
 			Actor: i.Actor.String(), Revision: i.Revision, Bytes: i.Bytes, At: i.At, Due: i.Due,
-			Version: i.Version, Snapshot: i.Snapshot, Posts: i.Posts, State: admin.StateStored,
+			Version: i.Version, Snapshot: i.Snapshot, Posts: i.Posts, State: admin.StateDamaged, Cause: i.Cause,
 		}
-		use := durable.Use{Version: i.Version, Snapshot: i.Snapshot}
-		if _, known := causes[use]; !known && i.Cause == "" {
-			causes[use] = b.missing(q.Plugin, use)
-		}
-		switch {
-		case i.Cause != "":
-			s.State, s.Cause = admin.StateDamaged, i.Cause
-		case causes[use] != "":
-			s.State, s.Cause = admin.StateRefused, causes[use]
+		if i.Cause == "" {
+			s.State, s.Cause = cause(i.Actor, durable.Use{Version: i.Version, Snapshot: i.Snapshot})
 		}
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// causes returns what says whether an actor of a plugin goes on with a state, and if it does not, why.
+func (b stateBackend) causes(plugin string) func(a durable.Actor, use durable.Use) (state, cause string) {
+	missing := map[durable.Use]string{}
+	idle := b.idle(plugin)
+	return func(a durable.Actor, use durable.Use) (state, cause string) {
+		if _, known := missing[use]; !known {
+			missing[use] = b.missing(plugin, use)
+		}
+		if cause = cmp.Or(missing[use], idle, b.plugins.Refused(a, use)); cause == "" {
+			return admin.StateStored, ""
+		}
+		return admin.StateRefused, cause
+	}
+}
+
+// idle says why no actor of a plugin goes on, as it does not run though it should; or "".
+func (b stateBackend) idle(plugin string) string {
+	if b.plugins.Runs(plugin) {
+		return ""
+	}
+	for _, r := range b.deployer.Refusals() {
+		if r.Name == plugin {
+			return "its plugin does not run: " + r.Cause.Error()
+		}
+	}
+	if b.plugins.Version(plugin) != "" {
+		return "its plugin has failed"
+	}
+	return ""
 }
 
 // missing says what of a use is not kept, or "".
@@ -96,13 +121,11 @@ func (b stateBackend) State(ctx context.Context, name string) (w admin.WholeStat
 	w = admin.WholeState{
 		State: admin.State{
 			Actor: a.String(), Revision: s.Revision, Bytes: len(s.Guest) + len(s.Held), At: s.At, Due: s.Due, Version: s.Version, Snapshot: s.Snapshot,
-			Posts: len(k.Posts(a)), State: admin.StateStored, Cause: b.missing(a.Plugin, durable.Use{Version: s.Version, Snapshot: s.Snapshot}),
+			Posts: len(k.Posts(a)),
 		},
 		Guest: s.Guest, Held: s.Held,
 	}
-	if w.Cause != "" {
-		w.State.State = admin.StateRefused
-	}
+	w.State.State, w.Cause = b.causes(a.Plugin)(a, durable.Use{Version: s.Version, Snapshot: s.Snapshot})
 	return w, nil
 }
 

@@ -41,10 +41,12 @@ processes with --processes, by name.
   VERSION   that wrote it; it moves to the current one when it wakes
   POSTS     messages of other durable actors that wait for it, and what was set aside
             (rtd crash list)
-  STATE     stored; damaged: see rtd state repair; refused: what wrote it is not kept
+  STATE     stored; damaged: see rtd state repair; refused: it cannot go on for the REASON
 
-One that is not stored as it should be is refused, for the REASON, and stays as it is until
-somebody does something about it. The name ? is one that cannot be read.` + whichServer,
+One is refused whose state cannot go on in the version or config at hand, as far as that is
+known: it was tried, or the version has no Export. So is one that has crashed too often,
+for half a minute, and one of which what wrote it is not kept. It stays as it is until it
+goes on, or somebody does something about it. The name ? is one that cannot be read.` + whichServer,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if q.Limit < 1 || q.Limit > admin.MaxStates {

@@ -33,7 +33,7 @@ type State struct {
 const (
 	StateStored  = "stored"  // it goes on at its next event, if it is not awake
 	StateDamaged = "damaged" // it is refused until somebody repairs it, or gives it up
-	StateRefused = "refused" // what wrote it is not kept any more
+	StateRefused = "refused" // it cannot go on: in this version or config, for a while as it has crashed too often, or as what wrote it is not kept any more
 )
 
 // WholeState is a state as it is exported and imported.

@@ -26,6 +26,7 @@
 //	connect.go   the process that decides about one client
 //	durable.go   the gate of durable actors: stored before it leaves; held.go: what is stored besides memory
 //	wake.go      from what was stored back to a process; posts.go: messages between durable actors
+//	refusals.go  why durable processes do not go on
 //	restate.go   what is stored of one that runs is changed, or has to be read again
 //	tries.go     how often they were tried; aside.go: what is not tried any more, until somebody says so
 //	worker.go    the life of a process that is no channel; dynamic.go: under a supervisor

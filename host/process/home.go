@@ -81,6 +81,7 @@ type Home struct {
 	late       atomic.Pointer[channels.Owners] // when last an effect came too late
 	tries      tries                           // of what durable actors have crashed at
 	complaints complaints                      // about durable actors
+	refusals   refusals                        // of durable processes
 }
 
 // NewHome returns the home of an application.

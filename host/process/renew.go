@@ -61,6 +61,7 @@ func (w *Worker) renew(p *supervisor.Process, r renewal) (err error) {
 		}
 		became, lost = channels.Unmoved, fmt.Errorf("%w: %w", channels.ErrUnmoved, failure)
 		w.runs(next) // its end is that one's fault
+		w.home.refusals.note(w.name, lost)
 		return lost
 	}
 	switch became {

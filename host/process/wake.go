@@ -54,6 +54,7 @@ func (h *Home) wakeProcess(ctx context.Context, keeper durable.Keeper, a durable
 	}
 	if err != nil {
 		h.complain(a, "a durable process cannot be started again; its state stays as it is", err)
+		h.refusals.note(a.Name, fmt.Errorf("%w: %w", errUnreadable, err))
 		return
 	}
 	w := &Worker{home: h, module: was.Module, args: was.Args, binary: was.Binary, name: a.Name}

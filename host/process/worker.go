@@ -101,7 +101,8 @@ func (w *Worker) beginIn(b *body, p *supervisor.Process, first *ask.Request, how
 
 // wake begins a life of a durable process: with the stored state, in the release that wrote it, from where it moves to r; or
 // anew. was is its memory of before, if it was loaded in this life already.
-func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Request, was *memory) error {
+func (w *Worker) wake(p *supervisor.Process, r *release.Release, first *ask.Request, was *memory) (err error) {
+	defer func() { w.home.refusals.note(w.name, err) }()
 	b, err := w.home.wake(r, p, w.actor(), w)
 	if err != nil {
 		return err

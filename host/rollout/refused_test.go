@@ -10,6 +10,7 @@ import (
 	"rtd/host/release"
 	"rtd/host/rollout"
 	"rtd/sandbox/abi"
+	"rtd/supervisor"
 )
 
 // With migrate = "stay" a state that the version does not take over goes on in the one that wrote it: when that is replaced, and
@@ -140,5 +141,102 @@ func TestRefusedDeploysAreLogged(t *testing.T) {
 	}
 	if text := a.log.String(); strings.Count(text, `msg="plugin not deployed" plugin=p`) != 1 || !strings.Contains(text, "by=ada") {
 		t.Errorf("log:\n%s", text)
+	}
+}
+
+// It is known why an actor does not go on, for as long as it does not.
+func TestWhyActorsAreRefused(t *testing.T) {
+	topics := func(start ...abi.Effect) func(*release.Settings) {
+		return func(s *release.Settings) {
+			s.Config, s.Durable = orders(start...), []string{"p:*"}
+			s.Intensity = supervisor.Intensity{Max: 1, Within: time.Minute}
+		}
+	}
+	dir, k := t.TempDir(), newKeeper()
+	again := func(n int, start ...abi.Effect) (a *archive, refused func() string) {
+		t.Helper()
+		a = remembering(t, dir, k, topics(start...))
+		a.run(n)
+		return a, func() string {
+			s := k.state(topic1)
+			return a.set.Refused(topic1, durable.Use{Version: s.Version, Snapshot: s.Snapshot})
+		}
+	}
+	tries := func(a *archive) {
+		t.Helper()
+		client := a.tryJoin("p:1")
+		eventually(t, "an answer", func() bool { return len(client.all()) > 0 })
+	}
+
+	a, refused := again(1, wantsExport, worker("b"))
+	a.join("p:1", op(count, ""))
+	if why := refused(); why != "" {
+		t.Errorf("one that is awake is refused: %s", why)
+	}
+	a.set.Close()
+
+	a, refused = again(2, worker("b"))
+	if why := refused(); !strings.Contains(why, "has no Export") {
+		t.Errorf("before it is tried: %q", why)
+	}
+	tries(a)
+	if why := refused(); !strings.Contains(why, "cannot go on") || strings.Contains(why, "has no Export") {
+		t.Errorf("when it was tried: %q", why)
+	}
+	a.settings = func(s *release.Settings) { s.Scope = abi.ScopeTopic; topics(wantsExport, worker("b"))(s) }
+	a.run(2)
+	if why := refused(); why != "" {
+		t.Errorf("under the config that wrote it: %s", why)
+	}
+	a.join("p:1", op(count, ""))
+	a.set.Close()
+
+	a, refused = again(2, wantsExport, op(picky, ""), worker("b"))
+	if why := refused(); why != "" {
+		t.Errorf("nobody can know before it is tried: %s", why)
+	}
+	tries(a)
+	if why := refused(); !strings.Contains(why, "import: answered") {
+		t.Errorf("when the version has refused it: %q", why)
+	}
+	a.set.Readmit(topic1)
+	if why := refused(); why != "" {
+		t.Errorf("when it was given up: %s", why)
+	}
+	a.set.Close()
+
+	a, refused = again(2, wantsExport, worker("b"))
+	client := a.join("p:1", op(abi.OpRegister, "handler"))
+	for range 2 {
+		client.send(t, "crash", "p:1", op(trap, ""))
+	}
+	eventually(t, "its end", func() bool { return strings.Contains(refused(), "max_restarts") })
+}
+
+// It is known of processes, too.
+func TestWhyProcessesAreRefused(t *testing.T) {
+	dir, k := t.TempDir(), newKeeper()
+	settings := func(s *release.Settings) {
+		s.Config, s.Durable = orders(wantsExport, worker("a")), []string{"process:b"}
+	}
+	b := durable.Actor{Plugin: "p", Kind: durable.Process, Name: "b"}
+	a := remembering(t, dir, k, settings)
+	use := a.run(1).Use
+	a.tell("p/a", abi.Effect{Kind: abi.OpSpawn, Name: "m", Extra: "b"})
+	eventually(t, "a process that is stored", func() bool { return k.state(b) != nil })
+	a.ask("p/b", op(count, ""))
+	a.set.Close()
+	back := loseFile("*.wasm")(t, dir+"/p")
+	a = remembering(t, dir, k, settings)
+	a.run(2)
+	if why := a.set.Refused(b, use); !strings.Contains(why, "cannot go on") {
+		t.Errorf("its version is not kept: %q", why)
+	}
+	a.set.Close()
+	back()
+	a = remembering(t, dir, k, settings)
+	a.run(2)
+	if why := a.set.Refused(b, use); why != "" || a.ask("p/b", op(count, "")).code != 2 {
+		t.Errorf("its version is kept: %q", why)
 	}
 }

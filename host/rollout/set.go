@@ -149,13 +149,6 @@ func (s *Set) Due(a durable.Actor) {
 	}
 }
 
-// Readmit has a topic tried again at the next join: what is stored of it is another.
-func (s *Set) Readmit(a durable.Actor) {
-	if pl := s.get(a.Plugin); pl != nil && a.Kind == durable.Topic {
-		s.node.Endpoint.Readmit(pl.App, a.Name)
-	}
-}
-
 // plugin is an application, with the trial of its version.
 type plugin struct {
 	*app.App
