@@ -193,7 +193,7 @@ func (k *Keeper) apply(c *durable.Commit, sequence uint64) (posted []durable.Act
 		k.remove(a, func(*durable.Post) bool { return true })
 		k.alarms.set(c.Actor, noTime)
 	} else {
-		k.alarms.set(c.Actor, c.State.Due)
+		k.alarms.set(c.Actor, ringAt(c.State))
 	}
 	k.change(a, sequence)
 	for i := range c.Posts {

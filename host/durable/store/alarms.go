@@ -14,6 +14,7 @@ var noTime time.Time
 type alarms struct {
 	heap   []*alarm
 	byWho  map[durable.Actor]*alarm
+	looked time.Time     // when they were looked at last
 	sooner chan struct{} // the first one has changed
 }
 
@@ -72,6 +73,17 @@ func (h *alarms) set(who durable.Actor, at time.Time) {
 	}
 }
 
+// ringAt is when the actor of a state is woken. If the clock was set back since the state was written, it waits for no longer than it would have then.
+func ringAt(s *durable.State) time.Time {
+	if s.Due.IsZero() {
+		return noTime
+	}
+	if now := time.Now(); s.At.After(now) {
+		return now.Add(max(0, s.Due.Sub(s.At)))
+	}
+	return s.Due
+}
+
 // How often alarms are looked at although none is due, as the clock may be set; and again when it was.
 const (
 	lookAtClock = 20 * time.Second
@@ -81,7 +93,7 @@ const (
 // ring tells of alarms until the keeper ends.
 func (k *Keeper) ring() {
 	for {
-		due, wait := k.due(time.Now())
+		due, wait := k.due(time.Now(), time.Since)
 		if k.options.Due != nil {
 			for _, a := range due {
 				k.options.Due(a)
@@ -99,11 +111,12 @@ func (k *Keeper) ring() {
 	}
 }
 
-// due returns who is to be woken now, and how long to wait for the next.
-func (k *Keeper) due(now time.Time) (due []durable.Actor, wait time.Duration) {
+// due returns who is to be woken now, and how long to wait for the next. since says how much time has passed, whatever the clock says.
+func (k *Keeper) due(now time.Time, since func(time.Time) time.Duration) (due []durable.Actor, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	h := &k.alarms
+	h.followClock(now, since)
 	for len(h.heap) > 0 && len(due) < 1000 {
 		first := h.heap[0]
 		if ahead := time.UnixMicro(first.at).Sub(now); ahead > 0 {
@@ -117,6 +130,20 @@ func (k *Keeper) due(now time.Time) (due []durable.Actor, wait time.Duration) {
 		return due, 0
 	}
 	return due, lookAtClock
+}
+
+// clockSlack is by how much the clock may go back unnoticed.
+const clockSlack = time.Second
+
+// followClock has all ring sooner by as much as the clock was set back since they were looked at last, so that nobody waits for longer than was
+// meant. Those that were set in between ring too soon, which does no harm.
+func (h *alarms) followClock(now time.Time, since func(time.Time) time.Duration) {
+	if back := since(h.looked) - now.Round(0).Sub(h.looked.Round(0)); !h.looked.IsZero() && back > clockSlack {
+		for _, a := range h.heap {
+			a.at -= back.Microseconds()
+		}
+	}
+	h.looked = now
 }
 
 // Announce implements [durable.Keeper].

@@ -329,7 +329,7 @@ func (k *Keeper) meet(l *leaf, e *entry, touched map[durable.Actor]bool) {
 	p := k.pluginOf(l.plugin)
 	p.count(l.kind, m, 1)
 	if e.state != nil {
-		k.alarms.set(name, e.state.Due)
+		k.alarms.set(name, ringAt(e.state))
 	}
 	if !touched[name] && len(e.posts) == 0 {
 		return
