@@ -11,6 +11,9 @@ import (
 // maxTries is how often a timer or post is tried that the guest crashes at.
 const maxTries = 2
 
+// maxComplained is how many bytes of an actor's name a line shows.
+const maxComplained = 200
+
 // complaints keep one line of each kind and actor in a minute.
 type complaints struct {
 	mu   sync.Mutex
@@ -22,9 +25,13 @@ func (h *Home) complain(a durable.Actor, text string, cause error) {
 	c := &h.complaints
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	long := len(a.Name) > maxComplained
+	if long {
+		a.Name = a.Name[:maxComplained] + "…"
+	}
 	key, now := a.String()+text, time.Now()
-	if errors.Is(cause, durable.ErrFull) {
-		key = a.Plugin + text // it concerns all of them
+	if errors.Is(cause, durable.ErrFull) || long {
+		key = a.Plugin + text // it concerns all of them, or clients make names up
 	}
 	if now.Sub(c.last[key]) < time.Minute {
 		return

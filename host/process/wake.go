@@ -162,6 +162,9 @@ func (h *Home) load(p *supervisor.Process, m *memory) (state *durable.State, err
 			return state, nil
 		case errors.Is(err, durable.ErrNone):
 			return nil, nil
+		case errors.Is(err, durable.ErrTooLarge): // its name: nothing of it will ever be stored
+			h.complain(m.actor, "an actor with so long a name cannot be durable", err)
+			return nil, fmt.Errorf("%w: %w: %w", channels.ErrNotStored, channels.ErrTooLarge, err)
 		case errors.Is(err, durable.ErrDamaged):
 			return nil, fmt.Errorf("%w, and does not begin anew by itself; rtd state repair goes on without what is lost, rtd state reset begins anew, or restore a backup: %w", errUnreadable, err)
 		}
