@@ -14,17 +14,7 @@ import (
 // was acknowledged.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=24m"); errors.Is(err, syscall.EPERM) {
-		t.Skip("only root can have a small disk")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := smallDisk(t, "24m")
 	l := newLedgers(t, "[bus]\ndir = \""+filepath.Join(disk, "bus")+"\"\n[plugin.echo]\n", "echo")
 	p := l.at.Load()
 	w := &writer{who: "w", topic: "ledger:0"}
@@ -66,6 +56,42 @@ func TestDiskFull(t *testing.T) {
 	if r, ok := w.ask(again, "last", 0); !ok || r.N != w.acked {
 		t.Errorf("after a kill %d entries are there, %d were acknowledged", r.N, w.acked)
 	}
+}
+
+// smallDisk is a folder that is a disk of its own, of some size.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size="+size); errors.Is(err, syscall.EPERM) {
+		t.Skip("only root can have a small disk")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return disk
+}
+
+// A backup that finds no room says so, leaves nothing behind, and harms nobody.
+func TestBackupIntoAFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, "256k")
+	l := newLedgers(t, "")
+	if r, ok := l.once("ledger:0", "add", 1); !ok {
+		t.Fatalf("%+v", r)
+	}
+	p := l.at.Load()
+	p.refuses(t, "no space left on device", "backup", filepath.Join(disk, "saved"))
+	if left, err := os.ReadDir(disk); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if r, ok := l.once("ledger:0", "add", 2); !ok || r.N != 2 {
+		t.Errorf("%+v", r)
+	}
+	p.wants(t, "saved, ", "backup", filepath.Join(t.TempDir(), "saved"))
 }
 
 // fill makes a file of all that a disk has, or makes it longer.
