@@ -78,11 +78,12 @@
 //
 //	event      payload                                 when
 //	phx_reply  ok, {}                                  heartbeat; leave, joined or not
-//	phx_reply  error, unmatched topic                  no plugin serves the topic of a join, or
+//	phx_reply  error, unmatched topic                  no plugin has the topic of a join, or
 //	                                                   not for this socket;
 //	                                                   a message to a topic not joined
 //	phx_reply  error, too many channels joined         Limits.Joins
-//	phx_reply  error, unavailable                      the plugin has ended or given up, or too
+//	phx_reply  error, unavailable                      the plugin has ended or given up, has yet
+//	                                                   to start, or too
 //	                                                   many joins wait for it; or the handler is
 //	                                                   durable, and what the message did cannot be
 //	                                                   stored

@@ -13,7 +13,8 @@ import (
 // by "*", compared bytewise. An exact pattern wins over a prefix, and a longer prefix over
 // a shorter one. Its methods may be called from any goroutine.
 //
-// A topic has one owner, which also serves it except while the plugin starts or ends. A
+// A topic has one owner, which also serves it except while the plugin starts or ends, or waits to
+// start: then joins are answered "unavailable". A
 // plugin owns its topics before the first join can come, so that its processes subscribe
 // to them as they begin. It owns them until its last handler has gone, so that no other
 // plugin hears the last words of that.

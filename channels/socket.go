@@ -322,9 +322,16 @@ func (s *Socket) join(m Message, old *member) {
 			s.send(s.encode(old.closing()))
 		}
 	}
-	plugin := s.endpoint.Router.Match(m.Topic)
-	if plugin == nil || s.serves != nil && !s.serves(plugin) {
+	plugin, serves := s.endpoint.Router.Match(m.Topic), true
+	if plugin == nil { // its owner begins, waits for what it needs, or ends
+		plugin, serves = s.endpoint.Router.Owner(m.Topic), false
+	}
+	switch {
+	case plugin == nil || s.serves != nil && !s.serves(plugin):
 		refuse(reasonUnmatched)
+		return
+	case !serves:
+		refuse(reasonGone)
 		return
 	}
 	if s.topics.len() >= s.endpoint.Limits.Joins {

@@ -218,25 +218,42 @@ func TestWhatWasAcknowledgedIsThere(t *testing.T) {
 	t.Logf("%d entries, %d acknowledged", total, acked)
 }
 
-// A bus that does not work at the start holds up nobody who does not need it, and durable plugins run as soon as it works.
+// A bus that does not work at the start holds up nobody who does not need it, and durable plugins run as soon as it works. Until then their clients
+// hear that they are unavailable, and not that there is no such topic.
 func TestBusAwayAtTheStart(t *testing.T) {
 	t.Parallel()
 	command := server(t, durableLedger+"[bus]\ndir = \"bus\"\n")
-	write(t, filepath.Join(command.Dir, "guests", "ledger.wasm"), sandboxtest.BuildGo(t, "rtd/host/testdata/ledger"))
+	guest, wasm := filepath.Join(command.Dir, "guests", "ledger.wasm"), sandboxtest.BuildGo(t, "rtd/host/testdata/ledger")
+	write(t, guest, wasm)
 	inTheWay := filepath.Join(command.Dir, "bus")
 	write(t, inTheWay, nil) // a file, and no folder
 	p := &process{cmd: command, done: make(chan struct{})}
 	p.start(t)
-	p.join(t, "echo:a", "{}")
+	c := p.join(t, "echo:a", "{}")
+	answers := func(want string) func() bool {
+		return func() bool {
+			m, err := c.Join("ledger:0", "{}")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.HasPrefix(m.Status+" "+string(m.Payload), want)
+		}
+	}
+	if !answers(`error {"reason":"unavailable"}`)() {
+		t.Error("the topic is not unavailable while its plugin waits")
+	}
+	if p.says("what is stored is being read") || !p.says("bus: not a directory") {
+		t.Error("the log does not say why it waits")
+	}
+	if err := os.Remove(guest); err != nil {
+		t.Fatal(err)
+	}
+	hosttest.Eventually(t, "a plugin that is gone", answers(`error {"reason":"unmatched topic"}`))
 	if err := os.Remove(inTheWay); err != nil {
 		t.Fatal(err)
 	}
-	hosttest.Eventually(t, "the durable topic", func() bool {
-		c := hosttest.Connect(t, p.url)
-		defer c.Close()
-		m, err := c.Join("ledger:0", "{}")
-		return err == nil && m.Status == "ok"
-	})
+	write(t, guest, wasm)
+	hosttest.Eventually(t, "the durable topic", answers("ok"))
 }
 
 // A message at which its receiver crashes is set aside. It is there after the server was killed, is tried again by hand, and

@@ -311,6 +311,18 @@ func TestUnfitServers(t *testing.T) {
 	open(t, bus.Options{URL: o.ClientURL(), Credentials: "a-token"})
 }
 
+// While nobody answers at an address, the bus says what has come of it.
+func TestNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, l.Close()) // so that nobody is there
+	b, err := bus.Open(bus.Options{URL: "nats://" + l.Addr().String()})
+	must(t, err)
+	defer b.Close()
+	eventually(t, "the cause", func() bool { return strings.Contains(b.Err().Error(), "connect: ") })
+}
+
 // Options that make no sense are refused at once.
 func TestOptions(t *testing.T) {
 	t.Parallel()

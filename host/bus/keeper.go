@@ -95,17 +95,30 @@ func (b *Bus) connected(ctx context.Context) error {
 	if b.engine != nil && b.conn.IsReconnecting() {
 		_ = b.conn.ForceReconnect() // it has just started, so there is no reason to wait; no longer if that fails
 	}
+	var tell <-chan time.Time
+	if b.engine == nil { // whoever waits for it wants to know why
+		soon := time.NewTimer(2 * firstRetry)
+		defer soon.Stop()
+		tell = soon.C
+	}
 	for !b.conn.IsConnected() {
 		select {
 		case <-b.kick: // of its handlers
+		case <-tell:
+			b.enter(b.unconnected())
 		case <-ctx.Done():
-			if err := b.conn.LastError(); err != nil {
-				return fmt.Errorf("connect: %w", err)
-			}
-			return errors.New("connect: no server answers")
+			return b.unconnected()
 		}
 	}
 	return nil
+}
+
+// unconnected says why there is no connection.
+func (b *Bus) unconnected() error {
+	if err := b.conn.LastError(); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	return errors.New("connect: no server answers")
 }
 
 // fit checks whether the server has what is needed, and how full it is.

@@ -88,7 +88,9 @@ func (s *Set) change(ctx context.Context, t *turn, c *Change, next Next) (out Ou
 	pl, r := s.get(c.Plugin), (*release.Release)(nil)
 	fresh := pl == nil
 	if fresh {
-		pl = s.newPlugin(c.Plugin)
+		if pl = s.noLonger(c.Plugin); pl == nil {
+			pl = s.newPlugin(c.Plugin)
+		}
 	}
 	if fresh || pl.running(hash, next.Settings) == nil {
 		r, err = s.load(ctx, pl, next.WASM, hash, next.Settings)
@@ -115,7 +117,7 @@ func (s *Set) change(ctx context.Context, t *turn, c *Change, next Next) (out Ou
 		r.Module.Close()
 	}
 	if err != nil && fresh {
-		pl.Discard()
+		s.discard(pl, err)
 	}
 	if now := pl.running(hash, next.Settings); now != nil && (err == nil || errors.Is(err, ErrUnchanged)) {
 		out.Fate = now.Fate

@@ -61,6 +61,7 @@ type Set struct {
 
 	mu      sync.Mutex
 	plugins map[string]*plugin
+	waiting map[string]*plugin // that have yet to run: their durable processes need what cannot be read at present
 	groups  map[*supervisor.Group]*plugin
 	started int // plugins so far
 	closed  bool
@@ -77,6 +78,7 @@ func NewSet(e *channels.Endpoint, engine *sandbox.Engine, rt *supervisor.Runtime
 		log:     log,
 		crashes: crashes,
 		plugins: map[string]*plugin{},
+		waiting: map[string]*plugin{},
 		groups:  map[*supervisor.Group]*plugin{},
 		turns:   turns{byName: map[string]*turn{}},
 		mounts:  mounts{all: []Mount{{Name: "socket"}}, tenants: map[string]tenant{}},
@@ -300,6 +302,8 @@ func (s *Set) Remove(name string) (removed bool) {
 		if p := s.forget(name); p != nil {
 			p.stop()
 			removed = true
+		} else if p := s.noLonger(name); p != nil {
+			s.discard(p, nil)
 		}
 	})
 	return removed
@@ -315,7 +319,12 @@ func (s *Set) Close() {
 	s.underWay.Wait() // what comes later does not begin
 	s.mu.Lock()
 	plugins := slices.SortedFunc(maps.Values(s.plugins), func(a, b *plugin) int { return cmp.Compare(b.number, a.number) })
+	waiting := slices.Collect(maps.Values(s.waiting))
+	clear(s.waiting)
 	s.mu.Unlock()
+	for _, pl := range waiting {
+		s.discard(pl, nil)
+	}
 	var rest sync.WaitGroup
 	for _, pl := range plugins {
 		if s.needed(pl, plugins) {
@@ -420,12 +429,34 @@ func (s *Set) start(pl *plugin, r *release.Release) error {
 		err = router.Set(pl.App, r.Topics)
 	}
 	if err != nil {
-		router.Remove(pl.App)
 		s.mounts.leave(pl.Name())
 		s.forget(pl.Name())
 		pl.Abandon()
 	}
 	return err
+}
+
+// discard ends a plugin that has not come to run, for a reason. One whose durable processes wait for what is stored of them keeps its topics:
+// clients hear "unavailable" until it is tried again.
+func (s *Set) discard(pl *plugin, why error) {
+	s.mu.Lock()
+	if waits := errors.Is(why, channels.ErrNotStored) && !s.closed; waits {
+		s.waiting[pl.Name()] = pl
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+	s.node.Endpoint.Router.Remove(pl.App)
+	pl.Discard()
+}
+
+// noLonger returns the plugin of a name that waits, which is to be tried again, or is not wanted any more.
+func (s *Set) noLonger(name string) *plugin {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pl := s.waiting[name]
+	delete(s.waiting, name)
+	return pl
 }
 
 // replace makes r the current release of a plugin that runs, see [app.App.Replace].

@@ -13,8 +13,8 @@ import (
 
 // Load implements [durable.Keeper].
 func (k *Keeper) Load(ctx context.Context, name durable.Actor) (*durable.State, error) {
-	if failure := k.failure.Load(); failure != nil {
-		return nil, *failure
+	if err := k.failed(); err != nil {
+		return nil, err
 	}
 	if err := checkActor(name); err != nil {
 		return nil, err

@@ -85,8 +85,8 @@ func (k *Keeper) SetAside() (all []durable.Post) {
 // another actor.
 // The error is ErrConflict if it is committed at the same time.
 func (k *Keeper) Remove(ctx context.Context, name durable.Actor) error {
-	if failure := k.failure.Load(); failure != nil {
-		return *failure
+	if err := k.failed(); err != nil {
+		return err
 	}
 	refused := k.refusal(name) != nil
 	a, err := k.take(ctx, name, true, false)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -192,6 +193,15 @@ func (k *Keeper) Err() error {
 		return *failure
 	}
 	return nil
+}
+
+// failed returns why nothing can be read or stored at present. Of a bus that has gone down since the start whoever asks it will hear.
+func (k *Keeper) failed() error {
+	failure := k.failure.Load()
+	if failure == nil {
+		return nil
+	}
+	return cmp.Or(k.Err(), *failure)
 }
 
 // ready returns why what is stored cannot be read or written to leaves, or nil: it was not read yet, or the keeper has ended.
