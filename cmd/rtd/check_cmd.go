@@ -27,7 +27,8 @@ imports and exports, its size, what its memory is after start, whether idle acto
 hibernate, and what one of them takes after a join.
 
 Of a plugin with durable actors it says how many bytes are stored with an event: of
-processes with init, of a topic with a join, and of 200 pushes if --event says what to push.
+processes with init, of a topic with a join, and of 200 pushes if --event says what to push;
+if the handler crashes at one; and which processes are declared durable that nobody has seen.
 
 The exit code is 1 if a server with this config would refuse it. If it asks for more
 than it is granted, the lines of config.toml that are missing are printed.`,

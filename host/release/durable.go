@@ -14,6 +14,17 @@ func (r *Release) Durable(kind durable.Kind, name string) bool { return matches(
 // AnyDurable says whether any actor can be.
 func (r *Release) AnyDurable() bool { return len(r.durable) > 0 }
 
+// DurableNames returns the names of processes that are declared durable one by one. Whether there are such processes only time can tell: guests
+// may spawn them.
+func (r *Release) DurableNames() (names []string) {
+	for _, pattern := range r.durable[durable.Process] {
+		if !strings.HasSuffix(pattern, "*") {
+			names = append(names, pattern)
+		}
+	}
+	return names
+}
+
 // remember notes a durable pattern.
 func (r *Release) remember(pattern string) {
 	kind := durable.Topic

@@ -125,6 +125,14 @@ func (s *Set) Durable(plugin string) func(kind durable.Kind, name string) bool {
 	return pl.Release().Durable
 }
 
+// DurableNames returns the names of processes that a plugin declares durable one by one, see [release.Release.DurableNames].
+func (s *Set) DurableNames(plugin string) []string {
+	if pl := s.get(plugin); pl != nil {
+		return pl.Release().DurableNames()
+	}
+	return nil
+}
+
 // Awake reports whether the handler of a durable topic is in memory.
 func (s *Set) Awake(a durable.Actor) bool {
 	pl := s.get(a.Plugin)

@@ -65,6 +65,8 @@ type Report struct {
 	// Durable is what is stored of durable actors, if it has any; DurableCause why that is not all.
 	Durable      []*Weight `json:"durable,omitempty"`
 	DurableCause string    `json:"durable_cause,omitempty"`
+	// Absent are durable processes, by their full names, that were not there: neither after the start, nor after a join and pushes.
+	Absent []string `json:"absent,omitempty"`
 }
 
 // Idle is what actors take that do nothing after their join.
@@ -144,7 +146,7 @@ func (r *Report) deploy(ctx context.Context, engine *sandbox.Engine, o Options) 
 		if o.Topic == "" && durable >= 0 {
 			o.Topic = r.Topics[durable]
 		}
-		if r.Durable, err = weigh(ctx, engine, &c, o); err != nil {
+		if r.Durable, r.Absent, err = weigh(ctx, engine, &c, o); err != nil {
 			r.DurableCause = err.Error()
 		}
 	}

@@ -192,7 +192,18 @@ func TestDurableEvents(t *testing.T) {
 	if !strings.Contains(text(t, r), "topic:ledger:check1: ") {
 		t.Errorf("text\n%s", text(t, r))
 	}
-	o.Config = nil
+	if len(r.Absent) != 0 {
+		t.Errorf("absent: %q", r.Absent)
+	}
+	o.Config, o.Event = parse(t, "[plugin.ledger]\ndurable = [\"ledger:*\", \"process:summ\", \"process:s*\"]"), "crash"
+	r = run(t, o)
+	if !slices.Equal(r.Absent, []string{"summ"}) || !strings.Contains(text(t, r), "process:summ: no process has had that name") {
+		t.Errorf("absent are %q:\n%s", r.Absent, text(t, r))
+	}
+	if !strings.Contains(text(t, r), "a push of crash number 1: its handler crashes") || len(r.Durable) != 2 || r.Durable[1].Events > 2 {
+		t.Errorf("of an event that crashes:\n%s", text(t, r))
+	}
+	o.Config, o.Event = nil, "last"
 	if r := run(t, o); r.Refused != "" || r.Durable != nil {
 		t.Errorf("of one that is not durable: %+v", r)
 	}

@@ -61,8 +61,11 @@ func (r *Report) Write(out io.Writer) error {
 		}
 		line("durable", "%s", text)
 	}
+	for _, name := range r.Absent {
+		line("durable", "process:%s: no process has had that name; is it right, or does one get it later?", name)
+	}
 	if r.DurableCause != "" {
-		line("durable", "what is stored is not known: %s", r.DurableCause)
+		line("durable", "not all is known: %s", r.DurableCause)
 	}
 	return w.Flush()
 }

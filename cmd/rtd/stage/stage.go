@@ -96,6 +96,9 @@ func (s *Stage) Durable(name, topic string) bool {
 	return is != nil && is(durable.Topic, topic)
 }
 
+// DurableNames returns the names of processes that a plugin declares durable one by one.
+func (s *Stage) DurableNames(name string) []string { return s.plugins.DurableNames(name) }
+
 // Load returns what loading a plugin cost.
 func (s *Stage) Load(name string) sandbox.LoadStats {
 	for _, stats := range s.plugins.Stats() {
