@@ -129,7 +129,7 @@
 //	1008  more messages in a second than server.max_rate           yes, but slower
 //	1009  a frame larger than server.max_frame                     yes, but not with that
 //	1011  a frame that is not of the Phoenix protocol              yes, but not with that
-//	1012  rtd drains before it stops                               yes, at once
+//	1012  rtd drains before it stops                               yes, when the event reconnect said; else at once
 //	4001  slow consumer: more waited for the client than           yes
 //	      server.max_outbox_messages or max_outbox_bytes
 //	4003  the token has expired, and its grace is over             yes, with a new token

@@ -3,6 +3,8 @@ package host_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -184,5 +186,77 @@ func TestStagedDrain(t *testing.T) {
 	}
 	if heard == 0 {
 		t.Error("nobody has heard of the end of others")
+	}
+}
+
+// A drain that is spread tells everybody, over both transports, when to come back, and only then ends the connection. Who has not been told
+// is served. No two come back at once.
+func TestSpreadDrain(t *testing.T) {
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable +
+		"[server]\ngrace = \"60s\"\ndrain_spread = \"2s\"\n"})
+	poll := func(token string) (status int, said string, next string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/socket/longpoll?vsn=2.0.0", nil)
+		must(t, err)
+		r.Header.Set("X-Phoenix-Longpoll-Token", token)
+		response, err := hosttest.Web.Do(r)
+		must(t, err)
+		defer response.Body.Close()
+		var a struct {
+			Status   int
+			Token    string
+			Messages []string
+		}
+		must(t, json.NewDecoder(response.Body).Decode(&a))
+		return a.Status, strings.Join(a.Messages, "\n"), a.Token
+	}
+	_, _, token := poll("")
+	clients := s.ConnectAll(t, 10, "room:a", "{}")
+	isNotice := func(m hosttest.Message) bool { return m.Topic == "phoenix" && m.Event == "reconnect" }
+	s.Cancel()
+	told := 0
+	hosttest.Eventually(t, "the first notice", func() bool {
+		for _, c := range clients {
+			if c.HasAny(isNotice) {
+				told++
+			}
+		}
+		return told > 0
+	})
+	if last := slices.IndexFunc(clients, func(c *hosttest.Client) bool { return !c.HasAny(isNotice) }); last >= 0 && !clients[last].IsClosed() {
+		if r, err := clients[last].Call("room:a", "echo", `{"n":1}`); (err != nil || r.String() != `ok {"n":1}`) && !clients[last].HasAny(isNotice) {
+			t.Errorf("who was not told is answered %v, %v", r, err)
+		}
+	}
+	if status, said, _ := poll(token); status != 200 || !strings.Contains(said, `"phoenix","reconnect",{"after":2`) {
+		t.Errorf("who polls is told %d %s", status, said)
+	}
+	if status, _, _ := poll(token); status != 500 { // at the end of the session
+		t.Errorf("status %d when its session has ended", status)
+	}
+	s.Stop(t)
+	for _, c := range clients {
+		c.WantClosed(t, websocket.StatusServiceRestart)
+		m, err := c.Next(isNotice)
+		var when struct{ After int }
+		if err != nil || json.Unmarshal(m.Payload, &when) != nil || when.After < 2000 || when.After > 2050 {
+			t.Errorf("told %v, %v", m, err)
+		}
+	}
+}
+
+// The grace period bounds what is spread: half of it is for the rest.
+func TestSpreadDrainWithinGrace(t *testing.T) {
+	t.Parallel()
+	s := start(t, hosttest.Setup{Plugins: map[string][]byte{"phx": phxGuest(t)}, Config: phxTable +
+		"[server]\ngrace = \"2s\"\ndrain_spread = \"10m\"\n"})
+	clients := s.ConnectAll(t, 3, "room:a", "{}")
+	s.Stop(t)
+	for _, c := range clients {
+		c.WantClosed(t, websocket.StatusServiceRestart)
+		if !c.Has("reconnect") {
+			t.Error("nothing said when to come back")
+		}
 	}
 }

@@ -105,6 +105,9 @@ type Server struct {
 	// allows: if it does not, batches are larger.
 	DrainBatch    int           `toml:"drain_batch" range:"1..100000000"`
 	DrainInterval time.Duration `toml:"drain_interval" range:"0s..10m"`
+	// DrainSpread, unless it is 0, takes the place of both: connections and sessions of long polling end evenly over this time, or
+	// half of Grace if that is less, and each client is told when to come back.
+	DrainSpread time.Duration `toml:"drain_spread" range:"0s..10m"`
 }
 
 // Room is how many bytes a queue of frames may hold where bytes are configured: two frames of the largest size

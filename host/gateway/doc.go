@@ -92,6 +92,11 @@
 // been sent to all members that were there before the sender's batch is
 // disconnected.
 //
+// And with server.drain_spread? Then connections and sessions end one by one, evenly over that time, and each client is told a second
+// before when to come back, by the event reconnect on topic phoenix, {"after": milliseconds}: evenly over as long again, behind
+// the end of the drain. So neither what is closed at a time nor who comes back at a time depends on how many there are. Why on topic
+// phoenix? It is of no channel, no handler can say it, and Phoenix's client gives it to socket.onMessage, in every version.
+//
 // How many connections do file descriptors allow? All but a 64th (64 to 1024 of them), which
 // is for files, builds and the admin socket, and but the 64 for visitors. One address leaves
 // 64 of these to others, whatever server.max_per_address says.

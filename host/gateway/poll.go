@@ -91,6 +91,16 @@ func (p *polled) control(event string, payload []byte, reply func(status string,
 	return p.token != nil && p.token.control(event, payload, reply)
 }
 
+// polledLeaver is a session that ends in a drain. What it takes until then is answered, if a poll comes for it.
+type polledLeaver struct{ longpoll.Held }
+
+func (l polledLeaver) tell(event string, payload []byte) { l.Socket.(*polled).Tell(event, payload) }
+func (l polledLeaver) takeNothing()                      {}
+func (l polledLeaver) drain() {
+	l.Socket.(*polled).Drain()
+	l.End()
+}
+
 // Close implements [longpoll.Socket].
 func (p *polled) Close() {
 	p.token.release()

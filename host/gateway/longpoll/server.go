@@ -276,12 +276,34 @@ func (s *Server) Sweep(now time.Time) {
 
 // Close ends all sessions and takes no more.
 func (s *Server) Close() {
+	for _, h := range s.Shut() {
+		h.End()
+	}
+}
+
+// Held is a session that is there.
+type Held struct {
+	Socket Socket
+	End    func()
+}
+
+// Shut takes no more sessions, and returns those that there are. Sessions about to begin end by themselves.
+func (s *Server) Shut() []Held {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
+	var held []Held
 	for _, c := range s.all() {
-		c.end()
+		c.mu.Lock()
+		socket := c.socket
+		c.mu.Unlock()
+		if socket == nil {
+			c.end()
+			continue
+		}
+		held = append(held, Held{socket, c.end})
 	}
+	return held
 }
 
 func (s *Server) all() []*session {
