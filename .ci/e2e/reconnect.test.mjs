@@ -2,14 +2,17 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { describe } from "node:test";
+import { comeBack } from "../../sdk/js/recovery.js";
 import { clients, collect, connect, join, newest, push } from "./harness/clients.mjs";
 import { phoenix } from "./harness/plugins.mjs";
 import { until } from "./harness/wait.mjs";
+import { XMLHttpRequest } from "./harness/xhr.mjs";
 
 const PATIENCE = 20_000; // old clients wait up to 5 s before they try again, and then as long before they join
 
-const rtd = await phoenix();
+const rtd = await phoenix({ server: 'drain_spread = "1s"' });
 const newTopic = () => `room:${randomUUID()}`;
 
 async function member(t, topic, client) {
@@ -17,6 +20,10 @@ async function member(t, topic, client) {
   const channel = await join(socket, topic);
   return { client, socket, channel, news: collect(channel, "news") };
 }
+
+// The lines of sdk/recovery.md, as they stand there.
+const page = await readFile(new URL("../../sdk/recovery.md", import.meta.url), "utf8");
+const lines = new Function("socket", /```js\n(let back[^]*?)```/.exec(page)[1]);
 
 // hears asserts that what one member says now reaches all, once.
 async function hears(speaker, members) {
@@ -60,4 +67,31 @@ describe("a restarted server", () => {
       }
     });
   }
+});
+
+describe("a drain that says when to come back", () => {
+  rtd.test("every client obeys with sdk/js, and with the lines of sdk/recovery.md", async (t) => {
+    globalThis.window = { XMLHttpRequest }; // where phoenix 1.3 looks whenever it polls
+    const kinds = [
+      ...clients.flatMap((client) => [{ ...client, obey: comeBack }, { ...client, obey: lines }]),
+      ...clients
+        .filter(({ name }) => /1\.[78]$/.test(name)) // others can end up with neither a poll nor a timer when polls fail
+        .map((client) => ({ ...client, name: `${client.name}, polling`, options: { transport: client.LongPoll }, obey: comeBack })),
+    ];
+    const members = await Promise.all(kinds.map((client) => member(t, newTopic(), client)));
+    for (const m of members) {
+      m.client.obey(m.socket);
+      m.socket.onMessage(({ topic, event, payload }) => {
+        if (topic === "phoenix" && event === "reconnect") m.told = Date.now() + payload.after;
+      });
+      m.socket.onOpen(() => (m.back ??= Date.now()));
+    }
+    await rtd.stop();
+    await rtd.start();
+    await until(() => members.every(({ channel }) => channel.joins === 2), "all to join again", PATIENCE);
+    for (const { client, told, back, socket } of members) {
+      assert.ok(back >= told - 5, `${client.name} came back ${told - back} ms too soon`);
+      if (!client.name.includes("polling")) assert.equal(socket.closes[0], 1012, client.name);
+    }
+  });
 });

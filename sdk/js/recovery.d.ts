@@ -25,6 +25,12 @@ export interface Options {
   onGap?(gap: Gap): void;
 }
 
+/** A Socket of the npm package phoenix. */
+export interface Socket {
+  connect(): void;
+  onMessage(callback: (message: any) => void): unknown;
+}
+
 /** A Channel of the npm package phoenix. */
 export interface Channel {
   join(timeout?: number): unknown;
@@ -33,6 +39,9 @@ export interface Channel {
 
 /** Binds a channel of the npm package phoenix, 1.2 to 1.8, to a Recovery. Call it before channel.join(). */
 export function recover(channel: Channel, options?: Options): Recovery;
+
+/** Has a socket of the npm package phoenix, 1.2 to 1.8, come back when a server that is about to stop says. recover does it, too. */
+export function comeBack(socket: Socket): void;
 
 /** Where a client stands in one topic. */
 export class Recovery {

@@ -7,9 +7,11 @@
 /**
  * Binds a channel of the npm package phoenix, 1.2 to 1.8, to a Recovery, which it returns. Call it before channel.join().
  * The join's params, an object or a function, get `since`; all else of the channel stays as it is, callbacks and onMessage too.
+ * Its socket comes back when it is told to, see comeBack.
  */
 export function recover(channel, options) {
   const recovery = new Recovery(options);
+  if (channel.socket) comeBack(channel.socket);
   // trigger, and not onMessage, which cannot drop what came twice, and which is the application's. It is the same in all versions.
   const { trigger, joinPush: push } = channel;
   channel.trigger = function (event, payload, ref, joinRef) {
@@ -20,6 +22,28 @@ export function recover(channel, options) {
   const join = typeof params === "function" ? () => recovery.join(params.call(push)) : recovery.join.bind(recovery, params);
   Object.defineProperty(push, "payload", { get: () => (typeof params === "function" ? join : join()) });
   return recovery;
+}
+
+const patient = new WeakSet(); // sockets that obey
+
+/**
+ * Has a socket of the npm package phoenix, 1.2 to 1.8, obey a server that is about to stop and says when to come back, so that not all
+ * clients do at once: the event `reconnect` on topic phoenix, { after: milliseconds }. Later tries are the package's own.
+ */
+export function comeBack(socket) {
+  if (patient.has(socket)) return;
+  patient.add(socket);
+  let at = 0;
+  socket.onMessage(({ topic, event, payload }) => {
+    if (topic === "phoenix" && event === "reconnect" && payload?.after >= 0) at = Date.now() + payload.after;
+  });
+  const timer = socket.reconnectTimer;
+  const calculate = timer.timerCalc;
+  timer.timerCalc = function (tries) {
+    const wait = at - Date.now();
+    at = 0;
+    return wait > 0 ? wait : calculate.call(this, tries);
+  };
 }
 
 /** Where a client stands in one topic. It knows no client library: join and receive are to be called by one. */

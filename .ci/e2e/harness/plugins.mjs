@@ -6,8 +6,8 @@ import { serve } from "./server.mjs";
  * A server with host/testdata/phx, which does at a client's bidding all that a Phoenix channel can. Its restart type is
  * temporary unless said otherwise: so it behaves exactly as Phoenix.
  */
-export function phoenix({ restart = "temporary", config = "" } = {}) {
-  return serve({ plugins: ["phx"], config: `[plugin.phx]\nrestart = ${JSON.stringify(restart)}\nallows = ["connect", "disconnect"]\n${config}` });
+export function phoenix({ restart = "temporary", config = "", server } = {}) {
+  return serve({ plugins: ["phx"], server, config: `[plugin.phx]\nrestart = ${JSON.stringify(restart)}\nallows = ["connect", "disconnect"]\n${config}` });
 }
 
 /** A server with plugins/chat, as config.toml has it. */

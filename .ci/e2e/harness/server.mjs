@@ -15,9 +15,9 @@ const TEST_MS = 180_000; // no test takes as long
 /**
  * Starts a server for the tests of one file, and stops it after them.
  *
- * plugins are the names of those in its folder; config is TOML: the plugins' tables, above all.
+ * plugins are the names of those in its folder; config is TOML: the plugins' tables, above all; server is what [server] has besides.
  */
-export async function serve({ plugins, config = "" }) {
+export async function serve({ plugins, config = "", server: more = "" }) {
   if (!BUILT) throw new Error("RTD_E2E is not set: run the tests by .ci/e2e/run");
   const server = new Server(await mkdtemp(join(BUILT, "server-")));
   after(() => server.remove());
@@ -25,7 +25,7 @@ export async function serve({ plugins, config = "" }) {
   await mkdir(join(server.dir, "plugins"));
   for (const name of plugins) await copyFile(join(BUILT, `${name}.wasm`), join(server.dir, "plugins", `${name}.wasm`));
   const own = [
-    `[server]\nlisten = "127.0.0.1:0"`,
+    `[server]\nlisten = "127.0.0.1:0"\n${more}`,
     `[plugins]\ndir = ${JSON.stringify(join(server.dir, "plugins"))}\ncache = ${JSON.stringify(join(BUILT, "cache"))}\nbuild = false`,
   ];
   await writeFile(join(server.dir, "rtd.toml"), [...own, config].join("\n"));
