@@ -53,7 +53,7 @@ var arrows = map[string][]string{
 	"host/rollout":      {"channels", "host/app", "host/ask", "host/durable", "host/process", "host/release", "sandbox", "supervisor"},
 	"host/settings":     {"channels", "channels/history", "host/config", "host/release", "host/rollout", "sandbox", "supervisor"},
 
-	"host/durable/store": {"host/bus", "host/durable"},
+	"host/durable/store": {"channels/history", "host/bus", "host/durable"},
 
 	"host/gateway": {"channels", "host/auth", "host/config", "host/gate", "host/gateway/deflate", "host/gateway/handshake", "host/gateway/longpoll", "host/gateway/wire",
 		"host/process", "host/rollout", "supervisor", "github.com/coder/websocket"},

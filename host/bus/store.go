@@ -188,12 +188,21 @@ type deleted struct {
 // Delete removes the entry of a key if it has the revision last. With [ErrConflict] it has another one, or there is
 // none. The revision of a removal is none of its own: a key that is stored anew goes on from 0.
 func (s *Store) Delete(ctx context.Context, key string, last uint64) error {
-	err := s.delete(ctx, key, last)
+	return s.remove(ctx, key, last, false)
+}
+
+// Erase is Delete, and overwrites on the disk what was stored. That takes longer.
+func (s *Store) Erase(ctx context.Context, key string, last uint64) error {
+	return s.remove(ctx, key, last, true)
+}
+
+func (s *Store) remove(ctx context.Context, key string, last uint64, erase bool) error {
+	err := s.delete(ctx, key, last, erase)
 	s.stream.bus.counts.deletes.add(err)
 	return err
 }
 
-func (s *Store) delete(ctx context.Context, key string, last uint64) error {
+func (s *Store) delete(ctx context.Context, key string, last uint64, erase bool) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
@@ -211,7 +220,7 @@ func (s *Store) delete(ctx context.Context, key string, last uint64) error {
 		return err
 	}
 	defer done()
-	question := fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, last)
+	question := fmt.Appendf(nil, `{"seq":%d,"no_erase":%t}`, last, !erase)
 	began := time.Now()
 	answer, err := b.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.DELETE."+s.stream.name, question)
 	err = asked(err)

@@ -93,13 +93,14 @@ type Aside struct {
 	Cause string    // of the last crash, cut
 }
 
-// Commit is what an event of an actor changes. All of it is stored, or nothing.
+// Commit is what an event of an actor changes, or what was said in topics by whoever is none. All of it is stored, or nothing.
 type Commit struct {
-	Actor Actor
+	Actor Actor    // zero: there are broadcasts, and nothing else
 	Last  uint64   // revision of the state that it goes on from; 0: there is none
 	State *State   // with the revision Last+1; nil: the actor is removed, with the posts for it
 	Posts []Post   // for actors that need not exist yet, itself perhaps
 	Took  []PostID // posts for the actor that are consumed
+	Said  []*Said  // broadcasts
 }
 
 // Keeper keeps actors. Its methods may be called from any goroutine.

@@ -175,6 +175,12 @@ func (a *actor) restful() bool {
 
 // apply does what a commit says. It is stored, in the record of a sequence. Those with new posts are returned.
 func (k *Keeper) apply(c *durable.Commit, sequence uint64) (posted []durable.Actor) {
+	for _, s := range c.Said {
+		k.say(s)
+	}
+	if c.Actor == (durable.Actor{}) {
+		return nil
+	}
 	a := k.actors[c.Actor]
 	p := k.pluginOf(c.Actor.Plugin)
 	if len(c.Took) > 0 {

@@ -53,7 +53,7 @@ func (k *Keeper) Backup(ctx context.Context, w io.Writer) error {
 	}
 	entries, records := uint64(0), uint64(0)
 	err = eachEntry(ctx, k.states, "", func(e bus.Entry) error {
-		if strings.HasPrefix(e.Key, throughPrefix+".") {
+		if strings.HasPrefix(e.Key, throughPrefix+".") || e.Key == anewKey {
 			return nil // is about this log
 		}
 		entries++
@@ -135,6 +135,9 @@ func Restore(ctx context.Context, b *bus.Bus, node string, r io.Reader) error {
 				return fmt.Errorf("%w: some of it is missing", errNoBackup)
 			}
 			if err := into.flush(); err != nil {
+				return err
+			}
+			if _, err := states.Put(ctx, bus.Write{Key: anewKey, Value: []byte("1"), Last: bus.Any}); err != nil {
 				return err
 			}
 			_, err := states.Put(ctx, *into.format) // the last, so that all is there if it is

@@ -108,12 +108,12 @@ func TestRefused(t *testing.T) {
 			}
 			return err
 		},
-		"has format 3": func(ctx context.Context, b *bus.Bus) error {
+		"has format 4": func(ctx context.Context, b *bus.Bus) error {
 			l, err := b.Log(ctx, "durable-1")
 			if err == nil {
 				var last uint64
 				if _, last, err = l.Bounds(ctx); err == nil {
-					_, err = l.Append(ctx, last, []byte("\x03of later"))
+					_, err = l.Append(ctx, last, []byte("\x04of later"))
 				}
 			}
 			return err

@@ -32,6 +32,9 @@ const (
 	early   = "early"   // says that a commit is stored before it is
 	notSync = "notsync" // has a bus that syncs later
 	asleep  = "asleep"  // does nothing but open, and says how much memory that takes
+
+	says      = "says"      // actors count, and say so in topics, as others do
+	saysEarly = "saysearly" // says that a broadcast is stored before it is
 )
 
 const childDir, childMode = "RTD_TEST_STORE_DIR", "RTD_TEST_STORE_MODE"
@@ -85,6 +88,9 @@ func countForEver(dir, mode string) error {
 	if mode == asleep {
 		fmt.Println(rss())
 		return errors.Join(k.Close(), b.Close())
+	}
+	if mode == says || mode == saysEarly {
+		return sayForEver(k, mode)
 	}
 	failed := make(chan error, counters)
 	for i := range counters {

@@ -45,6 +45,7 @@ func (k *Keeper) checkpointAll() {
 			return
 		}
 		timer.Stop()
+		k.forgetPasts(time.Now())
 		err := k.Checkpoint(k.ended)
 		switch {
 		case err == nil:
@@ -82,7 +83,8 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 		changes = append(changes, change{a, a.changed, entry{name: a.name.Name, state: a.state, posts: a.posts}, a.anew, a.clear, 0})
 	}
 	k.mu.Unlock()
-	if len(changes) == 0 && length == 0 {
+	soiled := k.soiledPasts()
+	if len(changes)+len(soiled) == 0 && length == 0 {
 		return nil
 	}
 	for i := range changes {
@@ -99,6 +101,9 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 			return err
 		}
 		changes = changes[n:]
+	}
+	if err := k.writePasts(ctx, soiled); err != nil {
+		return err
 	}
 	if err := k.purge(ctx, through, length); err != nil {
 		return err

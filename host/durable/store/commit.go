@@ -10,7 +10,7 @@ import (
 // pending is a commit on its way.
 type pending struct {
 	commit *durable.Commit
-	actor  *actor
+	actor  *actor   // nil: it has broadcasts alone
 	others []*actor // that it has posts for
 	bytes  int      // about, in a record
 	known  chan struct{}
@@ -51,6 +51,9 @@ func (k *Keeper) submit(ctx context.Context, c *durable.Commit) (*pending, error
 	if err := k.room(ctx); err != nil {
 		return nil, err
 	}
+	if c.Actor == (durable.Actor{}) {
+		return p, k.submitSaid(p)
+	}
 	a, err := k.take(ctx, c.Actor, true, removesNothing(c))
 	if err != nil {
 		return nil, err
@@ -82,6 +85,9 @@ func (k *Keeper) submit(ctx context.Context, c *durable.Commit) (*pending, error
 
 // check looks at a commit by itself, and returns how large its record is, about.
 func (k *Keeper) check(c *durable.Commit) (bytes int, err error) {
+	if c.Actor == (durable.Actor{}) && c.State == nil && len(c.Said) > 0 && len(c.Posts)+len(c.Took) == 0 {
+		return checkSaid(c, 0)
+	}
 	if err := checkActor(c.Actor); err != nil {
 		return 0, err
 	}
@@ -104,10 +110,7 @@ func (k *Keeper) check(c *durable.Commit) (bytes int, err error) {
 		}
 		bytes += postBytes(&c.Posts[i])
 	}
-	if bytes > maxCommit {
-		return 0, fmt.Errorf("%w: state and posts have %d bytes, and at most %d are kept at once", durable.ErrTooLarge, bytes, maxCommit)
-	}
-	return bytes, nil
+	return checkSaid(c, bytes)
 }
 
 func checkActor(a durable.Actor) error {
@@ -156,6 +159,9 @@ func (k *Keeper) admit(p *pending) error {
 	case a.revision != c.Last:
 		return fmt.Errorf("%w: %v is at revision %d, not %d", durable.ErrConflict, c.Actor, a.revision, c.Last)
 	}
+	if err := k.opened(c); err != nil {
+		return err
+	}
 	grows := max(0, stateBytes(c.Actor, c.State)-a.bytes)
 	takes := a.bytesOf(c.Took)
 	var sends map[string]int64
@@ -169,7 +175,7 @@ func (k *Keeper) admit(p *pending) error {
 			return err
 		}
 	}
-	if err := k.busHas(c, grows > 0 || len(sends) > 0); err != nil {
+	if err := k.busHas(c, grows > 0 || len(sends)+len(c.Said) > 0); err != nil {
 		return err
 	}
 	if err := k.pluginHas(c.Actor.Plugin, max(0, grows+sends[c.Actor.Plugin]-takes)); err != nil {
@@ -184,13 +190,14 @@ func (k *Keeper) admit(p *pending) error {
 	}
 	p.grows, p.sends = grows, sends
 	k.reserve(p, 1)
+	k.pin(c, 1)
 	return nil
 }
 
 // busHas checks that the bus has room for a commit. The last 16th is for what does not grow, and half of it for removing and for
 // checkpoints, which need room before they make some.
 func (k *Keeper) busHas(c *durable.Commit, grows bool) error {
-	if c.State == nil && len(c.Posts) == 0 {
+	if c.State == nil && len(c.Posts)+len(c.Said) == 0 {
 		return nil
 	}
 	room, limit := k.bus.Room()
@@ -247,6 +254,9 @@ func (k *Keeper) pluginHas(name string, more int64) error {
 
 // release lets go of the actors of a commit, which is stored, or not, or was never admitted.
 func (k *Keeper) release(p *pending) {
+	if p.actor == nil {
+		return
+	}
 	k.reserve(p, -1)
 	p.grows, p.sends = 0, nil
 	p.actor.users--
@@ -259,7 +269,10 @@ func (k *Keeper) release(p *pending) {
 
 // settle ends a commit: it is stored, or with an error it is not.
 func (k *Keeper) settle(p *pending, err error) {
-	p.actor.committing = nil
+	if p.actor != nil {
+		p.actor.committing = nil
+	}
+	k.pin(p.commit, -1)
 	k.release(p)
 	p.err, p.settled = err, true
 	close(p.known)

@@ -83,6 +83,7 @@ func (k *Keeper) group() (group []*pending) {
 				break
 			}
 			p.grouped = true
+			k.number(p.commit)
 			bytes += p.bytes
 			group = append(group, p)
 		}
@@ -112,6 +113,7 @@ func (k *Keeper) store(group []*pending, record []byte) {
 		k.counts.groups.Add(1)
 	}
 	for _, p := range group {
+		k.numbered(p.commit, err == nil)
 		k.settle(p, err)
 	}
 	behind := k.bytes >= k.options.CheckpointBytes || k.length >= minLog && !k.held() || errors.Is(err, durable.ErrFull)

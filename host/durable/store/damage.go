@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"strconv"
+	"strings"
 	"time"
 
 	"rtd/host/bus"
@@ -56,6 +57,7 @@ func (h *halt) Unwrap() error { return h.cause }
 
 // wait waits for somebody to repair.
 func (k *Keeper) wait(cause error) error {
+	k.fail(unavailable(cause))
 	k.mu.Lock()
 	repair := make(chan struct{})
 	k.repair = repair
@@ -228,11 +230,16 @@ func (k *Keeper) admitAgain(ctx context.Context, a durable.Actor) error {
 
 // putBack brings leaves that were damaged on the disk back to where they were, as far as it is known where: then it shows who of them can be read.
 func (k *Keeper) putBack(ctx context.Context, accept bool) error {
+	k.lostPasts, k.lostThrough = nil, 0
 	lost, err := k.states.Lost()
 	if err != nil || len(lost) == 0 {
 		return err
 	}
 	for _, l := range lost {
+		if strings.HasPrefix(l.Key, pastPrefix+".") || len(l.Data) > 0 && l.Data[0] == chunkFormat {
+			k.lostPasts, k.lostThrough = append(k.lostPasts, l.Key), lost[len(lost)-1].Sequence // its history begins anew
+			continue
+		}
 		if l.Data == nil || l.Key == "" {
 			if !accept {
 				return &halt{fmt.Errorf("entry %d of the store %s cannot be read", l.Sequence, storeName), costSome}
@@ -249,6 +256,9 @@ func (k *Keeper) putBack(ctx context.Context, accept bool) error {
 		if _, err := k.states.Put(ctx, bus.Write{Key: k.keyOf(l), Value: l.Data, Last: now.Revision}); err != nil {
 			return err
 		}
+	}
+	if k.lostThrough > 0 {
+		return nil // not before the histories are stored anew
 	}
 	return k.states.Forget(lost[len(lost)-1].Sequence)
 }

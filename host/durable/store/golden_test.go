@@ -42,6 +42,27 @@ func setAside() []*durable.Commit {
 	return []*durable.Commit{c}
 }
 
+// withSaid is commits with broadcasts, of an actor and of nobody.
+func withSaid() []*durable.Commit {
+	c := commits()[0]
+	c.Said = []*durable.Said{
+		{Topic: "room:1", Event: "said", Payload: []byte(`{"n":1}`), At: c.State.At, Epoch: "0123456789", Offset: 17},
+		{Topic: "room:2", Event: "bytes", Payload: []byte{0, 255}, Binary: true, At: c.State.At, Epoch: "abcdefghij", Offset: 1 << 40},
+	}
+	return []*durable.Commit{c, commits()[1], {Said: []*durable.Said{
+		{Kind: durable.HistoryBegun, Topic: "room:3", Epoch: "0123456789"},
+		{Topic: "room:3", Epoch: "0123456789", Offset: 1},
+		{Kind: durable.HistoryPurged, Topic: "room:1", Epoch: "0123456789", Offset: 12},
+	}}}
+}
+
+func testChunk() []byte {
+	c := withSaid()[0]
+	second := *c.Said[1]
+	second.Topic, second.Epoch, second.Offset = "room:1", "0123456789", 18
+	return encodeChunk(header{topic: "room:1", epoch: "0123456789", first: 17, oldest: 3, until: c.State.At, keep: time.Hour}, []*durable.Said{c.Said[0], &second})
+}
+
 func testHash(name string) uint64 { return (&Keeper{seed: []byte("seed")}).hash(name) }
 
 func testLeaf() *leaf {
@@ -58,6 +79,8 @@ func TestFormat(t *testing.T) {
 		"format2/record": encodeRecord(nil, commits()),
 		"format2/aside":  encodeRecord(nil, setAside()),
 		"format2/fence":  encodeFence("text"),
+		"format3/said":   encodeRecord(nil, withSaid()),
+		"format3/chunk":  testChunk(),
 		"format1/leaf":   testLeaf().encode(),
 	} {
 		path := filepath.Join("testdata", name+".hex")
@@ -74,7 +97,7 @@ func TestFormat(t *testing.T) {
 			t.Errorf("%s is\n%s, and was\n%s", name, got, text)
 		}
 	}
-	for _, name := range []string{"format1/record", "format2/record", "format1/aside", "format2/aside", "format1/fence", "format2/fence"} {
+	for _, name := range []string{"format1/record", "format2/record", "format1/aside", "format2/aside", "format1/fence", "format2/fence", "format3/said"} {
 		text, err := os.ReadFile(filepath.Join("testdata", name+".hex"))
 		if err != nil {
 			t.Fatal(err)
@@ -89,6 +112,8 @@ func TestFormat(t *testing.T) {
 			want = setAside()
 		case "fence":
 			want = nil
+		case "said":
+			want = withSaid()
 		}
 		if got, lost, err := decodeRecord(data); err != nil || len(lost) > 0 || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s comes back as %+v: %v, %v", name, got, lost, err)
@@ -103,6 +128,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add(encodeRecord(nil, commits()))
 	f.Add(encodeRecord(nil, setAside()))
 	f.Add(encodeFence("x"))
+	f.Add(encodeRecord(nil, withSaid()))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// What is in the frame is what is hostile; its checksum is not in the way.
 		check := func(data []byte) {
@@ -121,12 +147,42 @@ func FuzzRecord(f *testing.F) {
 			return append(b, 1, 1, 2, 3, 4, 5, 6, 7, 8)
 		})
 		check(appendFrame(shared, func(b []byte) []byte { return append(b, data...) }))
+		shared = appendFrame(appendFrame([]byte{saidFormat}, func(b []byte) []byte { return append(b, 2, 4, 'c', 'h', 'a', 't', 1, 'v') }), func(b []byte) []byte {
+			return append(b, 1, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 2, 3, 4, 5, 6, 7, 8)
+		})
+		check(appendFrame(shared, func(b []byte) []byte { return append(b, data...) }))
+	})
+}
+
+func FuzzChunk(f *testing.F) {
+	f.Add(testChunk(), []byte("x"))
+	f.Fuzz(func(t *testing.T, data, one []byte) {
+		check := func(data []byte) {
+			h, messages, damaged, err := decodeChunk(data)
+			if err != nil || damaged {
+				return
+			}
+			h2, again, damaged, err := decodeChunk(encodeChunk(h, messages))
+			if err != nil || damaged || h2 != h || !reflect.DeepEqual(messages, again) {
+				t.Fatalf("%+v comes back as %+v, %+v: %v", messages, h2, again, err)
+			}
+		}
+		check(data)
+		head := appendFrame([]byte{chunkFormat}, func(b []byte) []byte { return append(b, data...) })
+		check(appendFrame(head, func(b []byte) []byte { return append(b, one...) }))
+		whole := appendFrame([]byte{chunkFormat}, (&header{topic: "a", epoch: "e", first: 1, count: 1}).append)
+		check(appendFrame(whole, func(b []byte) []byte { return append(b, data...) }))
 	})
 }
 
 // Whichever byte of a record is altered: nothing of it is forgotten without a word, and of others nothing is lost.
 func TestAlteredRecord(t *testing.T) {
-	data := encodeRecord(nil, commits())
+	t.Run("actors", func(t *testing.T) { alterRecord(t, commits()) })
+	t.Run("broadcasts", func(t *testing.T) { alterRecord(t, withSaid()) })
+}
+
+func alterRecord(t *testing.T, commits []*durable.Commit) {
+	data := encodeRecord(nil, commits)
 	known := 0
 	for i := range data {
 		bad := append([]byte{}, data...)
@@ -136,7 +192,7 @@ func TestAlteredRecord(t *testing.T) {
 			continue
 		}
 		known++
-		for _, c := range commits() {
+		for _, c := range commits {
 			stored := false
 			for _, got := range group {
 				stored = stored || reflect.DeepEqual(got, c)
@@ -144,6 +200,11 @@ func TestAlteredRecord(t *testing.T) {
 			for a := range concerned(c) {
 				if !stored && !slices.ContainsFunc(lost, func(l loss) bool { return l.mark == who(a) }) {
 					t.Fatalf("byte %d: %v is neither there nor lost", i, a)
+				}
+			}
+			for _, topic := range topicsOf(c) {
+				if !stored && !slices.ContainsFunc(lost, func(l loss) bool { return l.past && l.mark == whose(topic) }) {
+					t.Fatalf("byte %d: what was said in %s is neither there nor lost", i, topic)
 				}
 			}
 		}

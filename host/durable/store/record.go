@@ -6,6 +6,7 @@ import (
 	"hash/crc64"
 	"iter"
 	"math"
+	"slices"
 
 	"rtd/host/durable"
 )
@@ -22,12 +23,16 @@ import (
 //
 // Without any commit it is a fence: its text is random, so that no two are the same.
 //
+// A record with broadcasts has format 3: the texts have topics and epochs, too, and besides the actors that a commit concerns come how many histories,
+// and which, 8 bytes each. A commit without an actor has a 0 in its place.
+//
 // In format 1 there is one frame: commit, commit, …, or a 0 and the text of a fence. It is still read.
 
 // Versions of what is stored. Another format has another number.
 const (
 	formatNumber = 1 // of leaves, and the store
 	recordFormat = 2 // of records
+	saidFormat   = 3 // of records with broadcasts
 )
 
 // What a commit has.
@@ -35,10 +40,12 @@ const (
 	hasState  = 1 << 0
 	hasPosts  = 1 << 1
 	hasTook   = 1 << 2
+	hasSaid   = 1 << 3
 	isBinary  = 1 << 0 // of a post
 	isAside   = 1 << 1 // id of the event, time and cause follow
 	isTimer   = 1 << 2
 	kindFence = 0 // of format 1, in place of the kind of an actor
+	kindNone  = 0 // of format 3, in place of an actor
 )
 
 var crc64ECMA = crc64.MakeTable(crc64.ECMA)
@@ -52,7 +59,7 @@ func who(a durable.Actor) uint64 {
 // concerned yields whom a commit concerns.
 func concerned(c *durable.Commit) iter.Seq[durable.Actor] {
 	return func(yield func(durable.Actor) bool) {
-		if !yield(c.Actor) {
+		if c.Actor != (durable.Actor{}) && !yield(c.Actor) {
 			return
 		}
 		for i := range c.Posts {
@@ -66,8 +73,19 @@ func concerned(c *durable.Commit) iter.Seq[durable.Actor] {
 // encodeRecord appends the record of a group.
 func encodeRecord(b []byte, group []*durable.Commit) []byte {
 	var known texts
-	b = appendFrame(append(b, recordFormat), func(b []byte) []byte {
+	format := byte(recordFormat)
+	if slices.ContainsFunc(group, func(c *durable.Commit) bool { return len(c.Said) > 0 }) {
+		format = saidFormat
+	}
+	b = appendFrame(append(b, format), func(b []byte) []byte {
 		for _, c := range group {
+			for _, s := range c.Said {
+				known.note(s.Topic)
+				known.note(s.Epoch)
+			}
+			if c.Actor == (durable.Actor{}) {
+				continue
+			}
 			known.note(c.Actor.Plugin)
 			if c.State != nil {
 				known.note(c.State.Version)
@@ -89,6 +107,13 @@ func encodeRecord(b []byte, group []*durable.Commit) []byte {
 			for a := range concerned(c) {
 				b = binary.LittleEndian.AppendUint64(b, who(a))
 			}
+			if format == saidFormat {
+				topics := topicsOf(c)
+				b = binary.AppendUvarint(b, uint64(len(topics)))
+				for _, topic := range topics {
+					b = binary.LittleEndian.AppendUint64(b, whose(topic))
+				}
+			}
 		}
 		return b
 	})
@@ -108,17 +133,19 @@ func encodeFence(text string) []byte {
 type loss struct {
 	mark  uint64
 	actor durable.Actor // perhaps not known
+	past  bool          // it is the mark of a history
 }
 
 // decodeRecord returns the commits of a record, which refer to data, and whom it concerns besides: what it has of those cannot be read.
 // With an error nobody knows whom it concerns.
 func decodeRecord(data []byte) (group []*durable.Commit, lost []loss, err error) {
 	r := reader{rest: data}
-	switch format := r.byte(); format {
+	format := r.byte()
+	switch format {
 	case 1:
 		group, err = decodeFirst(&r)
 		return group, nil, err
-	case recordFormat:
+	case recordFormat, saidFormat:
 	default:
 		return nil, nil, fmt.Errorf("%w: format %d", errMalformed, format)
 	}
@@ -132,16 +159,20 @@ func decodeRecord(data []byte) (group []*durable.Commit, lost []loss, err error)
 	whole = whole && h.done() == nil
 	m := reader{rest: marks}
 	for len(r.rest) > 0 || known && len(m.rest) > 0 {
-		var mine []byte
+		var mine, topics []byte
 		if known {
-			if mine = m.fixed(8 * m.count()); m.failed {
+			mine = m.fixed(8 * m.count())
+			if format == saidFormat {
+				topics = m.fixed(8 * m.count())
+			}
+			if m.failed {
 				return nil, nil, errMalformed
 			}
 		}
 		body, right := r.frame()
 		if right && whole {
 			c := reader{rest: body}
-			commit := readCommit(&c, &texts{list: shared})
+			commit := readCommit(&c, &texts{list: shared}, format)
 			if c.done() == nil {
 				group = append(group, commit)
 				continue
@@ -159,6 +190,9 @@ func decodeRecord(data []byte) (group []*durable.Commit, lost []loss, err error)
 			}
 			lost = append(lost, l)
 		}
+		for ; len(topics) > 0; topics = topics[8:] {
+			lost = append(lost, loss{mark: binary.LittleEndian.Uint64(topics), past: true})
+		}
 	}
 	return group, lost, nil
 }
@@ -174,7 +208,7 @@ func decodeFirst(r *reader) (group []*durable.Commit, err error) {
 	}
 	var known texts
 	for rest := (reader{rest: body}); len(rest.rest) > 0; {
-		c := readCommit(&rest, &known)
+		c := readCommit(&rest, &known, 1)
 		if rest.failed {
 			return nil, errMalformed
 		}
@@ -198,7 +232,11 @@ func readActor(r *reader, known *texts) (a durable.Actor) {
 }
 
 func appendCommit(b []byte, c *durable.Commit, known *texts) []byte {
-	b = appendActor(b, c.Actor, known)
+	if c.Actor == (durable.Actor{}) {
+		b = append(b, kindNone)
+	} else {
+		b = appendActor(b, c.Actor, known)
+	}
 	has := byte(0)
 	if c.State != nil {
 		has |= hasState
@@ -208,6 +246,9 @@ func appendCommit(b []byte, c *durable.Commit, known *texts) []byte {
 	}
 	if len(c.Took) > 0 {
 		has |= hasTook
+	}
+	if len(c.Said) > 0 {
+		has |= hasSaid
 	}
 	b = binary.AppendUvarint(append(b, has), c.Last)
 	if c.State != nil {
@@ -222,12 +263,23 @@ func appendCommit(b []byte, c *durable.Commit, known *texts) []byte {
 			b = appendID(b, id)
 		}
 	}
+	if len(c.Said) > 0 {
+		b = appendSaid(b, c.Said, known)
+	}
 	return b
 }
 
-func readCommit(r *reader, known *texts) *durable.Commit {
-	c := &durable.Commit{Actor: readActor(r, known)}
+func readCommit(r *reader, known *texts, format byte) *durable.Commit {
+	c := &durable.Commit{}
+	if format == saidFormat && len(r.rest) > 0 && r.rest[0] == kindNone {
+		r.byte()
+	} else {
+		c.Actor = readActor(r, known)
+	}
 	has := r.byte()
+	if c.Actor == (durable.Actor{}) && has != hasSaid || has&hasSaid != 0 && format != saidFormat {
+		r.fail()
+	}
 	c.Last = r.number()
 	if has&hasState != 0 {
 		c.State = readState(r, known)
@@ -242,6 +294,9 @@ func readCommit(r *reader, known *texts) *durable.Commit {
 		for range r.count() {
 			c.Took = append(c.Took, readID(r))
 		}
+	}
+	if has&hasSaid != 0 {
+		c.Said = readSaid(r, known)
 	}
 	return c
 }

@@ -65,6 +65,7 @@ func (k *Keeper) begin(ctx context.Context, accept bool) (err error) {
 	k.mu.Lock()
 	k.actors, k.dirty, k.idle, k.bytes, k.length = map[durable.Actor]*actor{}, map[*actor]struct{}{}, nil, 0, 0
 	k.plugin, k.tables = map[string]*plugin{}, map[tableName]*table{}
+	k.pasts, k.soiled, k.restBytes = map[string]*past{}, map[*past]struct{}{}, 0
 	k.alarms.heap, k.alarms.byWho = nil, map[durable.Actor]*alarm{}
 	k.mu.Unlock()
 	first, last, err := k.open(ctx, accept)
@@ -100,6 +101,10 @@ func (k *Keeper) begin(ctx context.Context, accept bool) (err error) {
 	if err := k.scan(ctx, old.touched); err != nil {
 		return err
 	}
+	broken, err := k.scanPasts(ctx)
+	if err != nil {
+		return err
+	}
 	commits, hurt, err := k.replay(ctx, old)
 	if err != nil {
 		return err
@@ -107,8 +112,15 @@ func (k *Keeper) begin(ctx context.Context, accept bool) (err error) {
 	if err := k.refuse(ctx, hurt); err != nil {
 		return err
 	}
-	if accept || old.damaged {
+	renewed, err := k.renewPasts(ctx, old, broken)
+	if err != nil {
+		return err
+	}
+	if accept || old.damaged || renewed {
 		if err := k.checkpoint(ctx); err != nil { // so that the damage is found once
+			return err
+		}
+		if err := k.forgetRestored(ctx); err != nil {
 			return err
 		}
 	}
@@ -193,12 +205,13 @@ type oldLog struct {
 	lost           map[uint64]bus.Lost    // records that are damaged
 	refused        map[uint64]refusal     // whom that concerns
 	touched        map[durable.Actor]bool // whose entries in the leaves the log may change
+	pasts          map[uint64]bool        // histories that damage concerns, by their marks
 	damaged        bool
 }
 
 // readLog reads the log for the first time. Records up to through are in the leaves.
 func (k *Keeper) readLog(ctx context.Context, first, through uint64, accept bool) (*oldLog, error) {
-	old := &oldLog{first, through, accept, map[uint64]bus.Lost{}, map[uint64]refusal{}, map[durable.Actor]bool{}, false}
+	old := &oldLog{first, through, accept, map[uint64]bus.Lost{}, map[uint64]refusal{}, map[durable.Actor]bool{}, map[uint64]bool{}, false}
 	list, err := k.records.Lost()
 	if err != nil {
 		return nil, err
@@ -226,8 +239,8 @@ func (k *Keeper) readLog(ctx context.Context, first, through uint64, accept bool
 // eachCommit calls see for all commits of the log.
 func (k *Keeper) eachCommit(ctx context.Context, old *oldLog, see func(c *durable.Commit, sequence uint64) error) (bytes int64, err error) {
 	record := func(sequence uint64, data []byte, sound bool) error {
-		if sound && len(data) > 0 && data[0] > recordFormat {
-			return fmt.Errorf("%w: record %d of the log has format %d, and this one knows up to %d; use the rtd that wrote it, or a later one", errLater, sequence, data[0], recordFormat)
+		if sound && len(data) > 0 && data[0] > saidFormat {
+			return fmt.Errorf("%w: record %d of the log has format %d, and this one knows up to %d; use the rtd that wrote it, or a later one", errLater, sequence, data[0], saidFormat)
 		}
 		bytes += int64(len(data))
 		if sequence <= old.through { // it was to be removed: the leaves have it, and what came after it, which may be damaged here
@@ -239,6 +252,10 @@ func (k *Keeper) eachCommit(ctx context.Context, old *oldLog, see func(c *durabl
 			return &halt{fmt.Errorf("%w: record %d of the log %s: %w", bus.ErrDamaged, sequence, k.logName(), err), costSome}
 		}
 		for _, l := range lost {
+			if l.past {
+				old.pasts[l.mark] = true
+				continue
+			}
 			name := ""
 			if l.actor.Name != "" {
 				name = l.actor.String()

@@ -33,6 +33,9 @@ type Status struct {
 	Leaves     int   // keys of the store
 	Alarms     int   // actors with a Due
 
+	Histories    int   // topics of which broadcasts are stored
+	HistoryBytes int64 // that they take in the store, about
+
 	Plugins map[string]PluginStatus
 }
 
@@ -53,6 +56,7 @@ func (k *Keeper) Status() Status {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s.Dirty, s.DirtyBytes, s.LogBytes, s.InMemory, s.Alarms = len(k.dirty), k.bytes, k.length, len(k.actors), len(k.alarms.heap)
+	s.Histories, s.HistoryBytes = len(k.pasts), k.restBytes
 	for _, t := range k.tables {
 		s.Leaves += len(t.leaves)
 	}

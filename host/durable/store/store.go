@@ -65,6 +65,10 @@ type Options struct {
 	// many, commits wait for it. Default: 16 MiB.
 	CheckpointBytes int64
 
+	// History returns how many bytes the histories of all topics may have in the store, about. Beyond that those are forgotten first that nobody has
+	// needed for longest. Nil, or 0: any.
+	History func() int64
+
 	Log *slog.Logger // default: slog.Default()
 }
 
@@ -110,6 +114,15 @@ type Keeper struct {
 	unread  map[string][]unread // leaves that cannot be read, of tables that are not made, by their key
 	refused map[uint64]refusal  // actors by their marks
 	alarms  alarms
+
+	pasts     map[string]*past   // histories, by their topics
+	soiled    map[*past]struct{} // those to be written at the next checkpoint
+	restBytes int64              // that histories take in the store
+	looked    time.Time          // at which ones can be forgotten, last
+
+	// At a start: keys of chunks that were damaged on the disk, and up to which revision the bus is to forget that.
+	lostPasts   []string
+	lostThrough uint64
 }
 
 var errStarting = fmt.Errorf("%w: what is stored is being read", durable.ErrUnavailable)
@@ -137,6 +150,7 @@ func Open(b *bus.Bus, o Options) *Keeper {
 		options: o, bus: b, log: o.Log, up: make(chan struct{}), halted: make(chan struct{}), wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		actors: map[durable.Actor]*actor{}, dirty: map[*actor]struct{}{}, free: make(chan struct{}),
 		plugin: map[string]*plugin{}, tables: map[tableName]*table{},
+		pasts: map[string]*past{}, soiled: map[*past]struct{}{},
 	}
 	k.alarms.init()
 	k.fail(errStarting)
