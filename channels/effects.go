@@ -35,7 +35,11 @@ func (h *handler) askGuest(p *supervisor.Process, g Guest, event *abi.Event, m *
 			return nil, blame(g, false, fmt.Errorf("%v %.100q: %w", e.Kind, e.Name, err))
 		}
 	}
-	if err := g.Commit(effects); err != nil {
+	count := effects
+	if refuses := event.Kind == abi.EventJoin && h.sole != nil || event.Kind == abi.EventImport; refuses && !h.durable && !Accepts(effects) {
+		count = nil // nothing comes of them
+	}
+	if err := g.Commit(count); err != nil {
 		return nil, err
 	}
 	return effects, nil
@@ -176,6 +180,16 @@ func (h *handler) broadcast(e *abi.Effect, except *member) {
 			o.except = except.id
 		case h.linger != nil:
 			o.from = h.linger.number
+		}
+	}
+	if h.endpoint.Hub.Archives() {
+		if g, speaks := h.guest.(Speaker); speaks {
+			if s, stored := g.Said(e); stored {
+				if s != nil {
+					s.release(&o, from)
+				}
+				return
+			}
 		}
 	}
 	_ = h.endpoint.Hub.Broadcast(&o, from) // it counts members whose codec cannot write it

@@ -19,7 +19,8 @@ type Guest interface {
 	// the reason. If that is no crash, the process ends in order.
 	Handle(e *abi.Event) ([]abi.Effect, error)
 	// Commit has what the last event has changed stored, before its effects are applied,
-	// and may wait for that. A guest that is not [Durable] returns nil at once. With an
+	// and may wait for that: its state, if it is [Durable], and its broadcasts in topics with a durable history,
+	// see [Hub.Prepare]. A guest that has neither returns nil at once. With an
 	// error the event has not happened, and the guest is of no use any more. If it wraps
 	// [ErrNotStored], the process goes on with another guest, which has the state of before;
 	// any other error is a crash.
@@ -45,6 +46,13 @@ type Guest interface {
 	// Close is called once, also for a dead guest, with the reason of its end. If
 	// that is [Replaced], the process goes on with another guest.
 	Close(reason error)
+}
+
+// Speaker is a [Guest] that has broadcasts stored by Commit.
+type Speaker interface {
+	// Said returns what Commit has stored of a broadcast. ok says that it was to be stored; if it could not be, it is nil. The caller releases
+	// it. Otherwise Release or Close does.
+	Said(e *abi.Effect) (s *Said, ok bool)
 }
 
 // Durable is a [Guest] whose state is stored after each event.

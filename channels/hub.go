@@ -32,6 +32,7 @@ type Hub struct {
 	pastMost          atomic.Int64
 	pastBytes         atomic.Int64
 	unkept, recovered atomic.Uint64
+	archives          archives
 }
 
 const hubShards = 64
@@ -303,7 +304,11 @@ func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	members, listeners := one[:], []*listener(nil)
 	switch {
 	case a.crowd != nil && a.crowd.past != nil && !o.passing:
-		return h.broadcastKept(o, except, a.crowd)
+		if a.crowd.past.archived == nil {
+			return h.broadcastKept(o, except, a.crowd)
+		}
+		h.unkept.Add(1) // it was not prepared: the topic has got a durable history just now
+		members, listeners = a.crowd.members, a.crowd.listeners
 	case a.crowd != nil:
 		members, listeners = a.crowd.members, a.crowd.listeners
 	case a.only == nil:

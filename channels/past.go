@@ -2,6 +2,8 @@ package channels
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -29,7 +31,8 @@ import (
 // Keep says how much is kept of a topic's broadcasts, and how much of it a client is told at a time.
 type Keep struct {
 	history.Bounds
-	Most history.Most
+	Most    history.Most
+	Durable bool // it outlives the server, if there is an [Archive]
 }
 
 // The events of positions.
@@ -41,6 +44,8 @@ const (
 const (
 	// pastSize is about what a topic with history takes, and keptSize what a message does, besides its bytes.
 	pastSize, keptSize = 400, 200
+	// archivedSize is about what a topic takes besides whose history is stored as well.
+	archivedSize = 600
 	// forgetPast is how long a topic's offsets are known that has neither members nor messages.
 	forgetPast = time.Hour
 	// maxPage bounds a page of history that is asked for.
@@ -56,6 +61,8 @@ type past struct {
 	keep Keep
 	log  *history.Log[*kept]
 	used time.Time // when there was something last
+
+	archived *archived // nil: it is in memory alone
 }
 
 // kept is a broadcast, with its frames.
@@ -69,6 +76,9 @@ type kept struct {
 // that has changed, and takes as long as there are topics, unless no version keeps anything.
 func (e *Endpoint) ReviewHistory() {
 	keeps := func(p Plugin) bool { return p.Current().History != nil }
+	if e.Hub.archives.archive != nil {
+		e.Hub.archives.any.Store(e.Router.Owners().any(func(p Plugin) bool { return p.Current().Archives }))
+	}
 	if e.Hub.keeps.Load() == nil && !e.Router.Owners().any(keeps) {
 		return
 	}
@@ -102,6 +112,9 @@ func (h *Hub) reconsider(shard *hubShard, topic string, a audience) {
 	case !has && a.crowd != nil && a.crowd.past != nil:
 		h.dropPast(shard, topic)
 	case has && (a.crowd == nil || a.crowd.past == nil):
+		h.newPast(shard, topic, keep)
+	case has && h.archives.archive != nil && keep.Durable != (a.crowd.past.archived != nil):
+		h.dropPast(shard, topic)
 		h.newPast(shard, topic, keep)
 	case has:
 		p := a.crowd.past
@@ -139,6 +152,10 @@ func (h *Hub) BeginHistory(topic string) {
 
 func (h *Hub) newPast(shard *hubShard, topic string, keep Keep) *past {
 	size := pastSize + int64(len(topic))
+	archived := keep.Durable && h.archives.archive != nil
+	if archived {
+		size += archivedSize
+	}
 	if h.pastBytes.Add(size) > h.pastMost.Load() {
 		h.pastBytes.Add(-size)
 		h.unkept.Add(1)
@@ -151,11 +168,17 @@ func (h *Hub) newPast(shard *hubShard, topic string, keep Keep) *past {
 		shard.pasts = map[string]*crowd{}
 	}
 	shard.pasts[topic] = c
+	if archived {
+		h.newArchived(topic, c.past)
+	}
 	return c.past
 }
 
 func (h *Hub) dropPast(shard *hubShard, topic string) {
 	c := shard.pasts[topic]
+	if c.past.archived != nil {
+		h.dropArchived(topic, c.past)
+	}
 	delete(shard.pasts, topic)
 	h.pastBytes.Add(-c.topicSize - c.past.log.Bytes())
 	c.past, c.topicSize = nil, 0
@@ -174,19 +197,29 @@ func (h *Hub) broadcastKept(o *Outgoing, except *Subscription, c *crowd) error {
 	p := c.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := &kept{at: time.Now(), out: outMessage{
+	return h.keepAndSend(h.newKept(o, time.Now(), p.log.Next()), except, c)
+}
+
+// newKept makes a broadcast of what is to be sent, with a position.
+func (h *Hub) newKept(o *Outgoing, now time.Time, at history.Position) *kept {
+	k := &kept{at: now, out: outMessage{
 		Broadcasted: Broadcasted{Topic: o.Topic, Event: o.Name, Binary: o.Binary}, except: o.except,
 	}}
 	k.out.copy = &k.out
 	k.Outgoing = &Outgoing{
-		Kind: Broadcast, Topic: o.Topic, Name: o.Name, Binary: o.Binary, except: o.except, from: o.from, Payload: o.Payload, Ref: quoted(p.log.Next()),
+		Kind: Broadcast, Topic: o.Topic, Name: o.Name, Binary: o.Binary, except: o.except, from: o.from, Payload: o.Payload, Ref: quoted(at),
 	}
 	k.formsFrom, k.copied = h.formsFrom, &k.out
 	k.own(o)
-	h.deliver(&k.broadcast, except, c.members, c.listeners, p)
+	return k
+}
+
+// keepAndSend sends a broadcast, and keeps it. Callers hold the shard's mu and the past's.
+func (h *Hub) keepAndSend(k *kept, except *Subscription, c *crowd) error {
+	h.deliver(&k.broadcast, except, c.members, c.listeners, c.past)
 	k.diverted = nil
-	p.used = k.at
-	h.append(p, k)
+	c.past.used = time.Now()
+	h.append(c.past, k)
 	return k.failed
 }
 
@@ -276,6 +309,10 @@ func (h *Hub) recover(p *past, m *member, again *linger) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.used = time.Now()
+	if p.archived != nil && !p.archived.ready {
+		p.archived.waiting = append(p.archived.waiting, comer{m, again})
+		return
+	}
 	h.counted(p, func() { p.log.Trim(p.used, p.keep.Bounds) })
 	s, ref := &m.Subscription, quoted(p.log.Position())
 	since, asks := m.since()
@@ -343,6 +380,7 @@ type HistoryPage struct {
 	Position history.Position // of the newest broadcast
 	Oldest   uint64           // offset of the oldest that is kept; one more than that of Position if there is none
 	Messages []PastMessage    // oldest first
+	Durable  bool             // it outlives the server
 }
 
 // PastMessage is a broadcast that was. Its payload must not be changed.
@@ -358,7 +396,7 @@ type PastMessage struct {
 func (h *Hub) History(topic string, after uint64, limit int) (page HistoryPage, ok bool) {
 	ok = h.withPast(topic, func(p *past) {
 		h.counted(p, func() { p.log.Trim(time.Now(), p.keep.Bounds) })
-		page.Position = p.log.Position()
+		page.Durable, page.Position = p.archived != nil, p.log.Position()
 		page.Oldest = p.log.Next().Offset - uint64(p.log.Len())
 		for offset, k := range p.log.Page(after, min(limit, maxPage)) {
 			page.Messages = append(page.Messages, PastMessage{offset, k.at, k.Name, k.Payload, k.Binary})
@@ -367,12 +405,25 @@ func (h *Hub) History(topic string, after uint64, limit int) (page HistoryPage, 
 	return page, ok
 }
 
-// PurgeHistory lets go of what was said in a topic before an offset. Whoever missed it is told of a gap. ok is false if
-// the topic has no history.
-func (h *Hub) PurgeHistory(topic string, before uint64) (ok bool) {
+// PurgeHistory lets go of what was said in a topic before an offset, in the archive as well. Whoever missed it is told of a gap. ok is false if
+// the topic has no history; the error wraps [ErrNoArchive].
+func (h *Hub) PurgeHistory(ctx context.Context, topic string, before uint64) (ok bool, err error) {
+	p, err := h.lasting(topic)
+	if p != nil {
+		defer p.archived.users.Add(-1)
+		err = p.archived.await(ctx)
+		if err == nil {
+			if err = h.archives.archive.Purge(ctx, topic, before); err != nil {
+				err = fmt.Errorf("%w: %w", ErrNoArchive, err)
+			}
+		}
+	}
+	if err != nil {
+		return true, err
+	}
 	return h.withPast(topic, func(p *past) {
 		h.counted(p, func() { p.log.Purge(before) })
-	})
+	}), nil
 }
 
 // withPast calls f with the history of a topic that has been used lately, if it has one.
@@ -387,22 +438,42 @@ func (h *Hub) withPast(topic string, f func(p *past)) bool {
 	p := a.crowd.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.archived != nil && !p.archived.ready {
+		return false
+	}
 	f(p)
 	return true
 }
 
 // TidyHistory lets go of messages that are too old, and of topics that nobody has needed for long. It is to be called now and then.
 func (h *Hub) TidyHistory(now time.Time) {
+	tight := h.pastBytes.Load() > h.pastMost.Load()/4*3
 	for i := range h.shards {
 		shard := &h.shards[i]
 		shard.mu.Lock()
 		for topic, c := range shard.pasts {
 			p := c.past
+			idle := now.Sub(p.used)
 			h.counted(p, func() { p.log.Trim(now, p.keep.Bounds) })
-			if len(c.members)+len(c.listeners)+p.log.Len() == 0 && now.Sub(p.used) > forgetPast {
+			unused := p.log.Len() == 0 && idle > forgetPast
+			if a := p.archived; a != nil {
+				p.mu.Lock()
+				if a.ready {
+					h.archives.archive.Trim(topic, p.log.Next().Offset-uint64(p.log.Len()))
+				}
+				p.mu.Unlock()
+				unused = a.users.Load() == 0 && (idle > forgetArchived || tight && idle > forgetTight) // it is read again
+			}
+			if len(c.members)+len(c.listeners) == 0 && unused {
 				h.dropPast(shard, topic)
 			}
 		}
 		shard.mu.Unlock()
 	}
 }
+
+// How long what is stored of a topic stays in memory that nobody uses, and if memory is tight.
+const (
+	forgetArchived = 10 * time.Minute
+	forgetTight    = 10 * time.Second
+)

@@ -152,7 +152,7 @@ func TestRecovery(t *testing.T) {
 		s.says(4)
 		b := s.connect().enters(at(0))
 		b.heard(joinedA, said2, said3, `[null,"E:4","room:a","said",{"n":4}]`, lost(history.GapGone, 4, 3))
-		if !s.Hub.PurgeHistory("room:a", 4) {
+		if ok, err := s.Hub.PurgeHistory(t.Context(), "room:a", 4); !ok || err != nil {
 			t.Error("there is no history")
 		}
 		c := s.connect().enters(at(2))
@@ -170,7 +170,7 @@ func TestRecovery(t *testing.T) {
 			c.Close()
 		}
 		settle()
-		s.Hub.PurgeHistory("room:a", 5)
+		s.Hub.PurgeHistory(t.Context(), "room:a", 5)
 		s.Hub.TidyHistory(time.Now().Add(time.Minute))
 		e := s.connect().enters(at(4))
 		e.heard(joinedA, recovered(4, 0))

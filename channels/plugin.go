@@ -66,6 +66,8 @@ type Version struct {
 	// Linger says for how long the handler of one join stays when its client's connection has broken. The zero value is not at
 	// all.
 	Linger Lingering
+	// Archives says that History has topics whose history is durable.
+	Archives bool
 	// Exports says that the guests hand on their state when asked with export, and
 	// take over the state of others with import.
 	Exports bool

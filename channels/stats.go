@@ -30,6 +30,7 @@ type Stats struct {
 	LingerTimeouts  uint64 // handlers whose client did not come back in time
 	LingerCrowded   uint64 // those that had to go for others
 	LingerOverflows uint64 // those for which more came than is kept
+	HistoryRefused  uint64 // broadcasts of durable histories that could not be stored, and were not sent
 }
 
 type counts struct {
@@ -73,5 +74,6 @@ func (e *Endpoint) Stats() Stats {
 		LingerTimeouts:  e.lingers.over.Load(),
 		LingerCrowded:   e.lingers.crowded.Load(),
 		LingerOverflows: e.lingers.overflowed.Load(),
+		HistoryRefused:  e.Hub.archives.refused.Load(),
 	}
 }

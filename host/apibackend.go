@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+
 	"rtd/channels"
 	"rtd/host/api"
 )
@@ -15,8 +17,12 @@ func (b apiBackend) Check(topic, event string, payload []byte) error {
 	return channels.CheckPublish(topic, event, payload, false)
 }
 
-func (b apiBackend) Publish(topic, event string, payload []byte) {
-	b.endpoint.PublishChecked(topic, event, payload, false)
+func (b apiBackend) Publish(ctx context.Context, messages []api.Message) (sent int, err error) {
+	list := make([]channels.Publication, len(messages))
+	for i, m := range messages {
+		list[i] = channels.Publication{Topic: m.Topic, Event: m.Event, Payload: m.Payload}
+	}
+	return b.endpoint.PublishAll(ctx, list)
 }
 
 func (b apiBackend) Topics(prefix, after string, limit int) []api.Topic {
@@ -27,13 +33,16 @@ func (b apiBackend) Topics(prefix, after string, limit int) []api.Topic {
 	return list
 }
 
-func (b apiBackend) History(topic string, after uint64, limit int) (api.History, bool) {
+func (b apiBackend) History(ctx context.Context, topic string, after uint64, limit int) (api.History, bool, error) {
+	if err := b.endpoint.Hub.AwaitHistory(ctx, topic); err != nil {
+		return api.History{}, false, err
+	}
 	page, ok := b.endpoint.Hub.History(topic, after, limit)
-	return past(page), ok
+	return past(page), ok, nil
 }
 
-func (b apiBackend) PurgeHistory(topic string, before uint64) bool {
-	return b.endpoint.Hub.PurgeHistory(topic, before)
+func (b apiBackend) PurgeHistory(ctx context.Context, topic string, before uint64) (bool, error) {
+	return b.endpoint.Hub.PurgeHistory(ctx, topic, before)
 }
 
 func (b apiBackend) Presences(topic string) []byte { return b.endpoint.Presence.List(topic) }

@@ -29,6 +29,7 @@ func (s *Server) release(ctx context.Context) error {
 	go func() {
 		s.plugins.Close()
 		s.runtime.Wait()
+		s.endArchive()
 		begin("the bus is still being closed")
 		err := errors.Join(s.durables.close(), s.bus.close()) // when nobody has anything more to store
 		begin("connections are still being closed, or plugins deployed")

@@ -28,6 +28,7 @@ type durables struct {
 	need     func(by string) (*bus.Bus, error)
 	plugins  *rollout.Set
 	settings func(plugin string) release.Settings
+	history  int64         // bytes that histories may have
 	marker   string        // a file that says that states were stored; "": none
 	read     chan struct{} // what is stored has been read
 	log      *slog.Logger
@@ -58,6 +59,7 @@ func (d *durables) get() (durable.Keeper, error) {
 		Busy:     d.plugins.Awake,
 		Posted:   d.plugins.Posted,
 		Due:      d.plugins.Due,
+		History:  func() int64 { return d.history },
 		Begins:   d.begins,
 		Begun:    d.noteBegun,
 		Log:      d.log,

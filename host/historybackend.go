@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 
@@ -19,6 +20,9 @@ var errNoHistory = errors.New("the topic has no history: nothing was said lately
 
 // History implements [admin.Histories].
 func (b historyBackend) History(topic string, after uint64, limit int) (h admin.History, err error) {
+	if err := b.hub.AwaitHistory(context.Background(), topic); err != nil {
+		return h, err
+	}
 	page, ok := b.hub.History(topic, after, limit)
 	if !ok {
 		return h, errNoHistory
@@ -28,7 +32,7 @@ func (b historyBackend) History(topic string, after uint64, limit int) (h admin.
 
 // past is a page of history as both APIs have it.
 func past(page channels.HistoryPage) httpapi.History {
-	h := httpapi.History{Position: page.Position.String(), Oldest: page.Oldest}
+	h := httpapi.History{Position: page.Position.String(), Oldest: page.Oldest, Durable: page.Durable}
 	for _, m := range page.Messages {
 		said := httpapi.PastMessage{Offset: m.Offset, At: m.At, Event: m.Event, Payload: m.Payload}
 		if m.Binary {
@@ -41,8 +45,16 @@ func past(page channels.HistoryPage) httpapi.History {
 
 // PurgeHistory implements [admin.Histories].
 func (b historyBackend) PurgeHistory(topic string, before uint64, by string) (p admin.Purged, err error) {
+	if err := b.hub.AwaitHistory(context.Background(), topic); err != nil {
+		return p, err
+	}
 	was, ok := b.hub.History(topic, 0, 0)
-	if !ok || !b.hub.PurgeHistory(topic, before) {
+	if !ok {
+		return p, errNoHistory
+	}
+	if ok, err = b.hub.PurgeHistory(context.Background(), topic, before); err != nil {
+		return p, err
+	} else if !ok {
 		return p, errNoHistory
 	}
 	is, ok := b.hub.History(topic, 0, 0)

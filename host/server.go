@@ -47,6 +47,9 @@ type Server struct {
 	bus      *busNeeds
 	durables *durables
 
+	archiving  context.Context // until all plugins have ended
+	endArchive context.CancelFunc
+
 	listener    net.Listener
 	certificate *certificate   // nil without TLS
 	running     sync.WaitGroup // goroutines of Serve
@@ -100,8 +103,10 @@ func New(o Options) (*Server, error) {
 	s.endpoint = channels.NewEndpoint(settings.Channels(s.config.Server))
 	s.plugins = rollout.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.plugins.OnCrash(s.crashes.add)
-	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, marker: markerOf(versionsDir(s.config.Plugins)), read: make(chan struct{}, 1), log: s.log}
+	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, history: s.config.Server.MaxHistoryBytes, marker: markerOf(versionsDir(s.config.Plugins)), read: make(chan struct{}, 1), log: s.log}
 	s.plugins.Remember(s.durables.get)
+	s.endpoint.Hub.Archive(archive{s.durables})
+	s.archiving, s.endArchive = context.WithCancel(context.Background())
 	_ = s.plugins.Mount(s.tables.mounts()) // no plugin is there that could object
 	others := http.NewServeMux()
 	s.gateway, err = gateway.New(gateway.Options{
@@ -203,6 +208,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.running.Go(func() { s.certificate.watch(watch) })
 	}
 	s.running.Go(func() { s.gateway.Run(watch) })
+	s.running.Go(func() { s.endpoint.Hub.RunArchive(s.archiving) })
 	s.running.Go(func() { giveBack(watch, s.engine, s.endpoint.Hub) })
 
 	served := make(chan error, 1)

@@ -45,7 +45,11 @@ their plugin declares it, or by history in [plugin.NAME] of the config.` + which
 }
 
 func printHistory(out io.Writer, h admin.History) error {
-	fmt.Fprintf(out, "POSITION %s, the oldest is %d\n", plain(h.Position), h.Oldest)
+	where := "in memory"
+	if h.Durable {
+		where = "durable"
+	}
+	fmt.Fprintf(out, "POSITION %s, the oldest is %d, %s\n", plain(h.Position), h.Oldest, where)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "OFFSET\tAT\tEVENT\tPAYLOAD")
 	for _, m := range h.Messages {

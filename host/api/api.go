@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -16,17 +17,19 @@ import (
 type Backend interface {
 	// Check returns an error if a message cannot be broadcast to the members of a topic.
 	Check(topic, event string, payload []byte) error
-	// Publish broadcasts a message that Check has passed.
-	Publish(topic, event string, payload []byte)
+	// Publish broadcasts messages that Check has passed, in order, and returns how many. With an error nobody has got the others: what
+	// is durable cannot be stored.
+	Publish(ctx context.Context, messages []Message) (sent int, err error)
 	// Topics lists at most limit topics that begin with prefix, sorted, with their
 	// numbers of members, starting behind the topic after.
 	Topics(prefix, after string, limit int) []Topic
 	// Presences returns the presence_state of a topic.
 	Presences(topic string) []byte
 	// History returns at most limit messages that were broadcast to a topic behind an offset, and
-	// false if the topic has no history. PurgeHistory lets go of those before an offset.
-	History(topic string, after uint64, limit int) (History, bool)
-	PurgeHistory(topic string, before uint64) bool
+	// false if the topic has no history. PurgeHistory lets go of those before an offset. With an error a durable history cannot be read or
+	// changed at present.
+	History(ctx context.Context, topic string, after uint64, limit int) (History, bool, error)
+	PurgeHistory(ctx context.Context, topic string, before uint64) (bool, error)
 	// Disconnect ends the connections of a socket id and returns how many there were.
 	Disconnect(id string) int
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
@@ -92,8 +95,8 @@ func (a *api) authorized(next http.Handler) http.Handler {
 	})
 }
 
-// message is one broadcast.
-type message struct {
+// Message is one broadcast.
+type Message struct {
 	Topic   string          `json:"topic"`
 	Event   string          `json:"event"`
 	Payload json.RawMessage `json:"payload"`
@@ -101,7 +104,7 @@ type message struct {
 
 const maxName = 255 // bytes of a topic or event
 
-func (m *message) check() error {
+func (m *Message) check() error {
 	switch {
 	case !utf8.ValidString(m.Topic) || !utf8.ValidString(m.Event):
 		return errors.New("topic or event is not UTF-8")
@@ -119,8 +122,8 @@ func (m *message) check() error {
 
 func (a *api) broadcast(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		message
-		Messages []message `json:"messages"`
+		Message
+		Messages []Message `json:"messages"`
 	}
 	if !httpapi.Decode(w, r, a.options.MaxBody, &body) {
 		return
@@ -132,7 +135,7 @@ func (a *api) broadcast(w http.ResponseWriter, r *http.Request) {
 		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("give one message (topic, event, payload), or messages, a list of them"))
 		return
 	case messages == nil:
-		messages = []message{body.message}
+		messages = []Message{body.Message}
 	case single:
 		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("give one message or messages, not both"))
 		return
@@ -151,10 +154,12 @@ func (a *api) broadcast(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	for _, m := range messages {
-		a.backend.Publish(m.Topic, m.Event, m.Payload)
+	sent, err := a.backend.Publish(r.Context(), messages)
+	if err != nil {
+		httpapi.Answer(w, http.StatusServiceUnavailable, map[string]any{"error": "unavailable: " + err.Error(), "sent": sent})
+		return
 	}
-	httpapi.Succeed(w, map[string]int{"sent": len(messages)})
+	httpapi.Succeed(w, map[string]int{"sent": sent})
 }
 
 func (a *api) topics(w http.ResponseWriter, r *http.Request) {

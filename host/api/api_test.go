@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,24 +29,39 @@ func (b *backend) Check(topic, event string, payload []byte) error {
 	return nil
 }
 
-func (b *backend) Publish(topic, event string, payload []byte) {
-	b.published = append(b.published, fmt.Sprintf("%s %s %s", topic, event, payload))
+func (b *backend) Publish(_ context.Context, messages []api.Message) (sent int, err error) {
+	for i, m := range messages {
+		if m.Event == "away" {
+			return i, errAway
+		}
+		b.published = append(b.published, fmt.Sprintf("%s %s %s", m.Topic, m.Event, m.Payload))
+	}
+	return len(messages), nil
 }
+
+// errAway is that of what is durable and cannot be stored.
+var errAway = errors.New("the bus is away")
 
 func (b *backend) Topics(prefix, after string, limit int) []api.Topic {
 	return []api.Topic{{Topic: fmt.Sprintf("%s after %s", prefix, after), Members: limit}}
 }
 func (b *backend) Presences(topic string) []byte { return []byte(`{"` + topic + `":{"metas":[]}}`) }
-func (b *backend) History(topic string, after uint64, limit int) (api.History, bool) {
+func (b *backend) History(_ context.Context, topic string, after uint64, limit int) (api.History, bool, error) {
+	if topic == "away" {
+		return api.History{}, false, errAway
+	}
 	h := api.History{Position: "e:2", Oldest: 1}
 	for offset := after + 1; offset <= min(2, after+uint64(limit)); offset++ {
 		h.Messages = append(h.Messages, api.PastMessage{Offset: offset, Event: "said", Payload: []byte(`{"n":1}`)})
 	}
-	return h, topic != "none"
+	return h, topic != "none", nil
 }
-func (b *backend) PurgeHistory(topic string, before uint64) bool {
+func (b *backend) PurgeHistory(_ context.Context, topic string, before uint64) (bool, error) {
+	if topic == "away" {
+		return true, errAway
+	}
 	b.published = append(b.published, fmt.Sprintf("purge %s %d", topic, before))
-	return topic != "none"
+	return topic != "none", nil
 }
 func (b *backend) Disconnect(id string) int { return len(id) }
 func (b *backend) Ready() bool              { return !b.unready }
@@ -69,6 +85,7 @@ var cases = []struct {
 	{"POST", "/api/broadcast", `{"topic":"a","event":"` + strings.Repeat("x", 1000) + `"}`, 413, "1000 bytes"},
 	{"POST", "/api/broadcast", `{"topic":"a","event":"bad"}`, 422, "cannot be sent"},
 	{"POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"a","event":"bad"}]}`, 422, "message 1: cannot be sent"},
+	{"POST", "/api/broadcast", `{"messages":[{"topic":"a","event":"e"},{"topic":"a","event":"away"}]}`, 503, `{"error":"unavailable: the bus is away","sent":1}`},
 	{"POST", "/api/broadcast", `{"messages":null}`, 422, "give one message"},
 	{"POST", "/api/broadcast", `{}`, 422, "give one message"},
 	{"POST", "/api/broadcast", "", 400, "it is empty; want a JSON object"},
@@ -82,9 +99,11 @@ var cases = []struct {
 	{"GET", "/api/topics?limit=0", "", 422, "want 1 to 1000"},
 	{"GET", "/api/presence?topic=room:1", "", 200, `{"presences":{"room:1":{"metas":[]}}}`},
 	{"GET", "/api/presence", "", 422, "topic is missing"},
-	{"GET", "/api/history?topic=room:1&after=1", "", 200, `{"position":"e:2","oldest":1,"messages":[{"offset":2,"at":"0001-01-01T00:00:00Z","event":"said","payload":{"n":1}}]}`},
-	{"GET", "/api/history?topic=room:1&after=2", "", 200, `{"position":"e:2","oldest":1,"messages":[]}`},
+	{"GET", "/api/history?topic=room:1&after=1", "", 200, `{"position":"e:2","oldest":1,"durable":false,"messages":[{"offset":2,"at":"0001-01-01T00:00:00Z","event":"said","payload":{"n":1}}]}`},
+	{"GET", "/api/history?topic=room:1&after=2", "", 200, `{"position":"e:2","oldest":1,"durable":false,"messages":[]}`},
 	{"GET", "/api/history?topic=none", "", 404, "has no history"},
+	{"GET", "/api/history?topic=away", "", 503, "unavailable: the bus is away"},
+	{"DELETE", "/api/history?topic=away", "", 503, "unavailable: the bus is away"},
 	{"GET", "/api/history", "", 422, "topic is missing"},
 	{"GET", "/api/history?topic=room:1&limit=0", "", 422, "want 1 to 1000"},
 	{"GET", "/api/history?topic=room:1&after=e:2", "", 422, "want an offset"},

@@ -31,7 +31,11 @@ func (a *api) history(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	h, ok := a.backend.History(topic, after, limit)
+	h, ok, err := a.backend.History(r.Context(), topic, after, limit)
+	if err != nil {
+		httpapi.Fail(w, http.StatusServiceUnavailable, fmt.Errorf("unavailable: %w", err))
+		return
+	}
 	if !ok {
 		httpapi.Fail(w, http.StatusNotFound, errNoHistory)
 		return
@@ -49,11 +53,19 @@ func (a *api) purge(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if !a.backend.PurgeHistory(topic, before) {
+	ok, err := a.backend.PurgeHistory(r.Context(), topic, before)
+	if err == nil && !ok {
 		httpapi.Fail(w, http.StatusNotFound, errNoHistory)
 		return
 	}
-	h, _ := a.backend.History(topic, 0, 0)
+	var h History
+	if err == nil {
+		h, _, err = a.backend.History(r.Context(), topic, 0, 0)
+	}
+	if err != nil {
+		httpapi.Fail(w, http.StatusServiceUnavailable, fmt.Errorf("unavailable: %w", err))
+		return
+	}
 	httpapi.Succeed(w, map[string]any{"position": h.Position, "oldest": h.Oldest})
 }
 

@@ -379,6 +379,9 @@ type Plugin struct {
 	// those that the module declares.
 	History []string `toml:"history" check:"topic"`
 
+	// HistoryDurable are patterns as History, of topics whose broadcasts are stored as well, before anybody gets them: they outlive the server.
+	HistoryDurable []string `toml:"history_durable" check:"topic"`
+
 	// HistoryMessages, HistoryBytes and HistoryAge bound what is kept of each such topic, and of those for which the module does not
 	// say how much.
 	HistoryMessages int           `toml:"history_messages" range:"1..1000000"`
@@ -493,6 +496,7 @@ func defaultPlugin() Plugin {
 		DurableBytes: 1 << 30,
 
 		History:         []string{},
+		HistoryDurable:  []string{},
 		HistoryMessages: 100,
 		HistoryBytes:    1 << 20,
 		HistoryAge:      time.Hour,

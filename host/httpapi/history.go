@@ -12,6 +12,7 @@ import (
 type History struct {
 	Position string        `json:"position"` // of the newest broadcast, "EPOCH:OFFSET"
 	Oldest   uint64        `json:"oldest"`   // offset of the oldest that is kept, or of the next one if none is
+	Durable  bool          `json:"durable"`  // it outlives the server
 	Messages []PastMessage `json:"messages"` // oldest first
 }
 

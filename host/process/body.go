@@ -31,6 +31,7 @@ type body struct {
 	event      supervisor.Ref   // id of the event at hand; 0 until it is asked for
 	*holdings                   // nil until there is something to hold
 	memory     *memory          // of a durable actor; else nil
+	spoken     *[]spoken        // broadcasts of the event at hand that were to be stored; else nil
 }
 
 // holdings are the requests, timers, links and so on that a process has open. The counts
@@ -264,7 +265,11 @@ func (b *body) Apply(e *abi.Effect) {
 	case abi.EffectHibernate:
 		b.guest.Hibernate()
 	case abi.EffectPublish:
-		b.publish(e)
+		if s, stored := b.Said(e); !stored {
+			b.publish(e)
+		} else if s != nil {
+			s.Release()
+		}
 	case abi.EffectSubscribe:
 		b.subscribe(e.Name)
 	case abi.EffectUnsubscribe:
@@ -293,11 +298,15 @@ func (b *body) Wants(kind abi.Kind) bool {
 }
 
 // Release implements [channels.Guest].
-func (b *body) Release() { b.guest.Release() }
+func (b *body) Release() {
+	b.sendRest()
+	b.guest.Release()
+}
 
 // Close implements [channels.Guest]: processes that wait for an answer are told that
 // there will be none.
 func (b *body) Close(reason error) {
+	b.sendRest()
 	b.guest.Close()
 	if errors.Is(reason, channels.Replaced) {
 		b.part(reason)

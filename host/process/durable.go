@@ -127,9 +127,13 @@ func (m *memory) crashed(h *Home, reason error) error {
 
 // Commit implements [channels.Guest].
 func (b *body) Commit(effects []abi.Effect) error {
+	b.sendRest()
 	m := b.memory
 	switch {
-	case m == nil || m.event == abi.EventExport || m.event == abi.EventTerminate:
+	case m == nil:
+		b.sayAlone(effects)
+		return nil
+	case m.event == abi.EventExport || m.event == abi.EventTerminate:
 		return nil
 	case m.event == abi.EventImport && !channels.Accepts(effects):
 		return nil // what is stored remains that of the version before
@@ -147,6 +151,7 @@ func (b *body) Commit(effects []abi.Effect) error {
 		break
 	}
 	if m.revision == 0 && m.event == abi.EventJoin && !channels.Accepts(effects) && b.holdsNothing() {
+		b.sayAlone(effects)
 		m.happen() // a stranger was refused: nobody has topics stored by making up their names
 		return nil
 	}
@@ -171,8 +176,18 @@ func (b *body) Commit(effects []abi.Effect) error {
 		}
 		c.State = state
 	}
+	list, err := b.speak(effects)
+	if err != nil {
+		forsakeSaid(list)
+		return fmt.Errorf("%w: %w", channels.ErrNotStored, err)
+	}
+	c.Said = prepared(list)
 	if err := b.store(c); err != nil {
+		forsakeSaid(list)
 		return err
+	}
+	if len(list) > 0 {
+		b.spoken = &list
 	}
 	if m.stored(c); ends {
 		m.revision, m.born = 0, drawBorn()

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"strconv"
 
 	"rtd/channels"
@@ -22,6 +23,10 @@ func (b *body) history(topic string, o *abi.Effect) ([]byte, error) {
 		return nil, err
 	}
 	hub := b.home.Node.Endpoint.Hub
+	b.process.Block(func() { err = hub.AwaitHistory(context.Background(), topic) })
+	if err != nil {
+		return nil, abi.CodeNoHistory // it cannot be known at present
+	}
 	read := func() (channels.HistoryPage, bool) { return hub.History(topic, after, int(min(limit, 1<<30))) } // which has a bound of its own
 	page, ok := read()
 	if !ok {

@@ -20,11 +20,11 @@ import (
 // spawned them. Then it has the topics wake that something waits for. It waits for the keeper until ctx ends; the error says what is
 // missing.
 func (h *Home) WakeProcesses(ctx context.Context, r *release.Release) error {
-	if h.Node.Keeper == nil || !r.AnyDurable() {
+	if h.Node.Keeper == nil || !r.AnyDurable() && !r.Version.Archives {
 		return nil
 	}
-	keeper, err := h.Node.Keeper()
-	if err != nil {
+	keeper, err := h.Node.Keeper() // which begins, if it has not
+	if err != nil || !r.AnyDurable() {
 		return err
 	}
 	if err := keeper.Up(ctx); err != nil {

@@ -35,7 +35,10 @@ func (r *Release) keepHistory(patterns []string, keep channels.Keep) {
 
 // declareHistory notes what a module declares. What it leaves out is as the settings have it.
 func (r *Release) declareHistory(e *abi.Effect) error {
-	var d struct{ Messages, Bytes, Age int64 }
+	var d struct {
+		Messages, Bytes, Age int64
+		Durable              bool
+	}
 	if e.Detail != "" {
 		if err := json.Unmarshal([]byte(e.Detail), &d); err != nil {
 			return fmt.Errorf("history of %q: its specification is not the JSON that it should be: %w", e.Name, err)
@@ -54,6 +57,7 @@ func (r *Release) declareHistory(e *abi.Effect) error {
 		}
 	}
 	keep := r.Settings.Keep
+	keep.Durable = d.Durable
 	keep.Messages = cmp.Or(int(d.Messages), keep.Messages)
 	keep.Bytes = cmp.Or(d.Bytes, keep.Bytes)
 	keep.Age = cmp.Or(time.Duration(d.Age)*time.Millisecond, keep.Age)

@@ -92,6 +92,9 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 	if len(r.Topics) == 0 {
 		r.Topics = module.Topics()
 	}
+	durably := settings.Keep
+	durably.Durable = true
+	r.keepHistory(settings.HistoryDurable, durably)
 	r.keepHistory(settings.History, settings.Keep)
 	for _, e := range module.Declared() {
 		switch {
@@ -135,6 +138,7 @@ func read(module *sandbox.Module, wasm []byte, hash [sha256.Size]byte, settings 
 	}
 	if len(r.histories) > 0 {
 		r.Version.History = r.history
+		r.Version.Archives = slices.ContainsFunc(r.histories, func(h historyOf) bool { return h.keep.Durable })
 	}
 	return r, nil
 }

@@ -39,8 +39,9 @@ type Settings struct {
 	DurableBytes int64
 
 	// Topics with history, as patterns, and how much each keeps.
-	History []string
-	Keep    channels.Keep
+	History        []string
+	HistoryDurable []string // those that are stored as well
+	Keep           channels.Keep
 
 	// Linger is for how long handlers of one join outlast a connection that breaks, and how many.
 	Linger channels.Lingering
@@ -77,5 +78,6 @@ func (s Settings) Equal(t Settings) bool {
 		t.Mailbox == s.Mailbox && t.Rate == s.Rate && t.Scope == s.Scope && t.Stays == s.Stays &&
 		slices.Equal(t.Durable, s.Durable) && t.DurableIdle == s.DurableIdle && t.DurableState == s.DurableState &&
 		slices.Equal(t.History, s.History) && t.Keep == s.Keep && t.Linger == s.Linger &&
+		slices.Equal(t.History, s.History) && slices.Equal(t.HistoryDurable, s.HistoryDurable) && t.Keep == s.Keep &&
 		t.Processes == s.Processes && t.References == s.References && t.Pending == s.Pending
 }

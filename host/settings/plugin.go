@@ -49,7 +49,7 @@ func Plugin(table config.Plugin, server config.Server) release.Settings {
 		DurableState: table.DurableState,
 		DurableBytes: table.DurableBytes,
 
-		History: table.History,
+		History: table.History, HistoryDurable: table.HistoryDurable,
 		Keep: channels.Keep{
 			Bounds: history.Bounds{Messages: table.HistoryMessages, Bytes: table.HistoryBytes, Age: table.HistoryAge},
 			// What is told at a time finds room in the outbox, beside what is said meanwhile.
