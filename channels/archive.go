@@ -42,8 +42,9 @@ type Archive interface {
 
 // Archived is what an [Archive] has of a topic.
 type Archived struct {
-	Position history.Position // of the newest broadcast
-	Messages []PastMessage    // dense, up to Position, the oldest first
+	Epoch    string
+	Last     uint64        // offset of the newest broadcast there ever was
+	Messages []PastMessage // dense, up to Last, the oldest first
 }
 
 // Said is a broadcast on its way into an archive. Its exported fields must not be changed.
@@ -61,7 +62,6 @@ type Said struct {
 	out      Outgoing
 	except   *Subscription
 	at       history.Position // once it is stored
-	stored   bool
 	released bool
 }
 
@@ -186,7 +186,7 @@ func (h *Hub) open(ctx context.Context, l load) error {
 	for i := range stored.Messages {
 		m := &stored.Messages[i]
 		o := Outgoing{Topic: l.topic, Name: m.Event, Payload: m.Payload, Binary: m.Binary}
-		old = append(old, h.newKept(&o, m.At, history.Position{Epoch: stored.Position.Epoch, Offset: m.Offset}))
+		old = append(old, h.newKept(&o, m.At, history.Position{Epoch: stored.Epoch, Offset: m.Offset}))
 	}
 	shard := h.shard(l.topic)
 	shard.mu.Lock()
@@ -197,7 +197,7 @@ func (h *Hub) open(ctx context.Context, l load) error {
 		h.archives.archive.Close(l.topic)
 		return nil
 	}
-	p.log = history.New[*kept](history.Position{Epoch: stored.Position.Epoch, Offset: stored.Position.Offset - uint64(len(old))})
+	p.log = history.New[*kept](history.Position{Epoch: stored.Epoch, Offset: stored.Last - uint64(len(old))})
 	for _, k := range old {
 		h.append(p, k)
 	}
@@ -322,11 +322,11 @@ func (h *Hub) Prepare(ctx context.Context, topic, event string, payload []byte, 
 }
 
 // Stored is called by the archive when a broadcast is stored, in the order of the offsets of its topic. It does not block.
-func (s *Said) Stored(at history.Position) {
+func (s *Said) Stored(epoch string, offset uint64) {
 	q := &s.past.archived.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s.at, s.stored = at, true
+	s.at = history.Position{Epoch: epoch, Offset: offset}
 	q.list = append(q.list, s)
 	if s.released { // nobody waits for it any more
 		go s.hub.drain(s.Topic, s.past)

@@ -39,7 +39,7 @@ type durables struct {
 }
 
 // get returns the keeper, and has it begin if it has not. The error is about the config.
-func (d *durables) get() (durable.Keeper, error) {
+func (d *durables) get() (*store.Keeper, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.keeper != nil {

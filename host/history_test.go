@@ -3,11 +3,13 @@ package host_test
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"rtd/channels/history"
 	"rtd/host/hosttest"
+	"rtd/sandbox/sandboxtest"
 )
 
 const historyConfig = `
@@ -78,8 +80,13 @@ func TestHistory(t *testing.T) {
 // stands is the position that an event tells.
 func stands(t *testing.T, c *hosttest.Client, event string) history.Position {
 	t.Helper()
+	return standsIn(t, c, "echo:lobby", event)
+}
+
+func standsIn(t *testing.T, c *hosttest.Client, topic, event string) history.Position {
+	t.Helper()
 	var at struct{ Position string }
-	if err := json.Unmarshal(c.Expect(t, "echo:lobby", event).Payload, &at); err != nil {
+	if err := json.Unmarshal(c.Expect(t, topic, event).Payload, &at); err != nil {
 		t.Fatal(err)
 	}
 	p, ok := history.Parse(at.Position)
@@ -87,4 +94,81 @@ func stands(t *testing.T, c *hosttest.Client, event string) history.Position {
 		t.Fatalf("%q is no position", at.Position)
 	}
 	return p
+}
+
+const durableHistoryConfig = `
+[api]
+keys = ["` + apiKey + `"]
+[plugin.ledger]
+history_durable = ["ledger:*"]
+durable = ["ledger:*"]
+[plugin.chat]
+history = ["room:ram"]
+history_durable = ["room:*"]
+[plugin.chat.config]
+token = "t"
+`
+
+// TestDurableHistory has clients come back to what was said before the server was started again: by durable handlers, by others, and by a back end.
+func TestDurableHistory(t *testing.T) {
+	t.Parallel()
+	setup := hosttest.Setup{Plugins: map[string][]byte{"chat": chatGuest(t), "ledger": sandboxtest.BuildGo(t, "rtd/host/testdata/ledger")}, Config: durableHistoryConfig}
+	s := start(t, setup)
+	ask := func(method, path, body, want string) {
+		t.Helper()
+		if status, answer := s.ask(t, method, path, apiKey, body); status != 200 || !strings.Contains(answer, want) {
+			t.Errorf("%s %s: %d %s, want %s", method, path, status, answer, want)
+		}
+	}
+	a := s.Connect(t)
+	a.MustJoin(t, "room:lobby", `{"token":"t"}`)
+	at := standsIn(t, a, "room:lobby", "position")
+	a.MustJoin(t, "ledger:1", "{}")
+	// Of what a handler does in one event, what was said comes in its place.
+	a.WantReply(t, "ledger:1", "add", `{"Who":"a","N":1}`, `ok {"n":1}`)
+	added := a.Expect(t, "ledger:1", "added")
+	ask("POST", "/api/broadcast", `{"messages":[{"topic":"ledger:1","event":"said","payload":{"n":2}},{"topic":"room:lobby","event":"shout","payload":{"n":1}},{"topic":"room:lobby","event":"shout","payload":{"n":2}}]}`, `{"sent":3}`)
+	a.WantReply(t, "ledger:1", "add", `{"Who":"a","N":2}`, `ok {"n":2}`)
+	for n := 1; n <= 2; n++ {
+		if m := a.Expect(t, "room:lobby", "shout"); m.Ref != fmt.Sprintf("%s:%d", at.Epoch, n) {
+			t.Errorf("the broadcast has the ref %s, and the topic stood at %v", m.Ref, at)
+		}
+	}
+	if _, err := a.Push("room:lobby", "new_message", `{"body":"three"}`); err != nil {
+		t.Fatal(err)
+	}
+	if m := a.Expect(t, "room:lobby", "new_message"); m.Ref != at.Epoch+":3" {
+		t.Errorf("what a handler says has the ref %s", m.Ref)
+	}
+	s.Stop(t)
+
+	setup.Dir = filepath.Dir(s.Dir)
+	s = start(t, setup)
+	ask("GET", "/api/history?topic=ledger:1", "", `"durable":true`)
+	b := s.Connect(t)
+	b.MustJoin(t, "room:lobby", fmt.Sprintf(`{"token":"t","since":"%s:1"}`, at.Epoch))
+	if m := b.Expect(t, "room:lobby", "shout"); string(m.Payload) != `{"n":2}` || m.Ref != at.Epoch+":2" {
+		t.Errorf("recovered %v", m)
+	}
+	if m := b.Expect(t, "room:lobby", "new_message"); !strings.Contains(string(m.Payload), "three") || m.Ref != at.Epoch+":3" {
+		t.Errorf("recovered %v", m)
+	}
+	if now := standsIn(t, b, "room:lobby", "recovered"); now.Offset != 3 || now.Epoch != at.Epoch {
+		t.Errorf("it stands at %v, and stood at %v", now, at)
+	}
+	b.MustJoin(t, "ledger:1", fmt.Sprintf(`{"since":%q}`, added.Ref))
+	if m := b.Expect(t, "ledger:1", "said"); string(m.Payload) != `{"n":2}` {
+		t.Errorf("recovered %v", m)
+	}
+	if m := b.Expect(t, "ledger:1", "added"); string(m.Payload) != `{"Who":"a","N":2}` {
+		t.Errorf("recovered %v", m)
+	}
+	b.WantReply(t, "ledger:1", "add", `{"Who":"a","N":3}`, `ok {"n":3}`)
+	if m := b.Expect(t, "ledger:1", "added"); !strings.HasSuffix(m.Ref, ":4") {
+		t.Errorf("it goes on at %s", m.Ref)
+	}
+	ask("DELETE", "/api/history?topic=room:lobby&before=3", "", `"oldest":3`)
+	s.Stop(t)
+	s = start(t, setup)
+	ask("GET", "/api/history?topic=room:lobby", "", `"oldest":3`)
 }

@@ -15,6 +15,7 @@ import (
 	"rtd/host/api"
 	"rtd/host/config"
 	"rtd/host/deploy"
+	"rtd/host/durable"
 	"rtd/host/folder"
 	"rtd/host/gateway"
 	"rtd/host/rollout"
@@ -104,8 +105,8 @@ func New(o Options) (*Server, error) {
 	s.plugins = rollout.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.plugins.OnCrash(s.crashes.add)
 	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, history: s.config.Server.MaxHistoryBytes, marker: markerOf(versionsDir(s.config.Plugins)), read: make(chan struct{}, 1), log: s.log}
-	s.plugins.Remember(s.durables.get)
-	s.endpoint.Hub.Archive(archive{s.durables})
+	s.plugins.Remember(func() (durable.Keeper, error) { return s.durables.get() })
+	s.plugins.Archive(func() (durable.Histories, error) { return s.durables.get() })
 	s.archiving, s.endArchive = context.WithCancel(context.Background())
 	_ = s.plugins.Mount(s.tables.mounts()) // no plugin is there that could object
 	others := http.NewServeMux()

@@ -42,8 +42,10 @@ type Past struct {
 	Said  []*Said // dense, up to Last, the oldest first
 }
 
-// Histories keeps histories of topics. Its methods may be called from any goroutine. Broadcasts are stored by [Keeper].Commit.
+// Histories keeps histories of topics. Its methods may be called from any goroutine.
 type Histories interface {
+	// Commit is that of [Keeper]: it stores broadcasts.
+	Commit(ctx context.Context, c *Commit) error
 	// OpenHistory returns what is stored of a topic, or begins its history. It waits until that can be read, or ctx ends. The history is not forgotten
 	// before CloseHistory. keep is how long a message is of use.
 	OpenHistory(ctx context.Context, topic string, keep time.Duration) (Past, error)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"rtd/channels"
-	"rtd/channels/history"
 	"rtd/host/durable"
 	"rtd/sandbox/abi"
 )
@@ -51,19 +50,11 @@ func (b *body) speak(effects []abi.Effect) (list []spoken, err error) {
 	return list, err
 }
 
-// StoredAs returns a broadcast as keepers store it.
-func StoredAs(s *channels.Said) *durable.Said {
-	return &durable.Said{
-		Topic: s.Topic, Event: s.Event, Payload: s.Payload, Binary: s.Binary, At: s.At,
-		Stored: func(epoch string, offset uint64) { s.Stored(history.Position{Epoch: epoch, Offset: offset}) },
-	}
-}
-
 // prepared returns those of a list that can be stored.
 func prepared(list []spoken) (said []*durable.Said) {
 	for i := range list {
 		if s := list[i].said; s != nil {
-			said = append(said, StoredAs(s))
+			said = append(said, asSaid(s))
 		}
 	}
 	return said

@@ -91,7 +91,15 @@ func NewSet(e *channels.Endpoint, engine *sandbox.Engine, rt *supervisor.Runtime
 
 // Remember has the set's plugins use a keeper of durable actors. Without one nothing of them is remembered. keeper is called when
 // a durable actor begins, and must not wait. Remember is called before the first plugin.
-func (s *Set) Remember(keeper func() (durable.Keeper, error)) { s.node.Keeper = keeper }
+func (s *Set) Remember(keeper func() (durable.Keeper, error)) {
+	s.node.Keeper = keeper
+}
+
+// Archive has histories of topics stored that are to be durable. Without it they are in memory alone. keeper must not wait, and is called when such a
+// topic comes into use. Archive is called before the first plugin.
+func (s *Set) Archive(keeper func() (durable.Histories, error)) {
+	s.node.Endpoint.Hub.Archive(process.Archive{Keeper: keeper})
+}
 
 // Posted is for the keeper's owner: posts wait for an actor.
 func (s *Set) Posted(a durable.Actor) {
