@@ -212,10 +212,10 @@ func TestOrderOfWhatIsStored(t *testing.T) {
 		if err := a.Store(t.Context(), said[:3]); err != nil {
 			t.Fatal(err)
 		}
-		said[2].Release(nil, "")
-		said[1].Release(nil, "")
+		said[2].Release()
+		said[1].Release()
 		b.heard()
-		said[0].Release(nil, "")
+		said[0].Release()
 		b.heard(said1, said2, said3)
 		said[3].Drop()
 		b.heard()
