@@ -11,6 +11,7 @@
 //	     └─────────────────────────────── leaves in a store of the bus                                 leaf.go, tree.go
 //
 //	recover.go   a start: takes the log over, reads all leaves, then the log       damage.go   who is refused, and repairs
+//	past.go      histories of topics: broadcasts in commits, alone or with a state      chunk.go, pastrest.go   in chunks, at rest
 //	alarms.go    State.Due        sweep.go   topics that expire        people.go, backup.go   lists, imports, backups
 //
 //	k := store.Open(b, store.Options{Posted: wake, Due: wake})     // returns at once
@@ -25,6 +26,8 @@
 //	       leaf.PLUGIN.KIND.NUMBER   some ten actors: states, and posts that wait for them
 //	       through.NODE              the last record of the log that is in the leaves
 //	       refused.MARK              an actor that damage concerns
+//	       past.HASH.EPOCH.NAME      a chunk of a topic's history: some 32 KiB of broadcasts
+//	       anew                      after a restore: histories get other epochs
 //
 // A log is read over what the leaves have, whatever part of it they have already: each commit says what is so afterwards, so the last
 // one counts. Records that were to be removed, up to through, are left alone: a power cut may bring them back, and damage to the last of them
@@ -48,6 +51,8 @@
 //	                                    has one go on from before, Remove begins it anew. The others of the record are read
 //	nobody knows whom damage concerns   ErrUnavailable for all until Repair: a log that was cut, lengths of a record, a store that is gone,
 //	                                    a whole bus that is gone though Options.Begins knows of one
+//	a chunk, or a broadcast in a record its topic has another epoch, and what can be read; nobody else notices
+//	nobody knows whose broadcasts       all topics have other epochs
 //	a later format                      nothing is done, and nothing touched
 //
 // # Questions
@@ -84,6 +89,18 @@
 //
 // Why is a backup not of one moment of the store? It need not: entries are read one after the other, then the log from before the first of them. A
 // start makes one moment of both, which is when the log was read.
+//
+// Why do broadcasts get their offsets from the committer? Only it knows what is stored, and in which order. One that was refused must leave no hole, and
+// two that are stored at a time no choice. Whoever has the topic's members sends them in that order, see package channels.
+//
+// Why are histories not in leaves? A leaf is written as a whole for each change of one in it, and a history grows at its end all the time: only its last
+// chunk is written anew. A topic costs a key, which a topic with messages in memory outweighs. Hence histories that nobody needs are forgotten.
+//
+// Why does a purge write chunks anew under other names? So that the old ones can be erased on the disk, and one of the two is there at any time.
+//
+// Why does a restore change all epochs? Positions are promises: nobody may ever see two messages at one. What came after the backup was seen.
+//
+// Why does it need package channels/history? An epoch has one form, be it in memory or stored, and is drawn at one place.
 //
 // Why do processes not expire, nor topics with a Due or posts? Somebody will wake those.
 //
