@@ -64,11 +64,12 @@ var arrows = map[string][]string{
 
 	"host": {"channels", "sandbox", "supervisor", "host/admin", "host/api", "host/app", "host/ask", "host/auth", "host/backup", "host/bus", "host/clock", "host/config", "host/crashes", "host/deploy", "host/disk", "host/durable", "host/durable/store", "host/folder",
 		"host/gateway", "host/httpapi", "host/release", "host/rollout", "host/settings", "host/versions", "host/web", "github.com/prometheus/client_golang"},
-	"cmd/rtd": {"cmd/rtd/author", "cmd/rtd/bench", "cmd/rtd/check", "cmd/rtd/script", "cmd/rtd/signals", "cmd/rtd/stage",
+	"cmd/rtd": {"cmd/rtd/author", "cmd/rtd/bench", "cmd/rtd/check", "cmd/rtd/connect", "cmd/rtd/script", "cmd/rtd/signals", "cmd/rtd/stage",
 		"host", "host/admin", "host/backup", "host/config", "host/crashes", "host/folder", "host/logs", "host/names", "host/process", "host/settings", "host/versions", "sandbox", "github.com/spf13/cobra"},
 	"cmd/rtd/author":  {"cmd/rtd/stage", "host/config", "host/folder", "host/names", "sandbox", "sandbox/abi", "sandbox/manifest", "sdk"},
 	"cmd/rtd/bench":   {},
 	"cmd/rtd/check":   {"channels/client", "cmd/rtd/stage", "host/config", "host/names", "host/process", "host/release", "host/rollout", "sandbox", "sandbox/manifest", "sandbox/rewrite", "sandbox/sections"},
+	"cmd/rtd/connect": {"channels/client", "github.com/coder/websocket"},
 	"cmd/rtd/script":  {"channels/client", "cmd/rtd/stage", "host/config", "host/process", "host/rollout", "sandbox"},
 	"cmd/rtd/stage":   {"channels", "channels/client", "host/clock", "host/config", "host/durable", "host/process", "host/rollout", "host/settings", "sandbox", "supervisor"},
 	"cmd/rtd/signals": {},

@@ -100,7 +100,7 @@ A plugin begins with rtd new, and rtd dev shows it at work. Exit codes of all co
 	cmd.Flags().StringVar(&f.plugins, "plugins", "", "`folder` of plugins (overrides plugins.dir)")
 	cmd.AddCommand(newCommand(), devCommand(), buildCommand(), testCommand(), checkCommand())
 	cmd.AddCommand(deployCommand(), rollbackCommand(), pluginsCommand(), psCommand(), logsCommand(), busCommand(), stateCommand(), historyCommand(), backupCommand(), restoreCommand())
-	cmd.AddCommand(benchCommand(), crashCommand(), replayCommand())
+	cmd.AddCommand(connectCommand(), benchCommand(), crashCommand(), replayCommand())
 	return cmd
 }
 

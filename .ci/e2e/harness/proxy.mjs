@@ -28,6 +28,9 @@ class Proxy {
     return `ws://${this.address}/${mount}`;
   }
 
+  /** Milliseconds that bytes take, each way, for connections from now on. */
+  delay = 0;
+
   /** Lets connections through, after it was shut. */
   async open() {
     this.#server = createServer((client) => this.#join(client));
@@ -55,6 +58,21 @@ class Proxy {
     this.#cutter = setInterval(() => this.cut(step / ms), step);
   }
 
+  /** Ends one direction of each connection, as a peer does that says no more: the other still works. */
+  halfClose(probability = 1) {
+    for (const pair of this.#pairs) if (Math.random() < probability) pair[Math.random() < 0.5 ? 0 : 1].end();
+  }
+
+  /** Like storm, but connections break in every way: some are half closed, some stall first. */
+  tempest(ms) {
+    const step = 10;
+    this.#cutter = setInterval(() => {
+      this.cut(step / ms / 2);
+      this.halfClose(step / ms / 2);
+      this.delay = Math.random() < 0.5 ? 0 : 20;
+    }, step);
+  }
+
   calm() {
     clearInterval(this.#cutter);
   }
@@ -63,9 +81,16 @@ class Proxy {
     const [host, port] = this.#upstream.split(":");
     const pair = [client, connect(Number(port), host)];
     this.#pairs.add(pair);
-    client.pipe(pair[1]).pipe(client);
+    const late = this.delay;
+    for (const [from, to] of [pair, pair.toReversed()]) {
+      if (late === 0) from.pipe(to);
+      else { // in order, as timers of one delay are
+        from.on("data", (bytes) => setTimeout(() => to.writable && to.write(bytes), late));
+        from.on("end", () => setTimeout(() => to.end(), late));
+      }
+      from.setNoDelay(true);
+    }
     for (const socket of pair) {
-      socket.setNoDelay(true);
       socket.on("error", () => {}).on("close", () => this.#break(pair));
     }
   }
