@@ -206,7 +206,8 @@ func (d *Dynamic) stop(m *member, reason error) {
 func (d *Dynamic) ask(m *member, reason error) {
 	m.process.Stop(reason)
 	if e := m.ends(); e.overdue == nil {
-		e.overdue = time.AfterFunc(d.config.Shutdown, m.process.Kill)
+		p := m.process
+		e.overdue = time.AfterFunc(d.config.Shutdown, func() { p.killLate(d.config.Shutdown) })
 	}
 }
 

@@ -1,6 +1,9 @@
 package supervisor
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Actor is the code of a process. Its methods are called one at a time.
 type Actor interface {
@@ -200,6 +203,23 @@ func (p *Process) Kill() {
 		k.Kill()
 	}
 	p.group.rt.hurry(p)
+}
+
+// killLate kills a process that was asked to end, and has had time for that. It is not late if it waits for its turn: then others
+// have the processor, and patience begins anew.
+func (p *Process) killLate(patience time.Duration) {
+	if p.waitsForTurn() {
+		time.AfterFunc(patience, func() { p.killLate(patience) })
+		return
+	}
+	p.Kill()
+}
+
+// waitsForTurn reports whether the process has something to do and is not at it.
+func (p *Process) waitsForTurn() bool {
+	p.box.mu.Lock()
+	defer p.box.mu.Unlock()
+	return p.phase < ended && p.box.owner == p && p.box.scheduled && !p.running
 }
 
 // Done is closed when the process has ended.

@@ -272,11 +272,21 @@ func stopWithin(patience time.Duration, hurry <-chan struct{}, reason error, pro
 	late := patience <= 0
 	for _, p := range processes {
 		if !late {
-			select {
-			case <-p.Done():
+			ended := false
+			for waits := true; waits; {
+				waits = false
+				select {
+				case <-p.Done():
+					ended = true
+				case <-timer.C:
+					if waits = p.waitsForTurn(); waits { // it is not late: others have the processor
+						timer.Reset(patience)
+					}
+				case <-hurry:
+				}
+			}
+			if ended {
 				continue
-			case <-timer.C:
-			case <-hurry:
 			}
 			late = true
 		}
