@@ -141,6 +141,9 @@ func (c *Channel) enter(p *supervisor.Process) error {
 	case !c.atHand(p, eventJoin):
 		return nil
 	}
+	if !c.wanted(p) {
+		return supervisor.Normal
+	}
 	event := c.sole.joinEvent()
 	if c.sole.joined {
 		event.Flags |= abi.Replay
@@ -177,6 +180,14 @@ func (c *Channel) enter(p *supervisor.Process) error {
 	c.endpoint.Presence.Settle(c)
 	c.sole.socket.accepted(c.sole, c.linger != nil)
 	return c.finish(stop)
+}
+
+// wanted says whether the client still wants the join, or another one in its place. If not, it has been told.
+func (c *Channel) wanted(p *supervisor.Process) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.final = c.process == p && !c.sole.joined && !c.sole.catchUp()
+	return !c.final
 }
 
 // interceptor returns c if it intercepts anything. Most channels do not.

@@ -98,6 +98,8 @@
 //	phx_reply  error, overloaded                       too many messages for this handler wait, or
 //	                                                   too many bytes of this socket; or its plugin
 //	                                                   gets too many per second, [Version].Rate
+//	phx_reply  error, overtaken                        the join waited for more than five seconds, and
+//	                                                   the client has left or joined again meanwhile
 //	phx_error  channel_crash                           a handler crashed and is not restarted, or
 //	                                                   its plugin has given up
 //	phx_close  {}                                      a membership ended in order
@@ -106,7 +108,7 @@
 //	[ErrRate]                                          Limits.Rate; the connection ends
 //
 // Errors stand in the response as {"reason":"…"}. The reasons unavailable, crashed,
-// too_large and overloaded are rtd's own, the others are Phoenix's. After
+// too_large, overloaded and overtaken are rtd's own, the others are Phoenix's. After
 // "overloaded" and "too_large" the message had no effect. After "crashed" it may have
 // had some, by operations that happen at once, but none of its effects, unless the
 // guest itself ended with a crash.

@@ -43,15 +43,16 @@ type joinText struct {
 	text             []byte // join_ref, ref, payload
 	joinRefSize      uint32
 	refSize          uint32
-	noJoinRef, noRef bool // it is null
-	same             bool // ref is join_ref, as most clients have it, and kept once
-	binary           bool // the payload is binary
+	noJoinRef, noRef bool   // it is null
+	same             bool   // ref is join_ref, as most clients have it, and kept once
+	binary           bool   // the payload is binary
+	came             uint32 // when, in seconds
 }
 
 func newJoinText(m *Message) (j joinText) {
 	j.joinRefSize, j.noJoinRef = uint32(len(m.JoinRef)), m.JoinRef == nil
 	j.refSize, j.noRef = uint32(len(m.Ref)), m.Ref == nil
-	j.binary = m.Binary
+	j.binary, j.came = m.Binary, seconds()
 	ref := m.Ref
 	if j.same = !j.noRef && bytes.Equal(ref, m.JoinRef); j.same {
 		ref = nil

@@ -81,6 +81,7 @@ var (
 	reasonCrash      = []byte(`{"reason":"channel_crash"}`)
 	reasonTooLarge   = []byte(`{"reason":"too_large"}`)
 	reasonOverloaded = []byte(`{"reason":"overloaded"}`)
+	reasonOvertaken  = []byte(`{"reason":"overtaken"}`)
 	reasonGone       = []byte(`{"reason":"unavailable"}`)
 )
 

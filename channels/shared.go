@@ -321,6 +321,11 @@ func (c *SharedChannel) handleJoin(p *supervisor.Process, msg joinMessage) error
 		c.mu.Unlock()
 		return nil
 	}
+	if !m.catchUp() {
+		m.end(nil)
+		c.mu.Unlock()
+		return nil
+	}
 	m.id = string(p.Runtime().AppendRef(make([]byte, 0, 24), p.Runtime().NewRef()))
 	c.event, c.joining = eventJoin, m
 	c.mu.Unlock()

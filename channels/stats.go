@@ -16,6 +16,7 @@ type Stats struct {
 	JoinsAccepted  uint64
 	JoinsRefused   uint64 // by the handler
 	JoinsCrashed   uint64
+	JoinsOvertaken uint64 // that their clients had given up before their turn
 	JoinsUnmatched uint64 // no plugin, an unavailable one, or too many joins
 	Overloaded     uint64 // messages that found no room, or were too many for their plugin, and broadcasts for handlers that intercept
 	OverRate       uint64 // frames that were too many, and end their connection
@@ -37,6 +38,7 @@ type counts struct {
 	sockets, channels                         atomic.Int64
 	in, direct, broadcasts, intercepted       atomic.Uint64
 	accepted, refused, joinCrashed, unmatched atomic.Uint64
+	overtaken                                 atomic.Uint64
 	overloaded, overRate, stale, malformed    atomic.Uint64
 	handlers                                  atomic.Uint64 // there ever were
 }
@@ -61,6 +63,7 @@ func (e *Endpoint) Stats() Stats {
 		JoinsRefused:   c.refused.Load(),
 		JoinsCrashed:   c.joinCrashed.Load(),
 		JoinsUnmatched: c.unmatched.Load(),
+		JoinsOvertaken: c.overtaken.Load(),
 		Overloaded:     c.overloaded.Load(),
 		OverRate:       c.overRate.Load(),
 		Stale:          c.stale.Load(),

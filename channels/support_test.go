@@ -36,6 +36,7 @@ type options struct {
 	stays   bool                     // also without members
 	sibling bool                     // the plugin has another process, on which its channels depend
 	tree    supervisor.DynamicConfig // default intensity 3 in 5 s
+	runtime supervisor.Options
 }
 
 func newServer(t testing.TB, o options) *server {
@@ -45,7 +46,7 @@ func newServer(t testing.TB, o options) *server {
 	if o.tree.Intensity == (supervisor.Intensity{}) {
 		o.tree.Intensity = supervisor.Intensity{Max: 3, Within: 5 * time.Second}
 	}
-	s := &server{Endpoint: channels.NewEndpoint(o.limits), t: t, rt: supervisor.New(supervisor.Options{})}
+	s := &server{Endpoint: channels.NewEndpoint(o.limits), t: t, rt: supervisor.New(o.runtime)}
 	s.plugin = &plugin{
 		name: "rooms", tree: supervisor.NewDynamic(o.tree), gate: make(chan struct{}),
 		stays: o.stays,

@@ -196,6 +196,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	put(mJoins, float64(e.JoinsRefused), "refused")
 	put(mJoins, float64(e.JoinsCrashed), "crashed")
 	put(mJoins, float64(e.JoinsUnmatched), "unmatched")
+	put(mJoins, float64(e.JoinsOvertaken), "overtaken")
 
 	for _, n := range s.plugins.Crashes() {
 		put(mCrashes, float64(n.Crashes), n.Plugin, n.Version)
