@@ -57,6 +57,9 @@
 // What happens when a plugin gets a new version? renew.go moves each handler between
 // two messages, by the algorithm in handover.go.
 //
+// What if the connection breaks? Socket.end in socket.go ends what was joined. A [Channel] whose version lingers is away
+// instead, until its client is back: linger.go has the picture, lingers.go the keys and bounds.
+//
 // And a handler that is remembered? durable.go has a picture of how it wakes and sleeps. Its guest is a [Durable], and comes and
 // goes within a life.
 //
@@ -102,7 +105,9 @@
 //	                                                   the client has left or joined again meanwhile
 //	phx_error  channel_crash                           a handler crashed and is not restarted, or
 //	                                                   its plugin has given up
-//	phx_close  {}                                      a membership ended in order
+//	phx_close  {}                                      a membership ended in order, or its handler was taken
+//	                                                   over by another connection of the client
+//	resume     {"key":K,"resumed":B}                   behind the reply to a join whose handler lingers
 //	nothing                                            a message with an old join_ref
 //	[ErrDecode]                                        a malformed frame; the connection ends
 //	[ErrRate]                                          Limits.Rate; the connection ends
@@ -123,6 +128,7 @@
 //	shutdown, closed          its connection has ended
 //	shutdown, draining        the same, as the server is about to stop
 //	shutdown, duplicate_join  another join replaces this one
+//	shutdown, overflow        its client is away, and there is no room for what waits for it
 //	shutdown, …               the guest stopped so; its plugin ends; it is restarted with
 //	                          its siblings
 //
@@ -136,8 +142,9 @@
 // every member; all frames of one call of a guest, at each client. A join's reply
 // comes before anything else of that join, and phx_close or phx_error after it: one of
 // them for each join that was accepted. A duplicate join's reply comes before the
-// phx_close of the channel that it replaces. Text and binary messages keep their order
-// among each other.
+// phx_close of the channel that it replaces. Behind the reply to a join that resumes come the next key, what the handler
+// pushed meanwhile, and what the client missed of the topic's history. Text and binary messages keep their order among each
+// other.
 //
 // Not in order: different topics among each other; broadcasts of different handlers,
 // which two members may see in different order, and which may come before a reply that
@@ -147,7 +154,7 @@
 // # Locks
 //
 // Locks are taken in this order: a handler's, a Socket's, the Endpoint's two, those of
-// the hub's shards, those of mailboxes and outboxes. The router has a lock for its
+// the hub's shards, that of the lingers, those of mailboxes and outboxes. The router has a lock for its
 // changes only, which comes before those of the hub's shards; its readers take none.
 // No lock is held while a guest runs. Some are while its effects are applied and while
 // a broadcast is heard: functions that are called then must not block. Publish, Listen

@@ -299,7 +299,7 @@ func (r *room) leave(e *abi.Event) ([]abi.Effect, error) {
 
 // away pushes what the client is to find when it is back.
 func (r *room) away(e *abi.Event) ([]abi.Effect, error) {
-	r.plugin.note("away "+e.Name, false)
+	r.plugin.note("away "+string(e.Payload), false)
 	switch r.plugin.onAway {
 	case "stop":
 		return effects(abi.EffectStop, "normal", ""), nil

@@ -180,7 +180,7 @@ func (c *Channel) handleAway(p *supervisor.Process, msg awayMessage) error {
 	if !wants {
 		return nil
 	}
-	return c.handleEvent(p, &abi.Event{Kind: abi.EventAway, Name: supervisor.Detail(msg.reason)}, c.only)
+	return c.handleEvent(p, &abi.Event{Kind: abi.EventAway, Name: c.topic, Payload: []byte(supervisor.Detail(msg.reason))}, c.only)
 }
 
 // detach makes the member one whose client is away. Callers hold mu.

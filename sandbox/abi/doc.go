@@ -76,7 +76,7 @@
 //	0x012   broadcast       event           payload         topic           Binary
 //	0x013   export          topic or module
 //	0x014   import          topic or module state           schema (12)     (13)
-//	0x015   away            why
+//	0x015   away            topic           reason
 //	0x016   back            topic           join payload    (21)            Binary
 //
 //	kind    effect          field 0         field 1         detail          flags

@@ -178,11 +178,21 @@ typedef void rtd_handler(const rtd_event *e);
 //	export     before the next version: rtd_export        name: topic or module
 //	import     behind it, in place of join or init;       schema, state; members: for rtd_next_join;
 //	           rtd_refuse says that it cannot read it     rtd_imported_args
+//	away       of a channel with a process for each       topic; reason: "closed", or "taken_over" if the
+//	           join, which lingers: the client's          client came back before the connection was
+//	           connection has broken                      noticed to be broken
+//	back       of the same: the client comes back.        topic, payload, assigns: of the new join and
+//	           Accepted, unless it calls rtd_refuse,      connection
+//	           after which the process waits on
+//
+// Channels linger if the plugin's table of the server's config says so; one without away and back does, too. What is pushed to a
+// client that is away is kept, up to 100 pushes and 64 KiB, until it is back; more ends the process, as the time of linger does.
+// See sdk/recovery.md.
 //
 // They lie in the order of the events' numbers, of which two are not theirs: the plugin takes stop and connect.
 #define RTD_HANDLERS \
 	rtd_handler *join, *message, *idle, *init, *call, *cast, *info, *reply, *down, *exit, *terminate, *leave, *members, *not_theirs[2]; \
-	rtd_handler *out, *broadcast, *export, *import
+	rtd_handler *out, *broadcast, *export, *import, *away, *back
 
 // rtd_is_replay says that the client joined earlier and does not know of this join: the process was
 // restarted after a crash, or moved to a new version of the plugin. Do not greet twice.

@@ -26,6 +26,8 @@ const (
 	eventBroadcast kind = 0x012
 	eventExport    kind = 0x013
 	eventImport    kind = 0x014
+	eventAway      kind = 0x015
+	eventBack      kind = 0x016
 
 	effectReply         kind = 0x101
 	effectPush          kind = 0x102

@@ -49,6 +49,21 @@ type OutHandler interface {
 	HandleOut(s *Socket, event string, payload []byte) error
 }
 
+// AwayHandler is a [Channel] that is told when its client's connection has broken, if linger in the plugin's table of the
+// server's config has it stay for that: reason is "closed", or "taken_over" if the client came back before the connection was
+// noticed to be broken. What is pushed from now on is kept, up to 100 pushes and 64 KiB, until the client is back; more
+// ends the process, as the time of linger does. See sdk/recovery.md.
+type AwayHandler interface {
+	Away(s *Socket, reason string) error
+}
+
+// BackHandler is a [Channel] that decides, as Join does, whether a client may come back to it: the payload and s.Assigns are those of
+// the new join and connection. The error of [Refuse] refuses this attempt, and the process waits on. A channel without it lets
+// everybody in who has the key, and keeps the assigns of Join.
+type BackHandler interface {
+	Back(s *Socket, payload []byte) error
+}
+
 // Handle serves the topics that match pattern, an exact topic or a prefix
 // followed by *, with channels made by create: one for each join. Call it from
 // init; of several patterns that match, the first wins. The server's config can give
@@ -122,6 +137,12 @@ func openChannel(e record) error {
 	}
 	this.body = c
 	wantTerminate(c.Channel)
+	if _, ok := c.Channel.(AwayHandler); ok {
+		effect(record{kind: effectWants, name: "away"})
+	}
+	if _, ok := c.Channel.(BackHandler); ok {
+		effect(record{kind: effectWants, name: "back"})
+	}
 	if o, ok := c.Channel.(OutHandler); ok {
 		for _, event := range o.Intercepts() {
 			effect(record{kind: effectIntercept, name: event})
@@ -177,8 +198,32 @@ func (c *channel) handle(e record) error {
 			s = &c.only // who was to be left out has left
 		}
 		return o.HandleOut(s, e.name, e.payload)
+	case eventAway:
+		if h, ok := c.Channel.(AwayHandler); ok {
+			return h.Away(&c.only, string(e.payload))
+		}
+		return nil
+	case eventBack:
+		return c.back(e)
 	}
 	return handle(c.Channel, e)
+}
+
+// back lets a client back. If it is refused, the assigns stay those of before.
+func (c *channel) back(e record) error {
+	h, ok := c.Channel.(BackHandler)
+	if !ok {
+		return nil
+	}
+	before := c.only
+	c.only.assigns, c.only.replay = e.extra, false
+	err := h.Back(&c.only, e.payload)
+	if r, ok := err.(*refusal); ok {
+		c.only = before
+		effect(record{kind: effectReply, name: r.status, payload: []byte(r.response)})
+		return nil
+	}
+	return err
 }
 
 func (c *channel) join(s Socket, payload []byte) error { return c.Join(c.add(s), payload) }

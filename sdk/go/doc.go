@@ -57,6 +57,7 @@
 //	intercept, handle_out/3         OutHandler
 //	handle_info/2, send_after       InfoHandler, Send, SendAfter
 //	terminate/2                     Terminator
+//	                                AwayHandler, BackHandler: the client's connection breaks, and it comes back
 //	Endpoint.broadcast              Publish: to any topic that the plugin serves or was granted
 //	Endpoint.subscribe              Subscribe and BroadcastHandler
 //	broadcast "disconnect" to an id Disconnect

@@ -24,6 +24,8 @@ export const enum Event {
   Broadcast = 0x012,
   Export = 0x013,
   Import = 0x014,
+  Away = 0x015,
+  Back = 0x016,
 }
 
 /** Effects happen when the guest has handled the event. */

@@ -39,6 +39,20 @@ export abstract class Channel extends Process {
    * broadcastFrom leaves out, or one that is no member's.
    */
   handleOut(s: Socket, event: string, payload: Payload): void {}
+
+  /**
+   * Is told that the client's connection has broken, if linger in the plugin's table of the server's config has the channel
+   * stay for that, and wantBack was called: the reason is "closed", or "taken_over" if the client came back before the
+   * connection was noticed to be broken. What is pushed from now on is kept, up to 100 pushes and 64 KiB, until
+   * the client is back; more ends the process, as the time of linger does. See sdk/recovery.md.
+   */
+  away(s: Socket, reason: string): void {}
+
+  /**
+   * Decides, as join does, whether the client may come back, if wantBack was called: the payload and s.assigns are those of the new
+   * join and connection. To call s.reply with another status than "ok" refuses this attempt, and the channel waits on.
+   */
+  back(s: Socket, payload: Payload): void {}
 }
 
 /**
@@ -136,6 +150,17 @@ class ChannelBody extends Body {
       case Event.Out:
         channel.handleOut(channel.socket, e.name.toString(), e.payload);
         return;
+      case Event.Away:
+        channel.away(channel.socket, e.payload.toString());
+        return;
+      case Event.Back: {
+        const before = channel.socket;
+        channel.socket = new Socket(e.name.toString(), "", e.extra.copy(), false);
+        atHand.refused = false;
+        channel.back(channel.socket, e.payload);
+        if (atHand.refused) channel.socket = before;
+        return;
+      }
       case Event.Import: {
         const fields = Fields.of(e.extra);
         fields.next(field); // the member, which is ""

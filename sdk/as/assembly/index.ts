@@ -18,7 +18,7 @@ export { Presence, PresenceCount } from "./presence";
 export {
   KILLED, NORMAL, PID, Ref, SHUTDOWN, SpawnOptions,
   children, demonitor, eventId, exit, hibernate, isCrash, link, monitor, processInfo, register, self, send, spawn, stop,
-  stopChild, trapExit, unlink, unregister, wantTerminate, whereis,
+  stopChild, trapExit, unlink, unregister, wantBack, wantTerminate, whereis,
 } from "./process";
 export { disconnect, publish, subscribe, unsubscribe } from "./pubsub";
 export { Server, serve } from "./server";

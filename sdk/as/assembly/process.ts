@@ -56,6 +56,15 @@ export function wantTerminate(): void {
 }
 
 /**
+ * Asks for away and back of a Channel to be called. Call it in join. Else everybody is let back in who has the key, and the
+ * assigns stay those of join.
+ */
+export function wantBack(): void {
+  effect(Effect.Wants, "away", "");
+  effect(Effect.Wants, "back", "");
+}
+
+/**
  * Ends this process when it has handled the event at hand; what it asked for happens.
  * The reason is NORMAL, SHUTDOWN, or "shutdown: " and why; any other is a crash.
  */

@@ -1,4 +1,4 @@
-import { Channel, JsonObject, PID, Payload, Ref, Result, Socket, SocketRef, crash, sendAfter, stop, wantTerminate } from "rtd";
+import { Channel, JsonObject, PID, Payload, Ref, Result, Socket, SocketRef, crash, sendAfter, stop, wantBack, wantTerminate } from "rtd";
 import { SCHEMA, arrive, common, config, done, object, ok, record, word } from "./common";
 import { operate } from "./operate";
 
@@ -18,9 +18,28 @@ export class Suite extends Channel {
       return;
     }
     wantTerminate();
+    wantBack();
     s.intercept("masked");
     this.name = payload.getString("record");
     arrive(this.name, s);
+    const push = payload.getString("push");
+    if (push != "") s.push("joined", object("text", push).set("replay", s.replay));
+    const welcome = payload.getString("welcome");
+    if (welcome != "") s.reply("ok", object("welcome", welcome));
+  }
+
+  away(s: Socket, reason: string): void {
+    if (this.name != "") record("away " + this.name + " " + reason);
+  }
+
+  back(s: Socket, payload: Payload): void {
+    const refusal = payload.getString("refuse");
+    if (refusal != "") {
+      s.reply("error", object("reason", refusal));
+      return;
+    }
+    this.name = payload.getString("record");
+    if (this.name != "") record("back " + this.name);
     const push = payload.getString("push");
     if (push != "") s.push("joined", object("text", push).set("replay", s.replay));
     const welcome = payload.getString("welcome");

@@ -26,6 +26,8 @@ void rtd_begin_channel(const rtd_event *e) {
 	if (channel) return;
 	rtd_open_channel(e->topic);
 	if (channel->terminate) rtd_want(RTD("terminate"));
+	if (channel->away) rtd_want(RTD("away"));
+	if (channel->back) rtd_want(RTD("back"));
 	for (const char *const *event = channel->intercepts; event && *event; event++)
 		rtd_effect(EFFECT_INTERCEPT, rtd_text(*event), NONE, NONE);
 }
@@ -52,6 +54,7 @@ bool rtd_handle_channel(const rtd_event *e) {
 	case EVENT_MESSAGE:
 	case EVENT_LEAVE:
 	case EVENT_OUT:
+	case EVENT_BACK:
 		rtd_at_hand = e->member;
 		break;
 	case EVENT_MEMBERS:

@@ -24,6 +24,20 @@ static void join(const rtd_event *e) {
 	arrive(rtd_kept(name), e);
 }
 
+static void away(const rtd_event *e) {
+	if (name.size) record(rtd_format("away %s %s", rtd_kept(name), e->reason));
+}
+
+static void back(const rtd_event *e) {
+	if (refuse(e)) return;
+	keep_join(e);
+	rtd_bytes push = text(e, RTD("push")), welcome = text(e, RTD("welcome"));
+	rtd_keep(name, text(e, RTD("record")));
+	if (name.size) record(rtd_format("back %s", rtd_kept(name)));
+	if (rtd_size(push)) rtd_push(RTD("joined"), rtd_format("{\"text\":%q,\"replay\":%s}", push, rtd_bool(replay)));
+	if (rtd_size(welcome)) rtd_reply(RTD("ok"), rtd_format("{\"welcome\":%q}", welcome));
+}
+
 static void terminate(const rtd_event *e) {
 	if (name.size) record(rtd_format("terminate %s %s", rtd_kept(name), e->reason));
 }
@@ -245,4 +259,6 @@ const rtd_channel join_channel = {
 	.reply = reply,
 	.export = export,
 	.import = import,
+	.away = away,
+	.back = back,
 };

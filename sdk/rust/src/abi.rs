@@ -34,6 +34,8 @@ pub const EVENT_OUT: u16 = 0x011;
 pub const EVENT_BROADCAST: u16 = 0x012;
 pub const EVENT_EXPORT: u16 = 0x013;
 pub const EVENT_IMPORT: u16 = 0x014;
+pub const EVENT_AWAY: u16 = 0x015;
+pub const EVENT_BACK: u16 = 0x016;
 
 pub const EFFECT_REPLY: u16 = 0x101;
 pub const EFFECT_PUSH: u16 = 0x102;

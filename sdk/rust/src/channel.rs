@@ -34,6 +34,24 @@ pub trait Channel {
         Err("INTERCEPTS without handle_out".into())
     }
 
+    /// Whether [`away`](Channel::away) and [`back`](Channel::back) are called. Else everybody is let back in who has the key,
+    /// and the assigns stay those of [`join`](Channel::join).
+    const RETURNS: bool = false;
+
+    /// Is told that the client's connection has broken, if `linger` in the plugin's table of the server's config has the
+    /// channel stay for that: the reason is `closed`, or `taken_over` if the client came back before the connection was
+    /// noticed to be broken. What is pushed from now on is kept, up to 100 pushes and 64 KiB, until the client is back;
+    /// more ends the process, as the time of `linger` does. See sdk/recovery.md.
+    fn away(&mut self, s: &Socket, reason: &str) -> Result {
+        Ok(())
+    }
+
+    /// Decides, as [`join`](Channel::join) does, whether the client may come back: the payload and the assigns are those of
+    /// the new join and connection. The error of [`refuse`](crate::refuse) refuses this attempt, and the channel waits on.
+    fn back(&mut self, s: &Socket, payload: &[u8]) -> Result {
+        Ok(())
+    }
+
     callbacks!(s: &Socket);
 }
 
@@ -142,6 +160,10 @@ impl<C: Channel> Body for ChannelBody<C> {
             abi::EVENT_JOIN => {
                 self.socket = Socket::joined(e);
                 begin(C::TERMINATES, C::INTERCEPTS);
+                if C::RETURNS {
+                    effect(&Record::new(abi::EFFECT_WANTS, "away"));
+                    effect(&Record::new(abi::EFFECT_WANTS, "back"));
+                }
                 answer(channel.join(&self.socket, e.payload))
             }
             abi::EVENT_IMPORT => {
@@ -150,6 +172,15 @@ impl<C: Channel> Body for ChannelBody<C> {
             }
             abi::EVENT_MESSAGE => channel.handle_in(s, text(e.name), e.payload),
             abi::EVENT_OUT => channel.handle_out(s, text(e.name), e.payload),
+            abi::EVENT_AWAY => channel.away(s, text(e.payload)),
+            abi::EVENT_BACK => {
+                let new = Socket::joined(e);
+                let came = channel.back(&new, e.payload);
+                if came.is_ok() {
+                    self.socket = new;
+                }
+                answer(came)
+            }
             _ => call_back!(channel, C, e, s),
         }
     }

@@ -64,6 +64,7 @@
 //! intercept, handle_out/3         INTERCEPTS, handle_out
 //! handle_info/2, send_after       handle_info, send, send_after
 //! terminate/2                     TERMINATES, terminate
+//!                                 RETURNS, away, back: the client's connection breaks, and it comes back
 //! Endpoint.broadcast              publish: to any topic that the plugin serves or was granted
 //! Endpoint.subscribe              subscribe and handle_broadcast
 //! broadcast "disconnect" to an id disconnect

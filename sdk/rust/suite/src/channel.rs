@@ -24,6 +24,30 @@ impl Channel for Suite {
     const INTERCEPTS: &'static [&'static str] = &["masked"];
     const TERMINATES: bool = true;
     const MIGRATES: bool = true;
+    const RETURNS: bool = true;
+
+    fn away(&mut self, _s: &Socket, reason: &str) -> Result {
+        if !self.name.is_empty() {
+            record(&format!("away {} {}", self.name, reason));
+        }
+        Ok(())
+    }
+
+    fn back(&mut self, s: &Socket, payload: &[u8]) -> Result {
+        let o = Order::of(payload);
+        if let Some(reason) = o.some("refuse") {
+            return rtd::refuse(json::object().string("reason", &reason));
+        }
+        self.name = o.text("record");
+        if !self.name.is_empty() {
+            record(&format!("back {}", self.name));
+        }
+        joined(&o, s);
+        if let Some(text) = o.some("welcome") {
+            s.reply("ok", json::object().string("welcome", &text));
+        }
+        Ok(())
+    }
 
     fn join(&mut self, s: &Socket, payload: &[u8]) -> Result {
         let o = Order::of(payload);

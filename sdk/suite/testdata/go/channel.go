@@ -70,6 +70,31 @@ func (c *Suite) Terminate(reason string) {
 	}
 }
 
+func (c *Suite) Away(_ *rtd.Socket, reason string) error {
+	if c.record != "" {
+		record("away " + c.record + " " + reason)
+	}
+	return nil
+}
+
+func (c *Suite) Back(s *rtd.Socket, payload []byte) error {
+	o := parse(payload)
+	if o.Refuse != "" {
+		return rtd.Refuse(string(toJSON(object{"reason": o.Refuse})))
+	}
+	c.record = o.Record
+	if o.Record != "" {
+		record("back " + o.Record)
+	}
+	if o.Push != "" {
+		s.Push("joined", toJSON(object{"text": o.Push, "replay": s.Replay()}))
+	}
+	if o.Welcome != "" {
+		s.Reply("ok", toJSON(object{"welcome": o.Welcome}))
+	}
+	return nil
+}
+
 func (c *Suite) Intercepts() []string { return []string{"masked"} }
 
 func (c *Suite) HandleOut(s *rtd.Socket, event string, payload []byte) error {

@@ -1,0 +1,92 @@
+package suite_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"rtd/host/hosttest"
+)
+
+// lingering has the plugin's handlers linger while a scenario runs.
+func lingering(run func(t *testing.T, s *stack)) func(t *testing.T, s *stack) {
+	return func(t *testing.T, s *stack) {
+		configure := func(config string) {
+			t.Helper()
+			s.Log.Forget()
+			s.Configure(t, config)
+			s.logged(t, "processes moved", `"plugin":"suite"`)
+		}
+		configure(strings.Replace(suiteConfig, "[plugin.suite]\n", "[plugin.suite]\nlinger = \"10m\"\n", 1))
+		run(t, s)
+		configure(suiteConfig) // whoever still lingers then ends with the next test's clients
+	}
+}
+
+// key is that of the join before.
+func (m *member) key(t *testing.T, resumed bool) (key string) {
+	t.Helper()
+	var told struct {
+		Key     string
+		Resumed bool
+	}
+	must(t, json.Unmarshal(m.next(t, "resume").Payload, &told))
+	if told.Resumed != resumed {
+		t.Errorf("resumed is %t, want %t", told.Resumed, resumed)
+	}
+	return told.Key
+}
+
+// breaks ends the connection, and waits until the handler is away.
+func (s *stack) breaks(t *testing.T, m *member) {
+	t.Helper()
+	before := s.Metric(t, "rtd_lingering")
+	m.Close()
+	hosttest.Eventually(t, "it lingers", func() bool { return s.Metric(t, "rtd_lingering") > before })
+}
+
+// A handler that knows nothing of it waits as well, with its memory, its timers and its presence.
+var waiting = []scenario{
+	{"handlers wait", lingering(func(t *testing.T, s *stack) {
+		a := s.connect(t, "user=ada").member("suite:wait")
+		a.replies(t, "phx_join", `{}`, "ok {}")
+		key := a.key(t, false)
+		a.get(t, "track", "key", "ada", "text", "here")
+		a.does(t, `ok {"count":2}`, "count")
+		a.get(t, "send_after", "text", "soon", "ms", 50)
+		s.breaks(t, a)
+		if got := s.control.get(t, "presence_count", "topic", "suite:wait")["keys"]; got != 1.0 {
+			t.Errorf("%v are present, want 1", got)
+		}
+		b := s.connect(t, "user=ada").member("suite:wait")
+		b.replies(t, "phx_join", fmt.Sprintf(`{"resume":%q}`, key), "ok {}")
+		b.key(t, true)
+		b.hears(t, "info", `{"text":"soon"}`)
+		b.does(t, `ok {"count":4}`, "count")
+	})},
+}
+
+// A handler is told that its client is away, and decides about its coming back.
+var returning = []scenario{
+	{"away and back", lingering(func(t *testing.T, s *stack) {
+		a := s.connect(t, "user=ada&a[b]=1").member("suite:back")
+		a.replies(t, "phx_join", `{"record":"Ada"}`, "ok {}")
+		key := a.key(t, false)
+		s.breaks(t, a)
+		s.recorded(t, "join Ada", "away Ada closed")
+		b := s.connect(t, "user=ada&a[b]=2").member("suite:back")
+		b.replies(t, "phx_join", fmt.Sprintf(`{"resume":%q,"refuse":"not now"}`, key), `error {"reason":"not now"}`)
+		b.replies(t, "phx_join", fmt.Sprintf(`{"resume":%q,"record":"Bob","push":"hello","welcome":"again"}`, key), `ok {"welcome":"again"}`)
+		next := b.key(t, true)
+		b.hears(t, "joined", `{"text":"hello","replay":false}`)
+		if got := b.get(t, "assigns")["nested"]; got != "2" {
+			t.Errorf("assigns have %v, want those of the new connection", got)
+		}
+		b.does(t, `ok {"count":2}`, "count")
+		c := s.connect(t, "user=ada").member("suite:back")
+		c.replies(t, "phx_join", fmt.Sprintf(`{"resume":%q,"record":"Eve"}`, next), "ok {}")
+		b.next(t, "phx_close")
+		s.recorded(t, "back Bob", "away Bob taken_over", "back Eve")
+	})},
+}
