@@ -23,6 +23,14 @@ export interface Options {
   onRecovered?(recovered: Recovered): void;
   /** Called in its place when something is missing for good: load the state anew. */
   onGap?(gap: Gap): void;
+  /** The key of an earlier life, such as of the page before it was loaded again. */
+  resume?: string;
+  /** Called after each join with a key: whether its handler has waited for it. If not, this is a join like the first one. */
+  onResumed?(resumed: Resumed): void;
+}
+
+export interface Resumed {
+  resumed: boolean;
 }
 
 /** A Socket of the npm package phoenix. */
@@ -48,8 +56,10 @@ export class Recovery {
   constructor(options?: Options);
   /** All up to here has come; undefined as long as none is known. */
   readonly position: Position | undefined;
+  /** The key that the next join sends; undefined as long as none is known. Whoever has it can be this client: keep it secret. */
+  readonly key: string | undefined;
   /** The payload of a join that is sent now. */
-  join<P extends object>(params: P): P & { since?: Position };
+  join<P extends object>(params: P): P & { since?: Position; resume?: string };
   /** Takes note of a message, and returns whether it is new. joinRef is undefined in V1. */
   receive(event: string, payload: unknown, ref: unknown, joinRef: unknown): boolean;
 }

@@ -1,12 +1,16 @@
-// What a Phoenix client missed while it was away, and whether that is all: for topics with history of an rtd server.
+// What a Phoenix client missed while it was away, and whether that is all: for topics with history of an rtd server. And the handler
+// that it had before: for topics whose handlers linger.
 //
 // On such a topic the ref of a broadcast is its position, "EPOCH:OFFSET". Who joins again says in `since` where it left
 // off, and gets what it missed, as ordinary broadcasts, and then the event `recovered`, in which the server says whether something is
-// gone. The server alone judges that. README.md says how to use it, ../recovery.md what is promised.
+// gone. The server alone judges that.
+//
+// On a topic whose handlers linger each join is followed by the event `resume`, which has a key. Who joins again sends it in `resume`, and
+// gets the handler of before, if that has waited. README.md says how to use it, ../recovery.md what is promised.
 
 /**
  * Binds a channel of the npm package phoenix, 1.2 to 1.8, to a Recovery, which it returns. Call it before channel.join().
- * The join's params, an object or a function, get `since`; all else of the channel stays as it is, callbacks and onMessage too.
+ * The join's params, an object or a function, get `since` and `resume`; all else of the channel stays as it is, callbacks and onMessage too.
  * Its socket comes back when it is told to, see comeBack.
  */
 export function recover(channel, options) {
@@ -52,17 +56,25 @@ export class Recovery {
   #seen; // the newest that has come. It is ahead of #at while a recovery leaves something out
   #asks = false; // a join has asked what was missed, and has not been told yet that this was it
   #count = 0; // messages that came meanwhile
+  #key; // of the handler
+  #returns = false; // a join has sent it, and has not been told yet what came of that
   #onRecovered;
   #onGap;
+  #onResumed;
 
   /**
    * since is a position of an earlier life. After each time away one of two is called, when all that can be told has come:
    * onRecovered({ position, count }) if nothing is missing, or else onGap({ reason, position, count }).
+   *
+   * resume is a key of an earlier life. After each join with a key onResumed({ resumed }) says whether the handler has waited, before
+   * anything else of that join comes.
    */
-  constructor({ since, onRecovered = () => {}, onGap = () => {} } = {}) {
+  constructor({ since, resume, onRecovered = () => {}, onGap = () => {}, onResumed = () => {} } = {}) {
     this.#at = this.#seen = parse(since);
+    this.#key = resume;
     this.#onRecovered = onRecovered;
     this.#onGap = onGap;
+    this.#onResumed = onResumed;
   }
 
   /** "EPOCH:OFFSET", or undefined as long as none is known: all up to here has come. */
@@ -70,8 +82,17 @@ export class Recovery {
     return this.#at && `${this.#at.epoch}:${this.#at.offset}`;
   }
 
+  /** The key that the next join sends, or undefined as long as none is known. Whoever has it can be this client. */
+  get key() {
+    return this.#key;
+  }
+
   /** The payload of a join that is sent now. */
   join(params) {
+    if (this.#key) {
+      this.#returns = true;
+      params = { ...params, resume: this.#key };
+    }
     if (!this.#at) return params;
     this.#asks = true;
     return { ...params, since: this.position };
@@ -82,6 +103,10 @@ export class Recovery {
    * null in broadcasts, and undefined in V1, which has none.
    */
   receive(event, payload, ref, joinRef) {
+    if (event === "resume" && joinRef !== null && isKey(payload)) {
+      this.#resumed(payload);
+      return true;
+    }
     const at = parse(ref);
     if (!at) return true; // a reply, a push, bytes, or a topic without history
     const isServers = payload?.position === ref; // the events position and recovered, rather than an application's of that name
@@ -98,6 +123,13 @@ export class Recovery {
     return true;
   }
 
+  #resumed({ key, resumed }) {
+    const returns = this.#returns;
+    this.#key = key;
+    this.#returns = false;
+    if (returns) this.#onResumed({ resumed });
+  }
+
   #recovered(at, { complete, reason, position }) {
     const count = this.#count; // that of the server leaves out what came of joins that were cut off
     this.#at = this.#seen = at;
@@ -106,6 +138,11 @@ export class Recovery {
     if (complete) this.#onRecovered({ position, count });
     else this.#onGap({ reason, position, count });
   }
+}
+
+/** Tells the server's event from one of the application's that is called so, too. */
+function isKey(payload) {
+  return typeof payload?.resumed === "boolean" && typeof payload.key === "string" && /^[A-Z2-7]{26}$/.test(payload.key);
 }
 
 function parse(ref) {

@@ -19,8 +19,8 @@ func lingering(run func(t *testing.T, s *stack)) func(t *testing.T, s *stack) {
 			s.logged(t, "processes moved", `"plugin":"suite"`)
 		}
 		configure(strings.Replace(suiteConfig, "[plugin.suite]\n", "[plugin.suite]\nlinger = \"10m\"\n", 1))
+		defer configure(suiteConfig)
 		run(t, s)
-		configure(suiteConfig) // whoever still lingers then ends with the next test's clients
 	}
 }
 
@@ -49,7 +49,7 @@ func (s *stack) breaks(t *testing.T, m *member) {
 // A handler that knows nothing of it waits as well, with its memory, its timers and its presence.
 var waiting = []scenario{
 	{"handlers wait", lingering(func(t *testing.T, s *stack) {
-		a := s.connect(t, "user=ada").member("suite:wait")
+		a := s.connect(t, "&user=ada").member("suite:wait")
 		a.replies(t, "phx_join", `{}`, "ok {}")
 		key := a.key(t, false)
 		a.get(t, "track", "key", "ada", "text", "here")
@@ -59,7 +59,7 @@ var waiting = []scenario{
 		if got := s.control.get(t, "presence_count", "topic", "suite:wait")["keys"]; got != 1.0 {
 			t.Errorf("%v are present, want 1", got)
 		}
-		b := s.connect(t, "user=ada").member("suite:wait")
+		b := s.connect(t, "&user=ada").member("suite:wait")
 		b.replies(t, "phx_join", fmt.Sprintf(`{"resume":%q}`, key), "ok {}")
 		b.key(t, true)
 		b.hears(t, "info", `{"text":"soon"}`)
@@ -70,12 +70,12 @@ var waiting = []scenario{
 // A handler is told that its client is away, and decides about its coming back.
 var returning = []scenario{
 	{"away and back", lingering(func(t *testing.T, s *stack) {
-		a := s.connect(t, "user=ada&a[b]=1").member("suite:back")
+		a := s.connect(t, "&user=ada&a[b]=1").member("suite:back")
 		a.replies(t, "phx_join", `{"record":"Ada"}`, "ok {}")
 		key := a.key(t, false)
 		s.breaks(t, a)
 		s.recorded(t, "join Ada", "away Ada closed")
-		b := s.connect(t, "user=ada&a[b]=2").member("suite:back")
+		b := s.connect(t, "&user=ada&a[b]=2").member("suite:back")
 		b.replies(t, "phx_join", fmt.Sprintf(`{"resume":%q,"refuse":"not now"}`, key), `error {"reason":"not now"}`)
 		b.replies(t, "phx_join", fmt.Sprintf(`{"resume":%q,"record":"Bob","push":"hello","welcome":"again"}`, key), `ok {"welcome":"again"}`)
 		next := b.key(t, true)
@@ -84,7 +84,7 @@ var returning = []scenario{
 			t.Errorf("assigns have %v, want those of the new connection", got)
 		}
 		b.does(t, `ok {"count":2}`, "count")
-		c := s.connect(t, "user=ada").member("suite:back")
+		c := s.connect(t, "&user=ada").member("suite:back")
 		c.replies(t, "phx_join", fmt.Sprintf(`{"resume":%q,"record":"Eve"}`, next), "ok {}")
 		b.next(t, "phx_close")
 		s.recorded(t, "back Bob", "away Bob taken_over", "back Eve")
