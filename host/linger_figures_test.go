@@ -90,4 +90,3 @@ func keyOf(t *testing.T, c *hosttest.Client, topic string) string {
 	must(t, json.Unmarshal(c.Expect(t, topic, "resume").Payload, &told))
 	return told.Key
 }
-
