@@ -350,3 +350,50 @@ func (l *traveller) take(frame string) (stands bool) {
 	l.at = p
 	return stands
 }
+
+// Clients that missed the same messages are sent the same frames: each is encoded once for a protocol, and compressed once, however many come back.
+func TestRecoveriesShareFrames(t *testing.T) {
+	run(t, options{}, func(t *testing.T, s *server) {
+		const missed, clients = 50, 1000
+		s.keep(missed)
+		s.Hub.KeepForms(1)
+		for n := range missed {
+			s.says(n)
+		}
+		page, _ := s.Hub.History("room:a", 0, 0)
+		made := 0
+		frames := map[*byte]int{} // how often a broadcast's is sent
+		for range clients {
+			for _, codec := range []channels.Codec{channels.V2, channels.V1} {
+				c := s.NewSocket(channels.SocketOptions{Codec: codec, Out: sink(func(f channels.Frame) {
+					if strings.Contains(string(f.Data), `"said"`) {
+						frames[&f.Data[0]]++
+						f.Form(func(data []byte) []byte { made++; return data })
+					}
+				})})
+				join := fmt.Sprintf(`["1","1","room:a","phx_join",{"since":"%s:0"}]`, page.Position.Epoch)
+				if codec == channels.V1 {
+					join = fmt.Sprintf(`{"topic":"room:a","event":"phx_join","payload":{"since":"%s:0"},"ref":"1"}`, page.Position.Epoch)
+				}
+				if err := c.Receive([]byte(join), false); err != nil {
+					t.Fatal(err)
+				}
+				settle()
+				c.Close()
+			}
+		}
+		if len(frames) != 2*missed || made != 2*missed {
+			t.Errorf("%d messages were encoded %d times and compressed %d times for %d clients of two protocols", missed, len(frames), made, 2*clients)
+		}
+		for f, n := range frames {
+			if n != clients {
+				t.Errorf("frame %p was sent %d times", f, n)
+			}
+		}
+	})
+}
+
+// sink is an outbox whose frames are given to a function.
+type sink func(channels.Frame)
+
+func (s sink) Send(f channels.Frame) { s(f) }

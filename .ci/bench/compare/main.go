@@ -74,6 +74,16 @@ func (s server) temporary() server { return s.configured("temporary.toml") }
 // packed returns the server as it is when it compresses frames.
 func (s server) packed() server { return s.configured("packed.toml") }
 
+// remembering returns the server as it is when topics have a history of 100 messages.
+func (s server) remembering() server {
+	if s.protocol == bench.Phoenix {
+		return s.configured("remembering.toml")
+	}
+	command := s.command
+	s.command = func(dir, address string) []string { return append(command(dir, address), "--history", "100") }
+	return s
+}
+
 func (s server) configured(file string) server {
 	command := s.command
 	s.command = func(dir, address string) []string {
@@ -112,6 +122,7 @@ func (c *comparison) jobs() []job {
 	number := strconv.Itoa
 	all, guests := []server{rtdC, centrifuge}, []server{rtdC, rtdGo, centrifuge}
 	temporary := []server{rtdC.temporary(), rtdGo.temporary()}
+	remembering := []server{rtdC.remembering(), rtdGo.remembering(), centrifuge.remembering()}
 	perUnit := func(r *bench.Result) float64 { return r.Load.ServerCPU }
 	p99 := func(r *bench.Result) float64 { return r.Load.Latency.P99 / 1000 }
 	switches := func(r *bench.Result) float64 { return r.Load.ServerSwitches }
@@ -140,6 +151,15 @@ func (c *comparison) jobs() []job {
 		load("delivery, 1 → 1,000, closed loop", "≤ 2", rounds, all, "fanout", "-n", "1000"),
 		load("delivery, 1 → "+number(many)+", closed loop", "≤ 3", rounds, all, "fanout", "-n", number(many)),
 		load("delivery, 1 → 1,000, 20 messages per second", "≤ 10", rounds, all, "fanout", "-n", "1000", "--rate", "20"),
+		load("delivery, 1 → 1,000, closed loop, 100 messages of history kept", "", rounds, []server{remembering[0], remembering[2]}, "fanout", "-n", "1000"),
+		{[]string{"recover", "-n", number(most)}, rounds, remembering, []figure{
+			{"all of " + number(most) + " are back after their connections were cut, with 50 messages each", "≤ 15; ≤ centrifuge", "s", func(r *bench.Result) float64 { return r.Load.Seconds }},
+			{"server CPU per client that comes back", "", "µs", perUnit},
+		}},
+		{[]string{"storm", "-n", "100", "--rate", "500", "--duration", steady}, 1, remembering, []figure{
+			{"server CPU per delivery, 1 → 100, 500 messages a second, connections cut every 2 s", "", "µs", perUnit},
+			{"messages lost without a word, the same", "0", "", func(r *bench.Result) float64 { return float64(r.Load.Lost) }},
+		}},
 		load("push and reply, 100 connections, closed loop", "≤ 12", rounds, guests, "echo", "-n", "100"),
 		paced(load("push and reply, 100 connections, 5,000 a second", "0.7 × centrifuge", rounds, guests, "echo", "-n", "100", "--rate", "5000")),
 		{[]string{"echo", "-n", "100", "--rate", "5000", "--duration", steady}, 1, guests, []figure{
@@ -175,9 +195,9 @@ type comparison struct {
 }
 
 func (c *comparison) run() error {
-	limit := 12 * time.Minute
+	limit := 18 * time.Minute
 	if c.quick {
-		limit = 2 * time.Minute
+		limit = 3 * time.Minute
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -207,9 +227,10 @@ func (c *comparison) prepare() error {
 	c.pinned = err == nil && runtime.NumCPU() > 1
 	const config = "[log]\nlevel = \"warn\"\n[plugins]\nbuild = false\n"
 	for name, more := range map[string]string{
-		"config":    "",
-		"temporary": "[plugin.room]\nrestart = \"temporary\"\n",
-		"packed":    "[socket.socket]\ndeflate_from = 256\n", // a key that a build before may not know
+		"config":      "",
+		"temporary":   "[plugin.room]\nrestart = \"temporary\"\n",
+		"remembering": "[plugin.room]\nhistory = [\"bench:*\"]\n", // as before
+		"packed":      "[socket.socket]\ndeflate_from = 256\n",    // a key that a build before may not know
 	} {
 		if err := os.WriteFile(filepath.Join(c.dir, name+".toml"), []byte(config+more), 0o644); err != nil {
 			return err
