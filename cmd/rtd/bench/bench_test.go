@@ -147,6 +147,17 @@ func TestLight(t *testing.T) {
 	}
 }
 
+// Clients that all come at once wait for their turn, in one slot, and all get in: their guests' time is what they use of the processor, not how long they wait.
+func TestHerd(t *testing.T) {
+	t.Parallel()
+	o := start(t, "[plugin.room]\nslots = 1\ndeadline = \"20ms\"\nhistory = [\"bench:*\"]\n")(bench.Recover)
+	o.Connections, o.Window = 1500, 1500
+	r := run(t, o)
+	if r.Join.Count != 1502 || r.Return.Returned != 1500 || r.Load.Lost != 0 || r.Closed != 0 || r.Errors != 0 {
+		t.Errorf("joined %d, returned %+v, load %+v, closed %d (%s), errors %d (%s)", r.Join.Count, r.Return, r.Load, r.Closed, r.ClosedCause, r.Errors, r.ErrorCause)
+	}
+}
+
 // An interrupt ends the run early, with what there is.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
