@@ -9,7 +9,7 @@ import WebSocket from "ws";
 import { chat } from "./harness/plugins.mjs";
 import { until } from "./harness/wait.mjs";
 
-const rtd = await chat();
+const rtd = await chat({ server: 'drain_spread = "1s"' });
 
 let current; // the newest connection, so that a test can break it
 globalThis.WebSocket = class extends WebSocket {
@@ -97,4 +97,20 @@ rtd.test("rejoin takes the new params, leave ends it", async (t) => {
   channel.leave();
   await assert.rejects(channel.push("echo", {}), { reason: "not joined" });
   assert.equal(socket.state, "open");
+});
+
+rtd.test("comes back when a server that stops has said", async (t) => {
+  const { socket, channel } = member(t, newRoom());
+  await until(() => channel.state === "joined");
+  let told;
+  current.addEventListener("message", ({ data }) => {
+    const [, , topic, event, payload] = JSON.parse(data);
+    if (topic === "phoenix" && event === "reconnect") told = Date.now() + payload.after;
+  });
+  const stopped = rtd.stop();
+  await until(() => socket.state === "waiting", "the end of the connection");
+  assert.ok(told && Math.abs(socket.retryAt - told) < 1000 && socket.retryAt >= told - 5, `told ${told}, retries at ${socket.retryAt}`);
+  await stopped;
+  await rtd.start();
+  await until(() => channel.state === "joined", "the second join", 20_000);
 });

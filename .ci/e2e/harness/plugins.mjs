@@ -11,6 +11,6 @@ export function phoenix({ restart = "temporary", config = "", server } = {}) {
 }
 
 /** A server with plugins/chat, as config.toml has it. */
-export function chat() {
-  return serve({ plugins: ["chat"], config: `[plugin.chat]\nhistory = ["room:*"]\n[plugin.chat.config]\ntoken = "demo"` });
+export function chat({ server } = {}) {
+  return serve({ plugins: ["chat"], server, config: `[plugin.chat]\nhistory = ["room:*"]\n[plugin.chat.config]\ntoken = "demo"` });
 }

@@ -55,6 +55,7 @@ export class Socket {
   #blocked = 0; // WebSockets in a row that never opened
   #lastRef = 0;
   #tries = 0;
+  #back = 0; // when a server that is about to stop says to come back
   #pushes = new Map(); // ref → the unanswered push
   #channels = new Set();
   #timer; // the one thing the socket waits for: handshake, next heartbeat, or next attempt
@@ -154,6 +155,7 @@ export class Socket {
         status === "ok" ? push.resolve(response) : push.reject(new PushError(String(response?.reason ?? status), response)),
       );
     }
+    if (topic === "phoenix" && event === "reconnect" && payload?.after >= 0) this.#back = Date.now() + payload.after;
     for (const channel of this.#channels) if (channel.topic === topic) channel.receive(joinRef, ref, event, payload);
   }
 
@@ -188,7 +190,9 @@ export class Socket {
     if (this.state === "connecting") this.#blocked++;
     if (this.state === "open" && Date.now() - this.openedAt >= STABLE_MS) this.#tries = 0;
     // The jitter keeps clients that lost the same server from coming back in one instant.
-    const delay = RECONNECT_MS[Math.min(this.#tries++, RECONNECT_MS.length - 1)] * (1 + Math.random()) / 2;
+    const backOff = RECONNECT_MS[Math.min(this.#tries++, RECONNECT_MS.length - 1)] * (1 + Math.random()) / 2;
+    const delay = Math.max(backOff, this.#back - Date.now());
+    this.#back = 0;
     this.retryAt = Date.now() + delay;
     this.rtt = null;
     this.#wait(delay, () => this.connect());
