@@ -91,7 +91,7 @@ type archived struct {
 // comer is a member that has to be told where it stands.
 type comer struct {
 	*member
-	again *linger
+	again comeback
 }
 
 // archives is the part of a hub that knows of its archive.

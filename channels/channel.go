@@ -77,14 +77,14 @@ func (c *Channel) only(string) *member { return c.sole }
 // importList is the member as import tells it.
 func (c *Channel) importList() string {
 	m := c.sole
-	return string(m.appendTo(make([]byte, 0, 3*4+len(m.params())+len(m.socket.assigns))))
+	return string(m.appendTo(make([]byte, 0, 3*4+len(m.params())+len(m.assigns()))))
 }
 
 // appendTo writes a member as import tells it: its id, join payload and assigns.
 func (m *member) appendTo(list []byte) []byte {
 	list = abi.AppendField(list, m.id)
 	list = abi.AppendField(list, m.params())
-	return abi.AppendField(list, m.socket.assigns)
+	return abi.AppendField(list, m.assigns())
 }
 
 // all yields the members of a Channel.

@@ -163,7 +163,7 @@ func (h *handler) apply(effects []abi.Effect, at *member, m *Message, named func
 			h.guest.Apply(e)
 		}
 	}
-	if stop == nil && h.linger != nil && h.linger.full {
+	if stop == nil && h.linger != nil && h.linger.kept != nil && h.linger.kept.full {
 		stop = reasonOverflow
 	}
 	return stop
@@ -179,7 +179,7 @@ func (h *handler) broadcast(e *abi.Effect, except *member) {
 		case h.sole == nil:
 			o.except = except.id
 		case h.linger != nil:
-			o.from = h.linger.number
+			o.from = h.linger.said(&h.endpoint.lingers)
 		}
 	}
 	if h.endpoint.Hub.Archives() {

@@ -27,6 +27,7 @@ type Endpoint struct {
 	counts  counts
 	sockets socketsByID
 	lingers lingers
+	nowhere Socket // of all members whose client is away
 
 	mu     sync.Mutex // taken after a Socket's
 	shared map[sharedKey]*SharedChannel
@@ -40,6 +41,7 @@ func NewEndpoint(l Limits) *Endpoint {
 		Hub: NewHub(), Router: NewRouter(), Limits: l.withDefaults(),
 		shared: map[sharedKey]*SharedChannel{},
 	}
+	e.nowhere.endpoint, e.nowhere.codec, e.nowhere.out = e, V2, nowhere{}
 	e.Presence = e.newPresence(l.PresenceGrace)
 	return e
 }

@@ -133,11 +133,11 @@ func (h *Hub) subscribe(s *Subscription, m *member, first []Frame) {
 	shard := h.shard(s.Topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	h.put(shard, s, m, first, nil)
+	h.put(shard, s, m, first, comeback{})
 }
 
-// put is subscribe for callers that hold the shard's mu. again is the handler of m, if that comes back to it.
-func (h *Hub) put(shard *hubShard, s *Subscription, m *member, first []Frame, again *linger) {
+// put is subscribe for callers that hold the shard's mu. again says whether m comes back to a handler.
+func (h *Hub) put(shard *hubShard, s *Subscription, m *member, first []Frame, again comeback) {
 	for _, f := range first {
 		s.Out.Send(f)
 	}
@@ -173,12 +173,12 @@ func (shard *hubShard) take(s *Subscription) {
 }
 
 // replace subscribes m in place of a member that was away: nothing that both could get is missed, or comes twice.
-func (h *Hub) replace(was *Subscription, m *member, first []Frame) {
+func (h *Hub) replace(was *Subscription, m *member, first []Frame, again comeback) {
 	shard := h.shard(m.Topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	shard.take(was)
-	h.put(shard, &m.Subscription, m, first, m.channel.(*Channel).linger)
+	h.put(shard, &m.Subscription, m, first, again)
 }
 
 // mute has a subscription lead nowhere, but for what its handler intercepts.

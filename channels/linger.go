@@ -24,7 +24,7 @@ import (
 //	          gone                                              gone
 //
 // Away, the process, its guest, its mailbox and its presences are as before; the guest gets its messages and timers, and
-// sleeps like any that rests. Its member has a socket that leads nowhere. What the guest pushes meanwhile is kept, in bounds, and sent
+// sleeps like any that rests. Its member has a socket that leads nowhere, as all have that are away. What the guest pushes meanwhile is kept, in bounds, and sent
 // behind the reply to the next join. Broadcasts are not: who wants them has a history, and sends since besides. Those that the
 // guest intercepts it gets as ever. They all may wait in the mailbox; what does not fit ends the handler, as its client could not
 // know what it missed.
@@ -67,19 +67,32 @@ const eventResume = "resume"
 // linger is what a Channel needs to outlast its connection. It is made with the first join, and stays.
 type linger struct {
 	channel *Channel
-	id      string // of the socket that joined
-	number  uint64 // among all; tells whose broadcast_from a message in a history was
 
 	// Guarded by lingers.mu.
 	keys    [2]keyHash // the newest, and the one before until the client has used the newest; zero for none
 	waiting            // while it is away
 
 	// Guarded by the handler's mu.
-	coming *member    // that comes back, while the guest decides
-	pushes []keptPush // while it is away
-	bytes  int        // of pushes
-	full   bool       // there was no room for one more
-	shown  []string   // topics whose presences it has shown
+	kept *kepts // nil for nothing
+}
+
+// kepts is what is kept for a client that is away, or might be.
+type kepts struct {
+	assigns string     // of the connection before
+	coming  *member    // that comes back, while the guest decides
+	number  uint64     // tells whose broadcast_from a message in a history was; 0 until there was one
+	pushes  []keptPush // while it is away
+	bytes   int        // of pushes
+	full    bool       // there was no room for one more
+	shown   []string   // topics whose presences it has shown
+}
+
+// keeps returns what is kept, which is made if need be. Callers hold the handler's mu.
+func (x *linger) keeps() *kepts {
+	if x.kept == nil {
+		x.kept = &kepts{}
+	}
+	return x.kept
 }
 
 // keptPush is a push that waits for the client.
@@ -113,6 +126,32 @@ var (
 	reasonOverflow = supervisor.ShutdownBecause("overflow")
 )
 
+// said is the number by which the history knows what the handler says to all but its own client. Callers hold the handler's mu.
+func (x *linger) said(l *lingers) uint64 {
+	k := x.keeps()
+	if k.number == 0 {
+		k.number = l.number()
+	}
+	return k.number
+}
+
+// comeback says of a member whether it comes back to its handler, and by which number the history knows what that said itself.
+type comeback struct {
+	ok     bool
+	number uint64 // 0 for nothing
+}
+
+// assigns are those of the client's connection, or of the one before if it is away. Callers hold the handler's mu, or are its process.
+func (m *member) assigns() string {
+	switch {
+	case !m.away:
+		return m.socket.assigns
+	case m.channel.(*Channel).linger.kept == nil:
+		return ""
+	}
+	return m.channel.(*Channel).linger.kept.assigns
+}
+
 // nowhere is the outbox of a member that is away.
 type nowhere struct{}
 
@@ -126,12 +165,8 @@ func (c *Channel) lingers() []Frame {
 	if c.version.Linger.For <= 0 {
 		return nil
 	}
-	id := ""
-	if n := c.sole.socket.named; n != nil {
-		id = n.id
-	}
 	var key string
-	c.linger, key = c.endpoint.lingers.open(c, id)
+	c.linger, key = c.endpoint.lingers.open(c, c.sole.socket.id())
 	return []Frame{c.sole.keyFrame(key, false)}
 }
 
@@ -200,11 +235,15 @@ func (c *Channel) detach(reason error) {
 	}
 	was.ended(m, last)
 	m.away = true
-	m.socket = &Socket{endpoint: c.endpoint, codec: V2, out: nowhere{}, assigns: was.assigns}
+	m.socket = &c.endpoint.nowhere
+	if was.assigns != "" || c.linger.kept != nil {
+		c.linger.keeps().assigns = was.assigns
+	}
 	m.held, m.state = nil, serving
 	m.dismissed.Store(false)
 	c.ref = c.process.Runtime().NewRef() // tokens of before are worth nothing
-	for _, old := range c.endpoint.lingers.wait(c.linger, addressOf(was.out), c.version.Linger) {
+	c.box.Rest()
+	for _, old := range c.endpoint.lingers.wait(c.linger, addressOf(was.out), was.id(), c.version.Linger) {
 		old.over(reasonClosed)
 	}
 }
@@ -277,7 +316,7 @@ func (c *Channel) handleBack(p *supervisor.Process, msg backMessage) error {
 		c.putBack(msg)
 		return nil
 	}
-	c.event, c.linger.coming = abi.EventBack.String(), m
+	c.event, c.linger.keeps().coming = abi.EventBack.String(), m
 	c.mu.Unlock()
 
 	var effects []abi.Effect
@@ -305,7 +344,7 @@ func (c *Channel) handleBack(p *supervisor.Process, msg backMessage) error {
 	case err != nil:
 		return fmt.Errorf("back: %w", err) // Exited answers it
 	}
-	c.linger.coming = nil
+	c.linger.kept.coming = nil
 	if reply.status != statusOK {
 		m.refuse(reply)
 		stop := c.apply(effects, c.sole, nil, c.only)
@@ -330,7 +369,7 @@ func (c *Channel) attach(m *member, reply answer, used keyHash) {
 		first = append(first, m.socket.encode(m.old.closing()))
 		m.old = nil
 	}
-	first = append(first, m.keyFrame(c.endpoint.lingers.back(c.linger, used), true))
+	first = append(first, m.keyFrame(c.endpoint.lingers.back(c.linger, used, m.socket.id()), true))
 	for _, k := range c.takePushes() {
 		o := Outgoing{Kind: Push, JoinRef: m.outRef(), Topic: m.Topic, Name: k.name, Payload: k.payload, Binary: k.binary}
 		if m.Codec.Check(&o) != nil {
@@ -341,12 +380,16 @@ func (c *Channel) attach(m *member, reply answer, used keyHash) {
 	}
 	c.endpoint.counts.accepted.Add(1)
 	c.endpoint.counts.direct.Add(uint64(len(first)))
-	c.endpoint.Hub.replace(&was.Subscription, m, first)
+	again := comeback{ok: true}
+	if c.linger.kept != nil {
+		again.number = c.linger.kept.number
+	}
+	c.endpoint.Hub.replace(&was.Subscription, m, first, again)
 }
 
 // keep keeps a push for the client, which is away. Callers hold mu.
 func (c *Channel) keep(e *abi.Effect) {
-	x := c.linger
+	x := c.linger.keeps()
 	size := keptPushSize + len(e.Name) + len(e.Payload)
 	switch {
 	case x.full:
@@ -362,7 +405,10 @@ func (c *Channel) keep(e *abi.Effect) {
 
 // takePushes returns what was kept, which is the caller's then. Callers hold mu.
 func (c *Channel) takePushes() []keptPush {
-	x := c.linger
+	x := c.linger.kept
+	if x == nil {
+		return nil
+	}
 	for _, k := range x.pushes {
 		c.plugin.Give(keptPushSize + len(k.name) + len(k.payload))
 	}
@@ -372,7 +418,7 @@ func (c *Channel) takePushes() []keptPush {
 }
 
 // shows notes that the client is shown the presences of a topic. Callers hold mu.
-func (x *linger) shows(topic string) {
+func (x *kepts) shows(topic string) {
 	if !slices.Contains(x.shown, topic) && len(x.shown) < maxShown {
 		x.shown = append(x.shown, topic)
 	}
@@ -381,7 +427,10 @@ func (x *linger) shows(topic string) {
 // showAgain shows a client that is back the presences that it was shown before, unless the guest does: it has missed what changed.
 // Callers hold mu.
 func (c *Channel) showAgain(effects []abi.Effect) {
-	for _, topic := range c.linger.shown {
+	if c.linger.kept == nil {
+		return
+	}
+	for _, topic := range c.linger.kept.shown {
 		shows := func(e abi.Effect) bool {
 			return e.Kind == abi.EffectPresent && (e.Name == topic || e.Name == "" && topic == c.topic)
 		}
@@ -399,7 +448,9 @@ func (c *Channel) endLinger() (coming *member) {
 	}
 	c.endpoint.lingers.forget(c.linger)
 	c.takePushes()
-	coming, c.linger.coming = c.linger.coming, nil
+	if k := c.linger.kept; k != nil {
+		coming, k.coming = k.coming, nil
+	}
 	return coming
 }
 
@@ -428,11 +479,15 @@ func (s *Socket) keyed(p Plugin, join *Message) (*Channel, keyHash) {
 	if l.keyed.Load() == 0 || join.Binary {
 		return nil, keyHash{}
 	}
-	id := ""
-	if s.named != nil {
-		id = s.named.id
+	return l.find(resumeKey(join.Payload), s.id(), join.Topic, p)
+}
+
+// id is the socket's ID, or empty.
+func (s *Socket) id() string {
+	if s.named == nil {
+		return ""
 	}
-	return l.find(resumeKey(join.Payload), id, join.Topic, p)
+	return s.named.id
 }
 
 // resumeKey is the key in the payload of a join, or empty. Everything that is not exactly a key is the application's own.

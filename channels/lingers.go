@@ -1,57 +1,66 @@
 package channels
 
 import (
-	"container/heap"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// keyHash is what is kept of a key: who sees the table cannot resume, and how long a look-up takes says nothing of a key.
+// keyHash is what is kept of a key, for a socket id and a topic: so no other can use it. Who sees the table cannot resume, and how long a look-up takes says nothing of a key.
 type keyHash [16]byte
 
 // keySize is the length of a key: 130 random bits in base32.
 const keySize = 26
 
-func hashOf(key string) (h keyHash) {
-	sum := sha256.Sum256([]byte(key))
+func (h keyHash) first() uint64 { return binary.NativeEndian.Uint64(h[:]) }
+
+func hashOf(key, id, topic string) (h keyHash) {
+	b := binary.AppendUvarint(make([]byte, 0, 128), uint64(len(id)))
+	sum := sha256.Sum256(append(append(append(b, id...), topic...), key...)) // keys have one length
 	copy(h[:], sum[:])
 	return h
 }
 
-// lingers are the handlers of an endpoint that may outlast their connections, by their keys, and those that do, by when they
-// end. The zero value is ready for use.
+// lingers are the handlers of an endpoint that may outlast their connections, by their keys, and those that do, in lines. The zero
+// value is ready for use.
 type lingers struct {
 	keyed atomic.Int64 // how many handlers have keys
 
-	mu    sync.Mutex // taken after those of the hub's shards
-	keys  map[keyHash]*linger
-	last  uint64 // number, or turn, that was given
-	lines map[lineKey]*line
-	due   dueHeap
-	clock *time.Timer // for the first of due; nil while there is none
+	mu      sync.Mutex         // taken after those of the hub's shards
+	keys    map[uint64]*linger // by the first bytes of the hash
+	last    uint64             // turn, or number, that was given
+	lines   map[lineKey]*line
+	plugins []*line     // those of plugins among them
+	n       int         // how many are away
+	clock   *time.Timer // for the next that is due; nil while there is none
 
 	resumed, over, crowded, overflowed atomic.Uint64
 }
 
 // waiting is a handler's place among those that are away.
 type waiting struct {
-	turn  uint64 // in which it went away, or came back
-	away  bool
-	until time.Time
-	at    int // in due
-	in    [3]place
+	turn  uint64   // in which it went away, or came back
+	until int64    // in nanoseconds since 1970; 0 if it is not away
+	lines [2]*line // of its address and its id, if they are known; that of its plugin is found by that
+	in    [3]place // in the lines of its plugin, its address and its id
 }
+
+// The lines that a handler is in.
+const (
+	ofPlugin = iota
+	ofAddress
+	ofID
+)
 
 // place is one in a line.
-type place struct {
-	line       *line
-	next, prev *linger
-}
+type place struct{ next, prev *linger }
 
-// line are the handlers of one plugin, address or socket id that are away, the oldest first.
+// line are the handlers of one plugin that are away, or those of one address or socket id among them, the oldest first. In that of a
+// plugin no handler waits longer than one behind it.
 type line struct {
 	key         lineKey
 	first, last *linger
@@ -72,24 +81,22 @@ type waiter struct {
 
 // open begins what c needs to linger, with its first key.
 func (l *lingers) open(c *Channel, id string) (*linger, string) {
-	x, key := &linger{channel: c, id: id}, rand.Text()
+	x, key := &linger{channel: c}, rand.Text()
 	l.keyed.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.keys == nil {
-		l.keys, l.lines = map[keyHash]*linger{}, map[lineKey]*line{}
+		l.keys, l.lines = map[uint64]*linger{}, map[lineKey]*line{}
 	}
-	l.last++
-	x.number = l.last
-	l.addKey(x, key)
+	l.addKey(x, key, id)
 	return x, key
 }
 
 // addKey makes key the newest one. Callers hold mu.
-func (l *lingers) addKey(x *linger, key string) {
+func (l *lingers) addKey(x *linger, key, id string) {
 	x.keys[1] = x.keys[0]
-	x.keys[0] = hashOf(key)
-	l.keys[x.keys[0]] = x
+	x.keys[0] = hashOf(key, id, x.channel.topic)
+	l.keys[x.keys[0].first()] = x
 }
 
 // find returns the handler with a key, if it is one of the plugin for the topic, and of a socket with this id.
@@ -97,11 +104,11 @@ func (l *lingers) find(key, id, topic string, p Plugin) (c *Channel, h keyHash) 
 	if len(key) != keySize {
 		return nil, h
 	}
-	h = hashOf(key)
+	h = hashOf(key, id, topic)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	x := l.keys[h]
-	if x == nil || x.id != id || x.channel.topic != topic || x.channel.plugin != p {
+	x := l.keys[h.first()]
+	if x == nil || x.keys[0] != h && x.keys[1] != h || x.channel.topic != topic || x.channel.plugin != p {
 		return nil, h
 	}
 	return x.channel, h
@@ -115,26 +122,24 @@ func (l *lingers) confirm(x *linger) {
 }
 
 func (l *lingers) dropKey(x *linger, i int) {
-	if l.keys[x.keys[i]] == x {
-		delete(l.keys, x.keys[i])
+	if at := x.keys[i].first(); l.keys[at] == x && x.keys[i] != (keyHash{}) {
+		delete(l.keys, at)
 	}
 	x.keys[i] = keyHash{}
 }
 
 // wait puts a handler among those that are away, and returns those that have to go for it.
-func (l *lingers) wait(x *linger, address string, o Lingering) (gone []waiter) {
+func (l *lingers) wait(x *linger, address, id string, o Lingering) (gone []waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
-	x.turn, x.away, x.until = l.last, true, time.Now().Add(o.For)
-	heap.Push(&l.due, x)
-	l.wind()
+	x.turn, x.until = l.last, time.Now().Add(o.For).UnixNano()
+	l.n++
 	for kind, by := range [...]struct {
 		name string
 		most int
-		on   bool
-	}{{"", o.Most, true}, {address, o.PerAddress, address != ""}, {x.id, o.PerID, x.id != ""}} {
-		if !by.on {
+	}{ofPlugin: {"", o.Most}, ofAddress: {address, o.PerAddress}, ofID: {id, o.PerID}} {
+		if by.name == "" && kind != ofPlugin {
 			continue
 		}
 		key := lineKey{x.channel.plugin, kind, by.name}
@@ -142,6 +147,12 @@ func (l *lingers) wait(x *linger, address string, o Lingering) (gone []waiter) {
 		if in == nil {
 			in = &line{key: key}
 			l.lines[key] = in
+			if kind == ofPlugin {
+				l.plugins = append(l.plugins, in)
+			}
+		}
+		if kind != ofPlugin {
+			x.lines[kind-1] = in
 		}
 		in.add(x)
 		if by.most > 0 && in.n > by.most {
@@ -150,35 +161,39 @@ func (l *lingers) wait(x *linger, address string, o Lingering) (gone []waiter) {
 			l.leave(in.first)
 		}
 	}
+	l.wind()
 	return gone
 }
 
 // leave takes a handler from those that are away. Callers hold mu.
 func (l *lingers) leave(x *linger) {
-	if !x.away {
+	if x.until == 0 {
 		return
 	}
-	x.away = false
-	heap.Remove(&l.due, x.at)
-	for kind := range x.in {
-		if in := x.in[kind].line; in != nil {
-			in.remove(x)
-			if in.n == 0 {
-				delete(l.lines, in.key)
-			}
+	x.until = 0
+	l.n--
+	for _, in := range [...]*line{l.lines[lineKey{x.channel.plugin, ofPlugin, ""}], x.lines[0], x.lines[1]} {
+		if in == nil {
+			continue
+		}
+		in.remove(x)
+		if in.n == 0 {
+			delete(l.lines, in.key)
+			l.plugins = slices.DeleteFunc(l.plugins, func(one *line) bool { return one == in })
 		}
 	}
-	l.wind()
+	x.lines = [2]*line{}
 }
 
 // back takes a handler from those that are away, whose client has come with a key, and returns its next key. The key that was used
 // holds until the client has used the next one.
-func (l *lingers) back(x *linger, used keyHash) string {
+func (l *lingers) back(x *linger, used keyHash, id string) string {
 	key := rand.Text()
 	l.resumed.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leave(x)
+	l.wind()
 	l.last++
 	x.turn = l.last
 	for i, k := range x.keys {
@@ -189,7 +204,7 @@ func (l *lingers) back(x *linger, used keyHash) string {
 	if x.keys[0] == (keyHash{}) {
 		x.keys[0], x.keys[1] = x.keys[1], keyHash{}
 	}
-	l.addKey(x, key)
+	l.addKey(x, key, id)
 	return key
 }
 
@@ -199,6 +214,7 @@ func (l *lingers) forget(x *linger) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leave(x)
+	l.wind()
 	l.dropKey(x, 0)
 	l.dropKey(x, 1)
 }
@@ -207,14 +223,14 @@ func (l *lingers) forget(x *linger) {
 func (l *lingers) len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.due)
+	return l.n
 }
 
 // isAway reports whether a handler is one of those that are away.
 func (l *lingers) isAway(x *linger) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return x.away
+	return x.until != 0
 }
 
 // turn is the turn of a handler: that in which it went away, or came back.
@@ -228,24 +244,40 @@ func (l *lingers) turn(x *linger) uint64 {
 func (l *lingers) overflow(x *linger) (w waiter, away bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !x.away {
+	if x.until == 0 {
 		return w, false
 	}
 	l.leave(x)
+	l.wind()
 	l.overflowed.Add(1)
 	return waiter{x.channel, x.turn}, true
 }
 
-// wind sets the clock to the first that is due. Callers hold mu.
+// number gives a handler a number of its own.
+func (l *lingers) number() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last++
+	return l.last
+}
+
+// wind sets the clock to the next that is due. Callers hold mu.
 func (l *lingers) wind() {
-	switch {
-	case len(l.due) == 0 && l.clock != nil:
+	next := int64(0)
+	for _, in := range l.plugins {
+		if next == 0 || in.first.until < next {
+			next = in.first.until
+		}
+	}
+	switch left := time.Until(time.Unix(0, next)); {
+	case next == 0 && l.clock != nil:
 		l.clock.Stop()
 		l.clock = nil
-	case len(l.due) > 0 && l.clock == nil:
-		l.clock = time.AfterFunc(time.Until(l.due[0].until), l.strike)
-	case len(l.due) > 0:
-		l.clock.Reset(time.Until(l.due[0].until))
+	case next == 0:
+	case l.clock == nil:
+		l.clock = time.AfterFunc(left, l.strike)
+	default:
+		l.clock.Reset(left)
 	}
 }
 
@@ -253,61 +285,47 @@ func (l *lingers) wind() {
 func (l *lingers) strike() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for now := time.Now(); len(l.due) > 0 && !l.due[0].until.After(now); {
-		x := l.due[0]
-		l.over.Add(1)
-		l.leave(x)
-		waiter{x.channel, x.turn}.over(reasonClosed)
+	now := time.Now().UnixNano()
+	for _, in := range slices.Clone(l.plugins) {
+		for in.n > 0 && in.first.until <= now {
+			x := in.first
+			l.over.Add(1)
+			l.leave(x)
+			waiter{x.channel, x.turn}.over(reasonClosed)
+		}
 	}
+	l.wind()
 }
 
-func (in *line) kind() int { return in.key.kind }
-
+// add puts a handler behind the others. If it waits less long than some of them, the config has changed, and they wait no longer, too.
 func (in *line) add(x *linger) {
-	at := &x.in[in.kind()]
-	at.line, at.prev, at.next = in, in.last, nil
+	kind := in.key.kind
+	x.in[kind] = place{prev: in.last}
 	if in.last == nil {
 		in.first = x
 	} else {
-		in.last.in[in.kind()].next = x
+		in.last.in[kind].next = x
+	}
+	for before := in.last; kind == ofPlugin && before != nil && before.until > x.until; before = before.in[kind].prev {
+		before.until = x.until
 	}
 	in.last = x
 	in.n++
 }
 
 func (in *line) remove(x *linger) {
-	at := x.in[in.kind()]
+	kind := in.key.kind
+	at := x.in[kind]
 	if at.prev == nil {
 		in.first = at.next
 	} else {
-		at.prev.in[in.kind()].next = at.next
+		at.prev.in[kind].next = at.next
 	}
 	if at.next == nil {
 		in.last = at.prev
 	} else {
-		at.next.in[in.kind()].prev = at.prev
+		at.next.in[kind].prev = at.prev
 	}
-	x.in[in.kind()] = place{}
+	x.in[kind] = place{}
 	in.n--
-}
-
-// dueHeap is a heap.Interface: the first is due first.
-type dueHeap []*linger
-
-func (d dueHeap) Len() int           { return len(d) }
-func (d dueHeap) Less(i, j int) bool { return d[i].until.Before(d[j].until) }
-func (d dueHeap) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].at, d[j].at = i, j
-}
-func (d *dueHeap) Push(x any) {
-	x.(*linger).at = len(*d)
-	*d = append(*d, x.(*linger))
-}
-func (d *dueHeap) Pop() any {
-	old := *d
-	x := old[len(old)-1]
-	old[len(old)-1] = nil
-	*d = old[:len(old)-1]
-	return x
 }

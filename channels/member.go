@@ -112,7 +112,7 @@ func (m *member) outRef() []byte {
 func (m *member) joinEvent() *abi.Event {
 	return &abi.Event{
 		Kind: abi.EventJoin, Flags: binaryFlag(m.join.binary), Name: m.Topic, Payload: m.params(),
-		Detail: m.id, Extra: m.socket.assigns,
+		Detail: m.id, Extra: m.assigns(),
 	}
 }
 

@@ -50,7 +50,7 @@ func (m *member) catchUp() (ok bool) {
 	if !ok {
 		m.answered = true
 		if m.old != nil {
-			s.send(m.old.closeFrame())
+			s.send(s.encode(m.old.closing()))
 			m.old = nil
 		}
 	}

@@ -303,9 +303,9 @@ func quoted(p history.Position) []byte {
 	return append(p.Append(append(make([]byte, 0, 40), '"')), '"')
 }
 
-// recover tells a member what it has missed, and where it stands. again is its handler, if it comes back to that, which
+// recover tells a member what it has missed, and where it stands. again says whether it comes back to its handler, which
 // has not missed what it intercepts. Callers hold the shard's mu.
-func (h *Hub) recover(p *past, m *member, again *linger) {
+func (h *Hub) recover(p *past, m *member, again comeback) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.used = time.Now()
@@ -324,7 +324,7 @@ func (h *Hub) recover(p *past, m *member, again *linger) {
 	count := uint64(0)
 	for offset, k := range missed {
 		switch {
-		case again != nil && (k.from == again.number || s.before != nil && s.before.intercepts(k.Name)):
+		case again.ok && (k.from != 0 && k.from == again.number || s.before != nil && s.before.intercepts(k.Name)):
 			continue
 		case s.before != nil && s.before.intercepts(k.Name):
 			if s.before.forAll() {

@@ -44,7 +44,7 @@ func (h *handler) present(e *abi.Effect, to *member) {
 		return
 	}
 	if h.linger != nil {
-		h.linger.shows(topic)
+		h.linger.keeps().shows(topic)
 		if to.away {
 			return // it is shown when it is back
 		}

@@ -18,6 +18,7 @@ func TestSizes(t *testing.T) {
 		size, most uintptr
 	}{
 		{"Channel", unsafe.Sizeof(Channel{}), 480},
+		{"linger", unsafe.Sizeof(linger{}), 128},
 		{"Socket", unsafe.Sizeof(Socket{}), 160},
 		{"supervisor.Process", unsafe.Sizeof(supervisor.Process{}), 112},
 	} {

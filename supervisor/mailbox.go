@@ -128,6 +128,15 @@ func (m *Mailbox) wakeAndUnlock() {
 	}
 }
 
+// Rest gives back the memory that an empty mailbox keeps for its next messages. It is for an owner that expects none for long.
+func (m *Mailbox) Rest() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.queue.len() == 0 {
+		m.queue = fifo[any]{}
+	}
+}
+
 // Len is the number of waiting messages.
 func (m *Mailbox) Len() int {
 	m.mu.Lock()
