@@ -3,7 +3,7 @@ package channels
 import "sync"
 
 // Disconnect calls [SocketOptions].Disconnect of all sockets with an id, and returns how
-// many there were. It does not wait for their end. It may be called from any goroutine and
+// many there were. Handlers that linger for one end as well. It does not wait for their end. It may be called from any goroutine and
 // with a handler's lock held.
 func (e *Endpoint) Disconnect(id string) int {
 	sockets := e.sockets.find(id)
@@ -13,6 +13,7 @@ func (e *Endpoint) Disconnect(id string) int {
 			s.disconnect()
 		}
 	}
+	e.lingers.expel(id)
 	return len(sockets)
 }
 

@@ -739,3 +739,48 @@ func TestInterceptTooMuchWhileAway(t *testing.T) {
 		})
 	}
 }
+
+// Who is disconnected by its socket id while it is away does not come back.
+func TestKickWhileAway(t *testing.T) {
+	runLingering(t, options{}, func(t *testing.T, s *server) {
+		var keys []string
+		for _, id := range []string{"user:1", "user:1", "user:2"} {
+			a := s.connectWith(channels.SocketOptions{ID: id}).entersWith(`{}`)
+			keys = append(keys, a.key(joinedA, resume(false)))
+			a.breaks()
+		}
+		if n := s.Disconnect("user:1"); n != 0 {
+			t.Errorf("%d sockets were disconnected, want none", n)
+		}
+		settle()
+		if n := s.Stats().Lingering; n != 1 || s.plugin.tree.Len() != 1 {
+			t.Errorf("%d linger, of %d handlers; want 1", n, s.plugin.tree.Len())
+		}
+		s.connectWith(channels.SocketOptions{ID: "user:1"}).resumes(keys[0], "").key(joinedA, resume(false))
+		s.connectWith(channels.SocketOptions{ID: "user:2"}).resumes(keys[2], "").key(joinedA, resume(true))
+	})
+}
+
+// A thousand that come and break leave as many as may stay, and then none.
+func TestThousandLinger(t *testing.T) {
+	runLingering(t, options{}, func(t *testing.T, s *server) {
+		s.linger(channels.Lingering{For: lingerFor, Most: 100})
+		for range 1000 {
+			c := s.connect().entersWith(`{}`)
+			go func() {
+				time.Sleep(time.Second)
+				c.Close()
+			}()
+		}
+		time.Sleep(2 * time.Second)
+		settle()
+		if n := s.Stats().Lingering; n != 100 || s.plugin.tree.Len() != 100 {
+			t.Errorf("%d linger, of %d handlers; want 100", n, s.plugin.tree.Len())
+		}
+		time.Sleep(lingerFor)
+		settle()
+		if n := s.plugin.tree.Len(); n != 0 {
+			t.Errorf("%d handlers are left", n)
+		}
+	})
+}

@@ -253,6 +253,23 @@ func (l *lingers) overflow(x *linger) (w waiter, away bool) {
 	return waiter{x.channel, x.turn}, true
 }
 
+// expel ends the handlers that are away of a socket id.
+func (l *lingers) expel(id string) {
+	if id == "" || l.keyed.Load() == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, of := range slices.Clone(l.plugins) {
+		for in := l.lines[lineKey{of.key.plugin, ofID, id}]; in != nil && in.n > 0; {
+			x := in.first
+			l.leave(x)
+			waiter{x.channel, x.turn}.over(reasonClosed)
+		}
+	}
+	l.wind()
+}
+
 // number gives a handler a number of its own.
 func (l *lingers) number() uint64 {
 	l.mu.Lock()
