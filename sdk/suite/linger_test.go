@@ -17,6 +17,7 @@ func lingering(run func(t *testing.T, s *stack)) func(t *testing.T, s *stack) {
 			t.Helper()
 			s.Log.Forget()
 			s.Configure(t, config)
+			s.logged(t, "plugin reconfigured", `"plugin":"suite"`) // what has moved may have done so for what was deployed before
 			s.logged(t, "processes moved", `"plugin":"suite"`)
 		}
 		configure(strings.Replace(suiteConfig, "[plugin.suite]\n", "[plugin.suite]\nlinger = \"10m\"\n", 1))
