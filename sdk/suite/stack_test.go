@@ -100,7 +100,9 @@ greeting = "hello"
 `
 
 // serve runs a server until the test ends.
-func serve(t *testing.T, language string) *stack {
+func serve(t *testing.T, language string) *stack { return serveAs(t, language, suiteConfig) }
+
+func serveAs(t *testing.T, language, config string) *stack {
 	t.Helper()
 	s := &stack{language: language, Server: hosttest.Start(t, hosttest.Setup{
 		Plugins: map[string][]byte{
@@ -109,7 +111,7 @@ func serve(t *testing.T, language string) *stack {
 			"room":  roomGuest(t, language),
 			"bare":  read(t, "testdata/bare.wasm"),
 		},
-		Config: suiteConfig,
+		Config: config,
 	})}
 	for _, name := range []string{"suite", "room", "bare"} {
 		s.logged(t, "plugin deployed", `"plugin":"`+name+`"`)

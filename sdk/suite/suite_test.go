@@ -15,9 +15,9 @@ type scenario struct {
 // generations are the scenarios by when their guests learned what they need. What an SDK learns
 // after the modules in testdata/earlier/N were built is in the list of a later generation than N.
 var generations = [][][]scenario{
-	1: {rooms, bareRooms, joining, messages, lives, others, presences, connecting, sharing, processes, behaviours, trees, waiting},
+	1: {rooms, bareRooms, joining, messages, lives, others, presences, connecting, sharing, processes, behaviours, trees},
 	2: {memberPresences, versions},
-	3: {clocks, accounts, histories, returning},
+	3: {clocks, accounts, histories},
 }
 
 // TestSuite runs all scenarios with the guests of every language, each language with a
