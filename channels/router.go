@@ -13,8 +13,8 @@ import (
 // by "*", compared bytewise. An exact pattern wins over a prefix, and a longer prefix over
 // a shorter one. Its methods may be called from any goroutine.
 //
-// A topic has one owner, which also serves it except while the plugin starts or ends, or waits to
-// start: then joins are answered "unavailable". A
+// A topic has one owner, which also serves it except while the plugin starts or ends. While it starts,
+// or waits to start, joins are answered "unavailable". A
 // plugin owns its topics before the first join can come, so that its processes subscribe
 // to them as they begin. It owns them until its last handler has gone, so that no other
 // plugin hears the last words of that.
@@ -38,6 +38,7 @@ type Router struct {
 	mu     sync.Mutex // for changes
 	served atomic.Pointer[Owners]
 	owned  atomic.Pointer[Owners]
+	coming atomic.Pointer[Owners] // topics that were claimed, and are to be served
 }
 
 // NewRouter returns a router without routes.
@@ -45,6 +46,7 @@ func NewRouter() *Router {
 	r := &Router{}
 	r.served.Store(&Owners{})
 	r.owned.Store(&Owners{})
+	r.coming.Store(&Owners{})
 	return r
 }
 
@@ -60,7 +62,11 @@ func (e *ConflictError) Error() string {
 func (r *Router) Claim(p Plugin, patterns []string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.claim(p, patterns)
+	if err := r.claim(p, patterns); err != nil {
+		return err
+	}
+	r.coming.Store(r.coming.Load().with(p, patterns))
+	return nil
 }
 
 // Set has p own and serve the topics of patterns, in place of those it served. If
@@ -95,14 +101,20 @@ func (r *Router) Remove(p Plugin) {
 // Match returns the plugin that serves a topic, or nil.
 func (r *Router) Match(topic string) Plugin { return r.served.Load().Of(topic) }
 
+// Coming returns the plugin that has claimed a topic and does not serve it yet, or nil.
+func (r *Router) Coming(topic string) Plugin { return r.coming.Load().Of(topic) }
+
 // Owner returns the plugin that owns a topic, or nil.
 func (r *Router) Owner(topic string) Plugin { return r.owned.Load().Of(topic) }
 
 // Owners returns the owners of all topics now.
 func (r *Router) Owners() *Owners { return r.owned.Load() }
 
-// serve has p serve the topics of patterns and no others. Callers hold mu.
+// serve has p serve the topics of patterns and no others, now and later. Callers hold mu.
 func (r *Router) serve(p Plugin, patterns []string) {
+	if now := r.coming.Load(); !now.has(p, nil) {
+		r.coming.Store(now.with(p, nil))
+	}
 	if now := r.served.Load(); !now.has(p, patterns) {
 		r.served.Store(now.with(p, patterns))
 	}

@@ -125,3 +125,31 @@ func TestRouterAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// A plugin that has claimed topics is known, though it does not serve them yet; one that ends is not.
+func TestComing(t *testing.T) {
+	r := channels.NewRouter()
+	p := &plugin{name: "p"}
+	comes := func(when string, want channels.Plugin) {
+		t.Helper()
+		if got := r.Coming("a:1"); got != want {
+			t.Errorf("%s %v is coming, want %v", when, got, want)
+		}
+	}
+	comes("at first", nil)
+	if err := r.Claim(p, []string{"a:*"}); err != nil {
+		t.Fatal(err)
+	}
+	comes("when it is claimed", p)
+	if err := r.Set(p, []string{"a:*"}); err != nil {
+		t.Fatal(err)
+	}
+	comes("when it is served", nil)
+	r.Close(p)
+	comes("when the plugin ends", nil)
+	if err := r.Claim(p, []string{"a:*"}); err != nil {
+		t.Fatal(err)
+	}
+	r.Remove(p)
+	comes("when it is given up", nil)
+}

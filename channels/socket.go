@@ -323,8 +323,8 @@ func (s *Socket) join(m Message, old *member) {
 		}
 	}
 	plugin, serves := s.endpoint.Router.Match(m.Topic), true
-	if plugin == nil { // its owner begins, waits for what it needs, or ends
-		plugin, serves = s.endpoint.Router.Owner(m.Topic), false
+	if plugin == nil {
+		plugin, serves = s.endpoint.Router.Coming(m.Topic), false
 	}
 	switch {
 	case plugin == nil || s.serves != nil && !s.serves(plugin):

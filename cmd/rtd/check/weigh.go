@@ -11,7 +11,6 @@ import (
 	"rtd/channels/client"
 	"rtd/cmd/rtd/stage"
 	"rtd/host/config"
-	"rtd/host/durable"
 	"rtd/host/process"
 	"rtd/sandbox"
 )
@@ -59,7 +58,7 @@ func weigh(ctx context.Context, engine *sandbox.Engine, c *config.Config, o Opti
 		}
 	}
 	defer func() {
-		absent = slices.DeleteFunc(s.DurableNames(o.Name), func(name string) bool { return byActor[durable.Process.String()+":"+name] != nil })
+		absent = slices.DeleteFunc(s.DurableNames(o.Name), func(name string) bool { return byActor["process:"+name] != nil })
 	}()
 	note()
 	if o.Topic == "" {
