@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -19,8 +20,8 @@ import (
 const busPatience = 10 * time.Second
 
 // Restore puts a backup into the bus and the versions folder of a config, of which nothing may be stored yet. No server of
-// that config runs meanwhile. After an error the bus may have parts of it, which no server takes for a whole: remove its folder, and
-// begin again.
+// that config runs meanwhile. After an error nothing of it is left in folders that it has made or found empty; a bus elsewhere may have parts
+// of it, which no server takes for a whole: remove its store and log, and begin again.
 func Restore(ctx context.Context, c *config.Config, file string, log *slog.Logger) (made time.Time, err error) {
 	saved, err := backup.Open(file)
 	if err != nil {
@@ -35,8 +36,9 @@ func Restore(ctx context.Context, c *config.Config, file string, log *slog.Logge
 	if err != nil {
 		return made, fmt.Errorf("bus: %w", err)
 	}
+	clean := func() error { return nil }
 	if o.Dir != "" {
-		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		if clean, err = emptyFolder(o.Dir); err != nil {
 			return made, fmt.Errorf("bus: %w", err)
 		}
 	}
@@ -44,13 +46,21 @@ func Restore(ctx context.Context, c *config.Config, file string, log *slog.Logge
 	if err != nil {
 		return made, fmt.Errorf("bus: %w", err)
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
+	ours := false
+	defer func() {
+		failed := err != nil
+		if err = errors.Join(err, b.Close()); failed && ours {
+			err = errors.Join(err, clean())
+		}
+	}()
 	up, cancel := context.WithTimeout(ctx, busPatience)
 	defer cancel()
 	if err := b.Up(up); err != nil {
 		return made, fmt.Errorf("the bus does not work, or a server uses it: %w", err)
 	}
-	if err := saved.Versions(dir); err != nil {
+	ours = true
+	undo, err := saved.Versions(dir)
+	if err != nil {
 		return made, fmt.Errorf("restore versions: %w", err)
 	}
 	from, to := io.Pipe()
@@ -58,7 +68,20 @@ func Restore(ctx context.Context, c *config.Config, file string, log *slog.Logge
 	err = store.Restore(ctx, b, "", from)
 	from.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // the other end does not wait
 	if err != nil {
+		undo()
 		return made, fmt.Errorf("restore states: %w", err)
 	}
 	return saved.Made, nil
+}
+
+// emptyFolder makes a folder if it is not there. clean removes what has come into it since, if it was empty, and the folder if it was not there.
+func emptyFolder(dir string) (clean func() error, err error) {
+	there, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return func() error { return os.RemoveAll(dir) }, os.MkdirAll(dir, 0o700)
+	case err != nil || len(there) > 0:
+		return func() error { return nil }, err
+	}
+	return func() error { return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)) }, nil
 }

@@ -215,7 +215,11 @@ func (b stateBackend) Backup(ctx context.Context, w io.Writer) error {
 		plugins = append(plugins, name)
 	}
 	slices.Sort(plugins)
-	return backup.Write(ctx, w, func(to io.Writer) error { return k.Backup(ctx, to) }, b.versions, plugins)
+	err = backup.Write(ctx, w, func(to io.Writer) error { return k.Backup(ctx, to) }, b.versions, plugins)
+	if err != nil && ctx.Err() != nil { // what the bus says of a question that was given up is of no use
+		return fmt.Errorf("back up: whoever asked for it has gone: %w", context.Cause(ctx))
+	}
+	return err
 }
 
 func (b stateBackend) actor(name string) (*store.Keeper, durable.Actor, error) {

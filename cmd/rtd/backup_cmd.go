@@ -73,7 +73,8 @@ func restoreCommand() *cobra.Command {
 		Short: "Put a backup into the folders of a server that does not run",
 		Long: `rtd restore puts what rtd backup has written into the bus and the versions folder of a
 config. Nothing may be stored there yet, and no server may run with it. Plugins and
-config.toml are not part of a backup: put them into place as well, and start the server.`,
+config.toml are not part of a backup: put them into place as well, and start the server.
+If it fails, what it has made is removed again.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := file

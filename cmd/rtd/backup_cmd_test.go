@@ -46,6 +46,22 @@ func TestBackup(t *testing.T) {
 	}
 	write(t, file+"-cut", cut[:len(cut)/2])
 	at.refuses(t, "no whole backup", "restore", file+"-cut")
+	modules, err := filepath.Glob(filepath.Join(l.command.Dir, "guests", ".rtd", "versions", "ledger", "*.wasm"))
+	if err != nil || len(modules) != 1 {
+		t.Fatalf("%q: %v", modules, err)
+	}
+	inTheWay := filepath.Join(guests, ".rtd", "versions", "ledger", filepath.Base(modules[0]))
+	if err := os.MkdirAll(filepath.Dir(inTheWay), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, inTheWay, []byte("another"))
+	at.refuses(t, "is there with another content", "restore", file)
+	if left := files(t, guests+"/.rtd"); len(left) != 1 {
+		t.Errorf("a restore that failed has left %d files", len(left)-1)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
 	at.wants(t, "restored what was stored at ", "restore", file)
 	other.start()
 	c = hosttest.Connect(t, other.at.Load().url)

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"rtd/host/backup"
@@ -17,6 +19,21 @@ func write(t testing.TB, file, text string) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// list is all that is in a folder, in order.
+func list(t testing.TB, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if below, _ := filepath.Rel(dir, path); below != "." {
+			all = append(all, filepath.ToSlash(below))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // save is a backup of some versions, and of so many bytes of states.
@@ -56,11 +73,20 @@ func TestBackupComesBack(t *testing.T) {
 		}
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "chat", "versions.json"), "[1]")
-		for range 2 { // files that are there already do no harm
-			if err := b.Versions(dir); err != nil {
+		undo, err := b.Versions(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		undo()
+		if all := list(t, dir); !slices.Equal(all, []string{"chat", "chat/versions.json"}) {
+			t.Errorf("after undo there are %q", all)
+		}
+		for range 2 { // files that are there already do no harm, and stay
+			if undo, err = b.Versions(dir); err != nil {
 				t.Fatal(err)
 			}
 		}
+		undo()
 		if got, err := os.ReadFile(filepath.Join(dir, "chat", "snapshots", "90ab.key")); string(got) != "a snapshot" {
 			t.Errorf("%q, %v", got, err)
 		}
@@ -71,8 +97,12 @@ func TestBackupComesBack(t *testing.T) {
 			t.Error("a plugin came that was not asked for")
 		}
 		write(t, filepath.Join(dir, "chat", "snapshots", "90ab.key"), "another")
-		if err := b.Versions(dir); err == nil {
+		before := list(t, dir)
+		if _, err := b.Versions(dir); err == nil {
 			t.Error("another snapshot was written over")
+		}
+		if after := list(t, dir); !slices.Equal(after, before) {
+			t.Errorf("what failed has left %q, and there was %q", after, before)
 		}
 	}
 }
@@ -119,7 +149,7 @@ func FuzzOpen(f *testing.F) {
 		write(t, name, string(b))
 		if saved, err := backup.Open(name); err == nil {
 			dir := t.TempDir()
-			_ = saved.Versions(filepath.Join(dir, "in"))
+			_, _ = saved.Versions(filepath.Join(dir, "in"))
 			saved.Close()
 			if all, _ := os.ReadDir(dir); len(all) > 1 {
 				t.Errorf("written beside the folder: %v", all)

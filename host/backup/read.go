@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,10 +120,11 @@ func (b *Backup) States(to io.Writer) error {
 }
 
 // Versions writes the versions into a versions folder, beside those that it has. A file that is there stays, if its content is the
-// same; else nothing more is written, and the error names it. Lists of versions are not taken over where there is one: a plugin's own is
-// newer.
-func (b *Backup) Versions(dir string) error {
-	return b.each(func(h *tar.Header, content io.Reader) error {
+// same; else nothing is written, and the error names it. Lists of versions are not taken over where there is one: a plugin's own is
+// newer. undo removes what was written, and nothing else.
+func (b *Backup) Versions(dir string) (undo func(), err error) {
+	w := &written{}
+	err = b.each(func(h *tar.Header, content io.Reader) error {
 		if !strings.HasPrefix(h.Name, versionDir+"/") {
 			return nil
 		}
@@ -134,11 +136,26 @@ func (b *Backup) Versions(dir string) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrNoBackup, err)
 		}
-		return restore(filepath.Join(dir, filepath.FromSlash(below)), text)
+		return w.restore(filepath.Join(dir, filepath.FromSlash(below)), text)
 	})
+	if err != nil {
+		w.undo()
+		return nil, err
+	}
+	return w.undo, nil
 }
 
-func restore(file string, content []byte) error {
+// written are the folders and files that were made, in order.
+type written struct{ paths []string }
+
+// undo removes them. A folder stays in which somebody else has put something.
+func (w *written) undo() {
+	for _, path := range slices.Backward(w.paths) {
+		_ = os.Remove(path)
+	}
+}
+
+func (w *written) restore(file string, content []byte) error {
 	there, err := os.ReadFile(file)
 	switch {
 	case err == nil && (bytes.Equal(there, content) || strings.HasSuffix(file, ".json")):
@@ -148,10 +165,30 @@ func restore(file string, content []byte) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+	if err := w.mkdir(filepath.Dir(file)); err != nil {
 		return err
 	}
-	_, err = disk.Replace(file, 0o600, disk.Bytes(content))
+	if _, err = disk.Replace(file, 0o600, disk.Bytes(content)); err == nil {
+		w.paths = append(w.paths, file)
+	}
+	return err
+}
+
+// mkdir makes a folder, and those above it, if they are not there.
+func (w *written) mkdir(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := w.mkdir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	switch {
+	case err == nil:
+		w.paths = append(w.paths, dir)
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	}
 	return err
 }
 

@@ -78,6 +78,8 @@ func (b *Bus) open(ctx context.Context, kind, name string) (*stream, error) {
 	s.handle, err = b.js.CreateStream(ctx, want)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 		s.handle, err = b.js.Stream(ctx, s.name)
+	} else if err == nil {
+		b.look() // there is one more
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s %s: %w", kind, name, managed(err))
