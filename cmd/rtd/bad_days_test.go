@@ -328,3 +328,42 @@ func TestStateOfAProcessThatRuns(t *testing.T) {
 		t.Error("something has crashed")
 	}
 }
+
+// A bus whose folder is moved away takes no more events: nothing goes into files that are gone. It says so, and that no repair helps; when
+// the folder is back all goes on, with all that was acknowledged.
+func TestBusFolderIsAway(t *testing.T) {
+	t.Parallel()
+	l := newLedgers(t, "[plugin.echo]\n", "echo")
+	p := l.at.Load()
+	echo := p.join(t, "echo:a", "{}")
+	if _, ok := l.once("ledger:0", "add", 1); !ok {
+		t.Fatal("no entry")
+	}
+	if err := os.Rename(l.bus(), l.bus()+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := l.once("ledger:0", "add", 2); ok {
+		t.Errorf("acknowledged without a folder: %+v", r)
+	}
+	echo.WantReply(t, "echo:a", "echo", `{"n":1}`, `ok {"n":1}`)
+	p.refuses(t, "the folder was removed while the server used it", "state", "repair", "--yes")
+	p.wants(t, "(?s)STATE +down.*the folder was removed while the server used it", "bus", "status")
+	if !p.says("the folder was removed while the server used it") {
+		t.Error("the log does not say so")
+	}
+	if err := os.Rename(l.bus()+"-away", l.bus()); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	hosttest.Eventually(t, "the topic", func() bool {
+		r, ok := l.once("ledger:0", "last", 0)
+		n = r.N
+		return ok
+	})
+	if n < 1 || n > 2 { // of the second nobody knew
+		t.Errorf("%d entries", n)
+	}
+	if r, ok := l.once("ledger:0", "add", n+1); !ok {
+		t.Errorf("%+v", r)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -309,6 +310,54 @@ func TestUnfitServers(t *testing.T) {
 	open(t, bus.Options{URL: o.ClientURL(), Credentials: "rtd:secret"})
 	o = startOutside(t, func(o *server.Options) { o.Authorization = "a-token" })
 	open(t, bus.Options{URL: o.ClientURL(), Credentials: "a-token"})
+}
+
+// A folder that is removed under the server takes no more writes with it, and the bus says so. When it is put back all goes on.
+func TestFolderRemoved(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]func(dir string) error{
+		"removed": os.RemoveAll,
+		"moved":   func(dir string) error { return os.Rename(dir, dir+"-away") },
+		"inside":  func(dir string) error { return os.RemoveAll(filepath.Join(dir, "alone")) },
+		"log": func(dir string) error {
+			return os.RemoveAll(filepath.Join(dir, "alone", "jetstream", "$G", "streams", "rtd_log_a"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "bus")
+			b, err := bus.Open(bus.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+			must(t, err)
+			defer b.Close() // which may say that it was no proper end
+			ctx := limited(t)
+			must(t, b.Up(ctx))
+			l, err := b.Log(ctx, "a")
+			must(t, err)
+			last, err := l.Append(ctx, 0, []byte("one"))
+			must(t, err)
+			must(t, away(dir))
+			if _, err := l.Append(ctx, last, []byte("two")); !errors.Is(err, bus.ErrUnknown) && !errors.Is(err, bus.ErrDown) {
+				t.Errorf("a write into files that are gone: %v", err)
+			}
+			if name == "log" {
+				return // the bus has others
+			}
+			eventually(t, "the bus to say so", func() bool {
+				err := b.Err()
+				return errors.Is(err, bus.ErrDown) && strings.Contains(err.Error(), "was removed")
+			})
+			if name != "moved" {
+				return
+			}
+			must(t, os.Rename(dir+"-away", dir))
+			must(t, b.Up(ctx))
+			last, err = l.Append(ctx, last, []byte("two"))
+			must(t, err)
+			if r, err := l.Get(ctx, last); err != nil || string(r.Data) != "two" || last != 2 {
+				t.Errorf("record %d: %q, %v", last, r.Data, err)
+			}
+		})
+	}
 }
 
 // While nobody answers at an address, the bus says what has come of it.

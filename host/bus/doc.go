@@ -46,6 +46,8 @@
 //	max_bytes reached                 Room is 0; a 16th later ErrFull. Reading, purging and deleting go on
 //	folder of a later format          ErrDown, ErrUnfit; nothing in it is touched
 //	folder of another process         the same, until that one ends
+//	folder removed, or put back       within a second ErrDown with the cause, writes under way ErrUnknown; when it is
+//	                                  there again the server is started anew
 //	damaged record                    it is missing, and in Lost, with the bytes that are left; those behind it are there
 //	cut file, damaged description     the log or store is ErrDamaged, until Accept; the others go on
 //	server away                       ErrDown within milliseconds, or after 10 s if it just hangs; back by itself

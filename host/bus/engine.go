@@ -37,7 +37,11 @@ func (e *engine) ensure() error {
 		}
 		e.folder = f
 	}
-	if err := e.folder.probe(); err != nil {
+	err := e.folder.there()
+	if err == nil {
+		err = e.folder.probe()
+	}
+	if err != nil {
 		e.halt()
 		return err
 	}
@@ -86,6 +90,11 @@ func (e *engine) start() error {
 		s.Shutdown()
 		s.WaitForShutdown()
 		return err
+	}
+	if e.folder.stores, err = os.Stat(filepath.Join(e.options.Dir, alone)); err != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return fmt.Errorf("look at folder: %w", err)
 	}
 	lines.up()
 	e.mu.Lock()
@@ -146,6 +155,18 @@ func (e *engine) InProcessConn() (net.Conn, error) {
 		return nil, errNotRunning
 	}
 	return s.InProcessConn()
+}
+
+// placed returns the folder of a stream, with what it is; nil for a server elsewhere.
+func (e *engine) placed(stream string) (path string, is os.FileInfo, err error) {
+	if e == nil {
+		return "", nil, nil
+	}
+	path = filepath.Join(e.options.Dir, alone, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream)
+	if is, err = os.Stat(path); err != nil {
+		return "", nil, because(ErrDown, err)
+	}
+	return path, is, nil
 }
 
 // damaged returns why a stream must not be used, or nil.

@@ -33,8 +33,9 @@ type format struct {
 
 // folder is the place of the embedded server, which no other process has.
 type folder struct {
-	dir  string
-	lock *os.File
+	dir    string
+	lock   *os.File
+	stores os.FileInfo // of what the server stores in; nil before it has begun
 }
 
 func openFolder(dir string) (*folder, error) {
@@ -53,6 +54,27 @@ func openFolder(dir string) (*folder, error) {
 }
 
 func (f *folder) close() error { return f.lock.Close() }
+
+// errRemoved says that what is written would go to files that nobody will find again.
+var errRemoved = errors.New("the folder was removed while the server used it, or is another one; put it back, or start rtd again")
+
+// there returns an error if the folder, or what the server stores in, is not the one that was opened.
+func (f *folder) there() error {
+	lock, err := f.lock.Stat()
+	if err != nil {
+		return fmt.Errorf("look at folder: %w", err)
+	}
+	if !still(filepath.Join(f.dir, lockName), lock) || f.stores != nil && !still(filepath.Join(f.dir, alone), f.stores) {
+		return errRemoved
+	}
+	return nil
+}
+
+// still reports whether there is the same file or folder as before at a path.
+func still(path string, before os.FileInfo) bool {
+	now, err := os.Stat(path)
+	return err == nil && os.SameFile(before, now)
+}
 
 // checkFormat refuses a folder that this program does not know, and marks a new one.
 func (f *folder) checkFormat() error {

@@ -16,6 +16,7 @@ import (
 // How often the keeper looks: at a bus that works, and at one that does not, doubling from the first.
 const (
 	lookEvery  = 10 * time.Second
+	watchEvery = time.Second // at the folder of an embedded server alone
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
 )
@@ -52,20 +53,39 @@ func (b *Bus) keep(ctx context.Context) {
 		if err == nil {
 			wait = lookEvery
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-b.kick:
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		b.rest(ctx, wait, err == nil)
+		if ctx.Err() != nil {
 			return
 		}
-		timer.Stop()
 		if err == nil {
 			wait = firstRetry
 		} else {
 			wait = min(2*wait, lastRetry)
 		}
+	}
+}
+
+// rest waits until it is time to look again, or ctx ends. Of a bus that works it watches the folder.
+func (b *Bus) rest(ctx context.Context, wait time.Duration, works bool) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	var watch <-chan time.Time
+	if works && b.engine != nil {
+		each := time.NewTicker(watchEvery)
+		defer each.Stop()
+		watch = each.C
+	}
+	for {
+		select {
+		case <-watch:
+			if b.engine.folder.there() == nil {
+				continue
+			}
+		case <-b.kick:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		return
 	}
 }
 

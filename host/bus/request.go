@@ -55,6 +55,10 @@ func (s *stream) write(ctx context.Context, m *nats.Msg) (sequence uint64, err e
 	if is.Error != nil {
 		return 0, because(refusal(is.Error.ErrCode), is.Error)
 	}
+	if s.folder != nil && !still(s.path, s.folder) { // what was stored is stored nowhere
+		b.look()
+		return 0, because(ErrUnknown, errRemoved)
+	}
 	b.written.Add(sizeOf(m))
 	return is.Seq, s.at(is.Seq, before)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -20,6 +21,8 @@ type stream struct {
 	handle  jetstream.Stream
 	copies  int
 	height  *height
+	path    string       // its folder, if the server is embedded
+	folder  os.FileInfo  // which is that one
 	silent  atomic.Int64 // since when writes are not answered, in ns since 1970; 0: the last one was
 }
 
@@ -83,6 +86,9 @@ func (b *Bus) open(ctx context.Context, kind, name string) (*stream, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s %s: %w", kind, name, managed(err))
+	}
+	if s.path, s.folder, err = b.engine.placed(s.name); err != nil {
+		return nil, fmt.Errorf("open %s %s: %w", kind, name, err)
 	}
 	info := s.handle.CachedInfo()
 	is := info.Config

@@ -82,6 +82,9 @@ func (k *Keeper) Repair(ctx context.Context) error {
 	k.mu.Lock()
 	if k.repair == nil {
 		k.mu.Unlock()
+		if err := k.bus.Err(); err != nil {
+			return fmt.Errorf("%w; what is stored can be repaired when the bus works", unavailable(err))
+		}
 		return ErrSound
 	}
 	close(k.repair)
