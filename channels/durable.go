@@ -303,6 +303,7 @@ func (e *Endpoint) Wake(p Plugin, topic string, msg any) error {
 
 // restateMessage has somebody change what is stored, while no event is at hand.
 type restateMessage struct {
+	ctx     context.Context // of who waits for the outcome
 	change  func() error
 	outcome chan<- error // with room for one
 }
@@ -316,24 +317,27 @@ func (m restateMessage) Dropped() {
 }
 
 // Restate changes what is stored of the durable handler of a plugin's topic between two of its events: change is called by the handler's
-// process, and what the guest remembers is forgotten, so that the next event wakes it with what is stored then.
+// process, and what the guest remembers is forgotten, so that the next event wakes it with what is stored then. If ctx ends before it came to
+// that, nothing has changed.
 func (e *Endpoint) Restate(ctx context.Context, p Plugin, topic string, change func() error) error {
 	outcome := make(chan error, 1)
-	if err := e.Wake(p, topic, restateMessage{change, outcome}); err != nil {
+	if err := e.Wake(p, topic, restateMessage{ctx, change, outcome}); err != nil {
 		return err
 	}
 	select {
 	case err := <-outcome:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("the actor is busy, and nothing has changed unless it has come to that just now: %w", ctx.Err())
 	}
 }
 
 // restate does what a message says, and has the guest sleep.
 func (c *SharedChannel) restate(p *supervisor.Process, m restateMessage) error {
-	var err error
-	p.Block(func() { err = m.change() })
+	err := m.ctx.Err() // then nobody waits any more, and was told that nothing has happened
+	if err == nil {
+		p.Block(func() { err = m.change() })
+	}
 	c.mu.Lock()
 	if err == nil && c.guest != nil {
 		c.guest.Close(reasonAsleep)

@@ -141,9 +141,11 @@ func (b stateBackend) ImportState(ctx context.Context, name string, w admin.Whol
 	if err := b.deployer.Kept(a.Plugin, durable.Use{Version: w.Version, Snapshot: w.Snapshot}); err != nil {
 		return fmt.Errorf("import a state of %s: %w", a, err)
 	}
-	put := func() error {
-		return k.Put(ctx, a, durable.State{Version: w.Version, Snapshot: w.Snapshot, Guest: w.Guest, Held: w.Held, Due: w.Due})
+	state := durable.State{Version: w.Version, Snapshot: w.Snapshot, Guest: w.Guest, Held: w.Held, Due: w.Due}
+	if err := b.plugins.CheckState(ctx, a, &state); err != nil {
+		return fmt.Errorf("import a state of %s: %w", a, err)
 	}
+	put := func() error { return k.Put(ctx, a, state) }
 	if err := b.restate(ctx, a, put); err != nil {
 		return fmt.Errorf("import a state of %s: %w", a, err)
 	}

@@ -314,6 +314,13 @@ func TestStateOfAProcessThatRuns(t *testing.T) {
 	p.wants(t, `^$`, "state", "export", actor, "-o", file)
 	add(3)
 	sum(3)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file+"-damaged", []byte(strings.Replace(string(text), `"held": "AQ`, `"held": "CQ`, 1)))
+	p.refuses(t, "import a state of ledger/process:sum: what is held for the actor is damaged", "state", "import", actor, file+"-damaged")
+	sum(3)
 	p.wants(t, "imported", "state", "import", actor, file)
 	sum(2)
 	add(4)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"rtd/host/durable"
+	"rtd/sandbox"
 	"rtd/supervisor"
 )
 
@@ -42,6 +43,32 @@ func (h *Home) Restate(ctx context.Context, a durable.Actor, change func() error
 		_ = p.Post(restatement{ctx, func() error { return nil }, make(chan error, 1)}) // or it ends
 	}
 	return nil
+}
+
+// CheckState says why no actor of the plugin could go on with a state, if that is so: what is stored with it is damaged, or the guest that is to
+// resume it refuses. It is tried apart from all others.
+func (h *Home) CheckState(ctx context.Context, s *durable.State) error {
+	if err := CheckHeld(s.Held); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadPatience)
+	defer cancel()
+	of, err := h.App.ReleaseOf(ctx, durable.Use{Version: s.Version, Snapshot: s.Snapshot})
+	if err != nil {
+		return err
+	}
+	guest, err := of.Module.Resume("", &sandbox.Alone{}, s.Guest)
+	if err != nil {
+		return fmt.Errorf("resume it: %w", err)
+	}
+	guest.Close()
+	return nil
+}
+
+// CheckHeld says whether what is stored of an actor besides its guest's memory is damaged.
+func CheckHeld(held []byte) error {
+	_, err := parseHeld(held)
+	return err
 }
 
 // durableNamed returns the process that is the durable one of that name, or nil.

@@ -1,11 +1,13 @@
 package rollout
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"rtd/channels"
 	"rtd/host/durable"
+	"rtd/host/process"
 )
 
 // Refused returns why a durable actor does not go on in its plugin's version and config, with a state that was written with use; "": nothing is
@@ -39,4 +41,14 @@ func (s *Set) Readmit(a durable.Actor) {
 	default:
 		s.node.Endpoint.Readmit(pl.App, a.Name)
 	}
+}
+
+// CheckState says why a durable actor could not go on with a state, if that is known: with one that is damaged, or that its guest does not resume. If
+// its plugin does not run, less is known.
+func (s *Set) CheckState(ctx context.Context, a durable.Actor, state *durable.State) error {
+	pl := s.get(a.Plugin)
+	if pl == nil || pl.Failed() {
+		return process.CheckHeld(state.Held)
+	}
+	return pl.Home().CheckState(ctx, state)
 }

@@ -145,14 +145,45 @@ func TestRestateFails(t *testing.T) {
 	if got := w.ask("p/a", op(count, "")).code; got != 2 {
 		t.Errorf("it counts %d, want 2", got)
 	}
+	w.join("p:1", op(abi.OpRegister, "handler"))
 	over, end := context.WithCancel(context.Background())
 	end()
-	changed := false
-	if err := w.set.Restate(over, processA, func() error { changed = true; return nil }); err == nil {
-		t.Error("it has not failed, though nobody waits for it")
+	for whom, a := range map[string]durable.Actor{"p/a": processA, "p/handler": topic1} {
+		changed := false
+		if err := w.set.Restate(over, a, func() error { changed = true; return nil }); err == nil {
+			t.Errorf("%v: it has not failed, though nobody waits for it", a)
+		}
+		if w.ask(whom, op(count, "")); changed {
+			t.Errorf("%v: it has changed after it has failed", a)
+		}
 	}
-	if w.ask("p/a", op(count, "")); changed {
-		t.Error("it has changed after it has failed")
+}
+
+// A state with which nobody could go on is known beforehand.
+func TestStatesAreChecked(t *testing.T) {
+	w := newWorld(t)
+	k := w.remembers()
+	w.deploy("p", once, worker("a"))
+	w.ask("p/a", op(count, ""))
+	for name, damage := range map[string]func(*durable.State){
+		"":             func(*durable.State) {},
+		"damaged":      func(s *durable.State) { s.Held = s.Held[:len(s.Held)-1] },
+		"the format 9": func(s *durable.State) { s.Held = append([]byte{9}, s.Held[1:]...) },
+		"resume":       func(s *durable.State) { s.Guest = s.Guest[:len(s.Guest)/2] },
+		"90ab":         func(s *durable.State) { s.Version = "90ab" },
+	} {
+		s := *k.state(processA)
+		damage(&s)
+		switch err := w.set.CheckState(t.Context(), processA, &s); {
+		case name == "" && err != nil:
+			t.Errorf("a whole one: %v", err)
+		case name != "" && (err == nil || !strings.Contains(err.Error(), name)):
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	other := durable.Actor{Plugin: "other", Kind: durable.Process, Name: "a"}
+	if err := w.set.CheckState(t.Context(), other, &durable.State{}); err == nil {
+		t.Error("of a plugin that does not run nothing is known")
 	}
 }
 
