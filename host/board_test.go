@@ -36,7 +36,7 @@ func TestBoards(t *testing.T) {
 			setup.Dir = filepath.Dir(s.Dir)
 			s = hosttest.Start(t, setup)
 			grace := s.Connect(t)
-			grace.MustJoin(t, topic, `{"user":"Grace","since":10}`)
+			grace.MustJoin(t, topic, `{"user":"Grace","seen":10}`)
 			for n := 11; n <= 25; n++ {
 				wantBody(t, grace.Expect(t, topic, "new_message"), fmt.Sprintf("hello %d", n))
 			}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"rtd/sandbox/abi"
 	"rtd/supervisor"
@@ -42,6 +43,7 @@ func (h *Home) Connect(ctx context.Context, mount string, info []byte) (Connecti
 	select {
 	case <-decided:
 	case <-ctx.Done():
+		c.gone.Store(errors.Is(ctx.Err(), context.Canceled))
 		p.Kill()
 		return Connection{}, ctx.Err()
 	}
@@ -79,6 +81,7 @@ type connector struct {
 	accepted   bool
 	connection Connection
 	refused    error
+	gone       atomic.Bool // the client waits no longer, so that the process is killed through no fault of the guest
 }
 
 // Init asks the guest, and ends.
@@ -90,7 +93,7 @@ func (c *connector) Init(p *supervisor.Process) error {
 	}
 	effects, err := c.body.Handle(&c.event)
 	if err != nil {
-		if supervisor.IsCrash(err) {
+		if supervisor.IsCrash(err) && !(c.gone.Load() && errors.Is(err, supervisor.Killed)) {
 			c.home.App.Crashed("connect", r, err, supervisor.Ends, 0)
 		}
 		return err

@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -52,6 +53,31 @@ func TestConnect(t *testing.T) {
 	eventually(t, "the line of the crash", func() bool { return strings.Contains(w.log.String(), "process=connect") })
 	if _, err := w.set.Connect(t.Context(), "nobody", "/socket", nil); !errors.Is(err, rollout.ErrNoPlugin) {
 		t.Errorf("without a plugin: %v", err)
+	}
+}
+
+// A client that hangs up while a plugin decides about it is no crash of the plugin.
+func TestConnectIsGivenUp(t *testing.T) {
+	w := newWorld(t)
+	w.deploy("p", func(s *release.Settings) { s.Allows = []string{"connect"} }, op(abi.EffectWants, "connect"), worker("a"))
+	ctx, hangUp := context.WithCancel(t.Context())
+	outcome := make(chan error, 1)
+	go func() {
+		_, err := w.set.Connect(ctx, "p", "/socket", orders(calling("a", "600000", op(abi.OpRegister, "asked"), op(keep, ""))))
+		outcome <- err
+	}()
+	eventually(t, "the question", func() bool { return w.process("p/asked") != nil })
+	hangUp()
+	if err := <-outcome; !errors.Is(err, context.Canceled) {
+		t.Errorf("connect: %v", err)
+	}
+	eventually(t, "its end", func() bool { return w.set.Stats()[0].Sandbox.Live <= 1 })
+	if _, err := w.set.Connect(t.Context(), "p", "/socket", orders(op(trap, ""))); err == nil {
+		t.Error("a crash decides")
+	}
+	eventually(t, "the line of the crash", func() bool { return strings.Contains(w.log.String(), "process=connect") })
+	if text := w.log.String(); strings.Count(text, "process crashed") != 1 || strings.Contains(text, "cause=killed") {
+		t.Error("it is a crash that the client has gone")
 	}
 }
 

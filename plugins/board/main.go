@@ -41,8 +41,8 @@ type message struct {
 
 func (b *Board) Join(s *rtd.Socket, payload []byte) error {
 	var p struct {
-		User  string
-		Since int // the number of the last message that the client has seen
+		User string
+		Seen int // the number of the last message that the client has seen
 	}
 	if err := json.Unmarshal(payload, &p); err != nil {
 		return rtd.Refuse(`{"reason":"malformed"}`)
@@ -54,7 +54,7 @@ func (b *Board) Join(s *rtd.Socket, payload []byte) error {
 	}
 	s.PushPresence()
 	for _, m := range b.messages {
-		if m.N > p.Since && !s.Replay() {
+		if m.N > p.Seen && !s.Replay() {
 			s.Push("new_message", toJSON(m))
 		}
 	}

@@ -32,7 +32,7 @@ let user = sessionStorage.getItem("rtd.name") || friendlyName();
 let room = roomInUrl();
 let channel;
 let crashes = 0;
-let since = 0; // the number of the last message, where the room numbers them: it sends those that were missed
+let seen = 0; // the number of the last message, where the room numbers them: it sends those that were missed
 let lostAt = null; // when a joined room was lost; these times are Date.now()
 let wasAway = ""; // how long, until what was missed has come
 let downSince = null; // when the socket was last open, if it is not
@@ -46,7 +46,7 @@ const socket = new Socket(new URL("/socket", location.href.replace(/^http/, "ws"
 
 function enter() {
   const topic = `${query().get("prefix") ?? "room"}:${room}`; // ?prefix=rooms is plugins/rooms, ?prefix=board plugins/board
-  const mine = socket.channel(topic, () => ({ token: query().get("token") ?? "demo", user, since }));
+  const mine = socket.channel(topic, () => ({ token: query().get("token") ?? "demo", user, seen }));
   channel = mine;
   let was = "";
   mine.onevent = receive;
@@ -59,7 +59,7 @@ function enter() {
   };
   timeline.clear();
   presence.clear();
-  since = 0;
+  seen = 0;
   showTitle(0);
   outbox.show(room);
   $("room").value = room;
@@ -136,7 +136,7 @@ function receive(event, payload) {
   const message = payload !== null && typeof payload === "object" ? payload : {};
   const own = event === "new_message" && message.user === user;
   if (own) outbox.seen(message.body);
-  since = Math.max(since, message.n || 0);
+  seen = Math.max(seen, message.n || 0);
   timeline.addMessage({ ...message, own, shout: event === "shout" });
   if (document.hidden) showTitle(unread + 1);
 }

@@ -48,9 +48,9 @@ static void enter(const rtd_event *join) {
 	if (r.code) rtd_crash(RTD("not present"));
 	rtd_present(RTD(""));
 	if (rtd_is_replay(join)) return;
-	int64_t since = rtd_find_int(join->payload, RTD("since")); // the last message that the client has seen
+	int64_t seen = rtd_find_int(join->payload, RTD("seen")); // the last message that the client has seen
 	for (int n = room.said > MESSAGES ? room.said - MESSAGES : 0; n < room.said; n++)
-		if (n + 1 > since) rtd_push(RTD("new_message"), rtd_kept(room.messages[n % MESSAGES]));
+		if (n + 1 > seen) rtd_push(RTD("new_message"), rtd_kept(room.messages[n % MESSAGES]));
 }
 
 static void leave(const rtd_event *e) {
