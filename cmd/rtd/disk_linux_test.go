@@ -1,12 +1,11 @@
 package main_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
+	"rtd/host/disk/disktest"
 	"rtd/host/hosttest"
 )
 
@@ -14,7 +13,7 @@ import (
 // was acknowledged.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t, "24m")
+	disk := disktest.Small(t, "24m")
 	l := newLedgers(t, "[bus]\ndir = \""+filepath.Join(disk, "bus")+"\"\n[plugin.echo]\n", "echo")
 	p := l.at.Load()
 	w := &writer{who: "w", topic: "ledger:0"}
@@ -58,27 +57,10 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// smallDisk is a folder that is a disk of its own, of some size.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size="+size); errors.Is(err, syscall.EPERM) {
-		t.Skip("only root can have a small disk")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return disk
-}
-
 // A backup that finds no room says so, leaves nothing behind, and harms nobody.
 func TestBackupIntoAFullDisk(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t, "256k")
+	disk := disktest.Small(t, "256k")
 	l := newLedgers(t, "")
 	if r, ok := l.once("ledger:0", "add", 1); !ok {
 		t.Fatalf("%+v", r)

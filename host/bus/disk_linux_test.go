@@ -9,20 +9,8 @@ import (
 	"testing"
 
 	"rtd/host/bus"
+	"rtd/host/disk/disktest"
 )
-
-// mount makes a file system of a few megabytes.
-func mount(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); errors.Is(err, syscall.EPERM) {
-		t.Skip("only root can have a small disk")
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { must(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
-	return dir
-}
 
 // A disk that is full, or read-only, stops the bus, which is told. It goes on when there is room, and has all that was acknowledged.
 func TestDisk(t *testing.T) {
@@ -56,7 +44,7 @@ func TestDisk(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			disk, ctx := mount(t), limited(t)
+			disk, ctx := disktest.Small(t, "8m"), limited(t)
 			dir := filepath.Join(disk, "bus")
 			b := open(t, bus.Options{Dir: dir})
 			l, err := b.Log(ctx, "log")

@@ -112,5 +112,6 @@
 // 5,000 to 12,000 commits/s.
 //
 // How is it known that nothing is lost? A child process counts, and is killed, or its file system is a copy from before: checker_test.go.
-// The checker is shown to fail for one that acknowledges too early, and for a bus that does not sync.
+// The checker is shown to fail for one that acknowledges too early, and for a bus that does not sync. The same is done with a whole server and its
+// clients: TestWhatWasAcknowledgedIsThere and TestPowerCuts of cmd/rtd, RTD_TEST_KILLS and RTD_TEST_POWER_CUTS times.
 package store
