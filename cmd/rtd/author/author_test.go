@@ -129,6 +129,8 @@ func TestBuild(t *testing.T) {
 	goodTOML, goodSource := string(read(t, toml)), string(read(t, source))
 	for name, c := range map[string]struct{ toml, source, want, said string }{
 		"other topics": {toml: strings.Replace(goodTOML, "talk:*", "chat:*", 1), want: `says topics = ["chat:*"], and the code declares ["talk:*"]`},
+		"durable":      {toml: strings.Replace(goodTOML, "topics =", "durable = [\"talk:*\"]\ntopics =", 1), want: `says durable = ["talk:*"], and the code declares []`},
+		"history":      {toml: strings.Replace(goodTOML, "topics =", "history = [\"talk:*\"]\ntopics =", 1), want: `says history = ["talk:*"], and the code declares []`},
 		"depends":      {source: strings.Replace(goodSource, "func init() { ", "func init() { rtd.DependsOn(\"base\"); ", 1), want: `depends = ["base"] in [capabilities]`},
 		"syntax":       {source: goodSource + "func {", want: "the build failed", said: "main.go:"},
 		"trap":         {source: goodSource + "\nfunc init() { panic(\"bad start\") }\n", want: "bad start"},
