@@ -1,9 +1,7 @@
 package admin
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -47,9 +45,8 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), "100"))
-	if err != nil || limit < 1 || limit > MaxHistory {
-		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit %.20q; want a number from 1 to %d", query.Get("limit"), MaxHistory))
+	limit, ok := httpapi.Limit(w, r, MaxHistory)
+	if !ok {
 		return
 	}
 	h, err := s.backend.History(query.Get("topic"), after, limit)

@@ -27,7 +27,7 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%q: %+v, %v", p.last(), gone, err)
 	}
 	for _, limit := range []int{-1, 0, admin.MaxHistory + 1} {
-		if _, err := c.History(t.Context(), "room:1", 0, limit); err == nil || !strings.Contains(err.Error(), "want a number from 1 to 1000") {
+		if _, err := c.History(t.Context(), "room:1", 0, limit); err == nil || !strings.Contains(err.Error(), "want 1 to 1000") {
 			t.Errorf("limit %d: %v", limit, err)
 		}
 	}

@@ -111,17 +111,17 @@ func (b *begun) Write(p []byte) (int, error) {
 
 func (s *Server) states(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	limit, err := strconv.Atoi(cmp.Or(query.Get("limit"), "100"))
-	switch kind := query.Get("kind"); {
-	case err != nil || limit < 1 || limit > MaxStates:
-		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit %.20q; want a number from 1 to %d", query.Get("limit"), MaxStates))
+	limit, ok := httpapi.Limit(w, r, MaxStates)
+	if !ok {
 		return
-	case kind != "topic" && kind != "process":
+	}
+	kind := query.Get("kind")
+	if kind != "topic" && kind != "process" {
 		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("kind %.20q; want topic or process", kind))
 		return
 	}
 	list, err := s.backend.States(r.Context(), StateQuery{
-		Plugin: query.Get("plugin"), Kind: query.Get("kind"), Prefix: query.Get("prefix"), After: query.Get("after"), Limit: limit,
+		Plugin: query.Get("plugin"), Kind: kind, Prefix: query.Get("prefix"), After: query.Get("after"), Limit: limit,
 	})
 	if err != nil {
 		refuse(w, err)

@@ -163,7 +163,7 @@ func (a *api) broadcast(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) topics(w http.ResponseWriter, r *http.Request) {
-	limit, ok := limitOf(w, r)
+	limit, ok := httpapi.Limit(w, r, mostListed)
 	if !ok {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 
 	"rtd/host/httpapi"
 )
@@ -16,6 +15,9 @@ type (
 	PastMessage = httpapi.PastMessage
 )
 
+// mostListed is how many topics or messages one answer has.
+const mostListed = 1000
+
 var errNoHistory = errors.New("the topic has no history: none was kept lately, or history in its plugin's table of config.toml does not name it")
 
 func (a *api) history(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +25,7 @@ func (a *api) history(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	limit, ok := limitOf(w, r)
+	limit, ok := httpapi.Limit(w, r, mostListed)
 	if !ok {
 		return
 	}
@@ -75,19 +77,4 @@ func topicOf(w http.ResponseWriter, r *http.Request) (topic string, ok bool) {
 		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("topic is missing"))
 	}
 	return topic, topic != ""
-}
-
-// limitOf reads how many are asked for at a time.
-func limitOf(w http.ResponseWriter, r *http.Request) (limit int, ok bool) {
-	const byDefault, most = 100, 1000
-	text := r.URL.Query().Get("limit")
-	if text == "" {
-		return byDefault, true
-	}
-	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > most {
-		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit is %.20q; want 1 to %d", text, most))
-		return 0, false
-	}
-	return limit, true
 }

@@ -25,6 +25,20 @@ type PastMessage struct {
 	Binary  []byte          `json:"binary,omitempty"` // in base64
 }
 
+// Limit reads how many the query asks for at a time, 100 if it does not say, and answers what is less than one or more than most.
+func Limit(w http.ResponseWriter, r *http.Request, most int) (limit int, ok bool) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return min(100, most), true
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 1 || limit > most {
+		Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("limit is %.20q; want 1 to %d", text, most))
+		return 0, false
+	}
+	return limit, true
+}
+
 // Offset reads an offset of the query, and answers one that is none.
 func Offset(w http.ResponseWriter, r *http.Request, key string, byDefault uint64) (offset uint64, ok bool) {
 	text := r.URL.Query().Get(key)
