@@ -137,7 +137,7 @@
 // # What may go wrong, and what then
 //
 //	malformed frame               1011; that connection and its channels end
-//	topic that no plugin serves   error reply "unmatched topic"
+//	topic that no plugin serves   error reply "unmatched topic"; "unavailable" while its plugin waits to start
 //	flood of messages             a full mailbox answers "overloaded" (package channels); 1008
 //	slow or crashing connect      its mount answers 503 or 500; other mounts do not notice
 //	client that does not read     4001; nobody waits for it
