@@ -57,7 +57,6 @@ func (h *halt) Unwrap() error { return h.cause }
 
 // wait waits for somebody to repair.
 func (k *Keeper) wait(cause error) error {
-	k.fail(unavailable(cause))
 	k.mu.Lock()
 	repair := make(chan struct{})
 	k.repair = repair
