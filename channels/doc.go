@@ -154,7 +154,7 @@
 // # Locks
 //
 // Locks are taken in this order: a handler's, a Socket's, the Endpoint's two, those of
-// the hub's shards, that of the lingers, those of mailboxes and outboxes. The router has a lock for its
+// the hub's shards, those of a topic's history, that of the lingers, those of mailboxes and outboxes. The router has a lock for its
 // changes only, which comes before those of the hub's shards; its readers take none.
 // No lock is held while a guest runs. Some are while its effects are applied and while
 // a broadcast is heard: functions that are called then must not block. Publish, Listen

@@ -14,7 +14,7 @@ import { XMLHttpRequest } from "./harness/xhr.mjs";
 
 const KEY = "a key of sixteen bytes or more";
 const rtd = await phoenix({
-  config: `history = ["room:*", "intercept:*"]\nhistory_messages = 1000\n[api]\nkeys = ["${KEY}"]`,
+  config: `history = ["room:*", "intercept:*"]\nhistory_durable = ["room:kept:*"]\nhistory_messages = 1000\n[api]\nkeys = ["${KEY}"]`,
 });
 const newTopic = (kind = "room") => `${kind}:${randomUUID()}`;
 // Before 1.4 a client joins again at each of these times until it is answered.
@@ -126,6 +126,25 @@ describe("a time away", () => {
     for (const { name, once, told: [first, second] } of members) {
       assert.equal(first.reason, "epoch", name);
       if (once) assert.deepEqual(second, { count: 0 }, name);
+    }
+  });
+
+  rtd.test("durable history outlives kill -9: every client gets what came before and after", async (t) => {
+    const [topic, net] = [newTopic("room:kept"), await proxy(t, rtd.address)];
+    const members = await everyone(t, topic, { url: net.url() });
+    await say(topic, 1);
+    await allHear(members, [1]);
+    net.shut();
+    await say(topic, 2);
+    await rtd.kill();
+    await rtd.start();
+    await say(topic, 3);
+    await net.open();
+    await allHear(members, [1, 2, 3]);
+    assert.deepEqual((await api("GET", `history?topic=${topic}`)).messages.map(({ offset }) => offset), [1, 2, 3]);
+    for (const { name, told } of members) {
+      await until(() => told.length > 0, `${name} to be told`);
+      assert.ok(told.every(({ reason }) => !reason), name);
     }
   });
 

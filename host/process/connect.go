@@ -99,6 +99,7 @@ func (c *connector) Init(p *supervisor.Process) error {
 		return err
 	}
 	c.accepted = true
+	_ = c.body.Commit(effects) // which stores broadcasts alone here, and says so itself if it cannot
 	for i := range effects {
 		if effects[i].Kind == abi.EffectReply {
 			c.decide(&effects[i])

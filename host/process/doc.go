@@ -29,6 +29,7 @@
 //	refusals.go  why durable processes do not go on
 //	restate.go   what is stored of one that runs is changed, or has to be read again
 //	tries.go     how often they were tried; aside.go: what is not tried any more, until somebody says so
+//	said.go      broadcasts that are stored before they are sent; archive.go: histories of topics, by the keeper
 //	worker.go    the life of a process that is no channel; dynamic.go: under a supervisor
 //	renew.go     its move to another release; rehearse.go: how that would go
 //	fault.go, opening.go   crash reports

@@ -177,9 +177,13 @@ func (b *body) Commit(effects []abi.Effect) error {
 		c.State = state
 	}
 	list, err := b.speak(effects)
-	if err != nil {
+	for err != nil {
 		forsakeSaid(list)
-		return fmt.Errorf("%w: %w", channels.ErrNotStored, err)
+		b.home.complain(m.actor, "an event of a durable actor is not stored, as the history of a topic that it broadcasts to cannot be", err)
+		if !m.patient || !b.pause(tryAgain) {
+			return fmt.Errorf("%w: %w", channels.ErrNotStored, err)
+		}
+		list, err = b.speak(effects)
 	}
 	c.Said = prepared(list)
 	if err := b.store(c); err != nil {
