@@ -24,7 +24,7 @@ const (
 	pastPrefix  = "past"
 	chunkFormat = 3 // unlike that of leaves
 	// chunkBytes is how large a chunk of several messages is, about: a smaller one is written anew with what comes.
-	chunkBytes = 32 << 10
+	chunkBytes = 8 << 10
 	// anewKey is there after a restore: clients may have positions from after the backup, so all histories get other epochs.
 	anewKey = "anew"
 )

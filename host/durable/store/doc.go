@@ -26,7 +26,7 @@
 //	       leaf.PLUGIN.KIND.NUMBER   some ten actors: states, and posts that wait for them
 //	       through.NODE              the last record of the log that is in the leaves
 //	       refused.MARK              an actor that damage concerns
-//	       past.HASH.EPOCH.NAME      a chunk of a topic's history: some 32 KiB of broadcasts
+//	       past.HASH.EPOCH.NAME      a chunk of a topic's history: some 8 KiB of broadcasts
 //	       anew                      after a restore: histories get other epochs
 //
 // A log is read over what the leaves have, whatever part of it they have already: each commit says what is so afterwards, so the last
