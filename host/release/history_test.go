@@ -21,6 +21,8 @@ func TestHistory(t *testing.T) {
 		Most:   history.Most{Messages: 50, Bytes: 1 << 10},
 	}
 	with := func(b history.Bounds) channels.Keep { return channels.Keep{Bounds: b, Most: config.Most} }
+	durable := config
+	durable.Durable = true
 	for name, c := range map[string]struct {
 		start    []abi.Effect
 		settings release.Settings
@@ -34,6 +36,8 @@ func TestHistory(t *testing.T) {
 		"some":            {start: []abi.Effect{keeps("room:1", `{"messages":7,"bytes":0}`)}, one: with(history.Bounds{Messages: 7, Bytes: 1 << 20, Age: time.Hour})},
 		"the first":       {start: []abi.Effect{keeps("room:1", `{"messages":7}`), keeps("room:*", "")}, one: with(history.Bounds{Messages: 7, Bytes: 1 << 20, Age: time.Hour}), two: config},
 		"config is first": {start: []abi.Effect{keeps("room:*", `{"messages":7}`)}, settings: release.Settings{History: []string{"room:1"}}, one: config, two: with(history.Bounds{Messages: 7, Bytes: 1 << 20, Age: time.Hour})},
+		"durable":         {start: []abi.Effect{keeps("room:1", `{"durable":true}`), keeps("room:*", "")}, one: durable, two: config},
+		"durable first":   {settings: release.Settings{History: []string{"room:*"}, HistoryDurable: []string{"room:2"}}, one: config, two: durable},
 		"malformed":       {start: []abi.Effect{keeps("", ""), keeps("r*m", ""), keeps("room:**", "")}},
 		"not served":      {start: []abi.Effect{keeps("rom:*", "")}, fails: `topics "rom:*" have history, and it serves none of them, but ["room:*"]`},
 		"no JSON":         {start: []abi.Effect{keeps("room:*", "100")}, fails: `history of "room:*": its specification is not the JSON that it should be`},
@@ -55,6 +59,9 @@ func TestHistory(t *testing.T) {
 				var got channels.Keep
 				if r.Version.History != nil {
 					got, _ = r.Version.History(topic)
+				}
+				if r.Version.Archives != (c.one.Durable || c.two.Durable) {
+					t.Errorf("archives: %v", r.Version.Archives)
 				}
 				if got != want {
 					t.Errorf("%s has %+v, want %+v", topic, got, want)

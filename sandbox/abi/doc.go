@@ -330,11 +330,13 @@
 //	messages      of a topic that are kept at most, 1 to 1,000,000
 //	bytes         that they take at most, 1,024 to 1 TiB
 //	age           milliseconds for which one is kept, 1,000 to 10 years
+//	durable       true: it is stored as well, and outlives the server; default false. Servers before that take no notice of it
 //
 // Of several patterns that match a topic the first counts, and those of the table come first. A guest declares 100 patterns at most.
 // A pattern that meets no topic that it serves, or a number that is out of bounds, is an error of the deploy.
 //
-// The operation history reads from any topic that the guest may subscribe to, at once: what this event broadcasts is not in it yet.
+// The operation history reads from any topic that the guest may subscribe to, at once: what this event broadcasts is not in it yet. The first
+// one of a topic whose history is durable may wait until that is read.
 // After is the offset behind which it begins, limit how many messages it answers at most: 1,000, or none, which asks only for the
 // position. Both are decimal, and 0 if empty. The answer is a list of fields: the topic's position "EPOCH:OFFSET", the offset of the
 // oldest message that is kept, or of the next one if none is, and then of each message, the oldest first, five:

@@ -394,7 +394,7 @@ func (k *Keeper) layOut(ctx context.Context, s *soilPast) error {
 	return nil
 }
 
-// clear removes what a history does not need any more from the store, so that nothing of what was purged is left.
+// clear removes what a history does not need any more from the store. Of what was purged nothing is left.
 func (k *Keeper) clear(ctx context.Context, s *soilPast) error {
 	stays := func(p piece) bool {
 		same := func(c chunk) bool { return c.epoch == p.epoch && c.name == p.name }
@@ -407,7 +407,11 @@ func (k *Keeper) clear(ctx context.Context, s *soilPast) error {
 		if stays(p) {
 			continue
 		}
-		err := k.states.Erase(ctx, s.key(p), p.revision)
+		remove := k.states.Delete
+		if s.purged {
+			remove = k.states.Erase
+		}
+		err := remove(ctx, s.key(p), p.revision)
 		if err != nil && !errors.Is(err, bus.ErrConflict) && !errors.Is(err, bus.ErrNotFound) {
 			return unavailable(err)
 		}
