@@ -3,8 +3,11 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -31,21 +34,61 @@ func (b *teller) run(l *ledgers) error {
 		default:
 		}
 		b.next++
-		body := fmt.Sprintf(`{"topic":%q,"event":"told","payload":{"n":%d}}`, b.topic, b.next)
-		r, err := http.NewRequest("POST", strings.TrimSuffix(l.at.Load().url, "/")+"/api/broadcast", strings.NewReader(body))
-		if err != nil {
-			return err
-		}
-		r.Header.Set("Authorization", "Bearer "+historyKey)
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			time.Sleep(20 * time.Millisecond)
-			continue // it was killed
-		}
-		answer.Body.Close()
-		if answer.StatusCode == http.StatusOK {
+		switch status, _, err := publish(l.at.Load().url, b.topic, "told", b.next); {
+		case err != nil:
+			time.Sleep(20 * time.Millisecond) // it was killed
+		case status == http.StatusOK:
 			b.acked[b.next] = true
 		}
+	}
+}
+
+// publish broadcasts by the API.
+func publish(url, topic, event string, n int) (status int, answer string, err error) {
+	body := fmt.Sprintf(`{"topic":%q,"event":%q,"payload":{"n":%d}}`, topic, event, n)
+	host, _, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+	r, err := http.NewRequest("POST", "http://"+host+"/api/broadcast", strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	r.Header.Set("Authorization", "Bearer "+historyKey)
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	return a.StatusCode, string(text), err
+}
+
+// Without a bus clients join topics with durable history, and nobody broadcasts there; other topics are as ever. When the bus is back all goes on.
+func TestDurableHistoryWithoutBus(t *testing.T) {
+	t.Parallel()
+	command := server(t, "[plugin.echo]\nhistory_durable = [\"echo:kept\"]\n[bus]\ndir = \"bus\"\n[api]\nkeys = [\""+historyKey+"\"]\n")
+	inTheWay := filepath.Join(command.Dir, "bus")
+	write(t, inTheWay, nil) // a file, and no folder
+	p := &process{cmd: command, done: make(chan struct{})}
+	p.start(t)
+	c := hosttest.Connect(t, p.url)
+	c.MustJoin(t, "echo:kept", "{}")
+	c.MustJoin(t, "echo:other", "{}")
+	if status, answer, err := publish(p.url, "echo:kept", "told", 1); status != http.StatusServiceUnavailable || !strings.Contains(answer, "unavailable") {
+		t.Errorf("%d %s %v", status, answer, err)
+	}
+	if status, answer, err := publish(p.url, "echo:other", "told", 2); status != http.StatusOK {
+		t.Errorf("%d %s %v", status, answer, err)
+	}
+	c.Expect(t, "echo:other", "told")
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	hosttest.Eventually(t, "the bus", func() bool {
+		status, _, err := publish(p.url, "echo:kept", "told", 3)
+		return err == nil && status == http.StatusOK
+	})
+	c.Expect(t, "echo:kept", "position") // before what is said
+	if m := c.Expect(t, "echo:kept", "told"); string(m.Payload) != `{"n":3}` || !strings.HasSuffix(m.Ref, ":1") {
+		t.Errorf("it got %v", m)
 	}
 }
 
@@ -107,7 +150,7 @@ func TestWhatWasBroadcastIsThere(t *testing.T) {
 	if err := failed.Get(); err != nil {
 		t.Fatal(err)
 	}
-	broadcasts := 0
+	broadcasts, acked := 0, 0
 	for n := range topics {
 		topic := fmt.Sprint("ledger:", n)
 		h := l.history(t, topic)
@@ -153,12 +196,16 @@ func TestWhatWasBroadcastIsThere(t *testing.T) {
 		}
 		c.Close()
 		for _, b := range tellers {
+			acked += len(b.acked)
 			for n := range b.acked {
 				if b.topic == topic && !told[n] {
 					t.Errorf("%s: %d was acknowledged, and is not there", topic, n)
 				}
 			}
 		}
+	}
+	if acked == 0 {
+		t.Error("nothing was acknowledged by the API")
 	}
 	t.Logf("%d broadcasts", broadcasts)
 }
