@@ -169,8 +169,8 @@ func TestArrows(t *testing.T) {
 }
 
 // ofSeveral are modules that have something else for each of their importers: system calls; S2 for states at
-// rest, and DEFLATE for clients.
-var ofSeveral = []string{"golang.org/x/sys", "github.com/klauspost/compress"}
+// rest, and DEFLATE for clients; the two sides of a WebSocket.
+var ofSeveral = []string{"golang.org/x/sys", "github.com/klauspost/compress", "github.com/coder/websocket"}
 
 // Each module from outside has one package that knows it, but for those, and what tests need.
 func TestOneImporterPerModule(t *testing.T) {
