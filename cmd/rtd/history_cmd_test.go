@@ -21,12 +21,12 @@ func TestHistoryCommands(t *testing.T) {
 		c.WantReply(t, "room:a", "new_message", text, "ok")
 	}
 	const position = `POSITION [0-9a-v]{10}:3, the oldest is `
-	p.wants(t, `^`+position+`1\nOFFSET +AT +EVENT +PAYLOAD\n1 +[-\d]+ [:\d]+ +new_message +\{"n":1\}\n2 .*\n3 .*\n$`, "history", "room:a")
-	p.wants(t, `^`+position+`1\nOFFSET .*\n2 .*\{"n":2\}\n$`, "history", "room:a", "--after", "1", "--limit", "1")
-	p.wants(t, `(?s)"position": "[0-9a-v]{10}:3",\s+"oldest": 1,\s+"messages": \[\s+\{\s+"offset": 3,.*"payload": \{\s+"n": 3`, "history", "room:a", "--after", "2", "--json")
+	p.wants(t, `^`+position+`1, in memory\nOFFSET +AT +EVENT +PAYLOAD\n1 +[-\d]+ [:\d]+ +new_message +\{"n":1\}\n2 .*\n3 .*\n$`, "history", "room:a")
+	p.wants(t, `^`+position+`1, in memory\nOFFSET .*\n2 .*\{"n":2\}\n$`, "history", "room:a", "--after", "1", "--limit", "1")
+	p.wants(t, `(?s)"position": "[0-9a-v]{10}:3",\s+"oldest": 1,\s+"durable": false,\s+"messages": \[\s+\{\s+"offset": 3,.*"payload": \{\s+"n": 3`, "history", "room:a", "--after", "2", "--json")
 	p.wants(t, `^room:a: messages removed: 1; it stands at [0-9a-v]{10}:3, the oldest is 2\n$`, "history", "purge", "room:a", "--before", "2")
 	p.wants(t, `^room:a: messages removed: 2; it stands at [0-9a-v]{10}:3, the oldest is 4\n$`, "history", "purge", "room:a")
-	p.wants(t, `^`+position+`4\nOFFSET +AT +EVENT +PAYLOAD\n$`, "history", "room:a")
+	p.wants(t, `^`+position+`4, in memory\nOFFSET +AT +EVENT +PAYLOAD\n$`, "history", "room:a")
 	p.wants(t, `history purged  .*topic=room:a`, "logs")
 	p.refuses(t, "the topic has no history", "history", "room:b")
 	p.refuses(t, "the topic has no history", "history", "purge", "nobody:a")
