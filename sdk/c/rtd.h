@@ -293,6 +293,7 @@ typedef struct {
 	int64_t messages; // at most a million
 	int64_t bytes;    // that they take, about; at least 1,024
 	int64_t age;      // milliseconds
+	bool durable;     // it is stored as well, before anybody gets a message, and outlives the server
 } rtd_keeping;
 
 // rtd_keep_history says that the broadcasts of topics which the plugin serves, "room:*" or "room:1", are kept for a

@@ -11,6 +11,7 @@ type Keep struct {
 	Messages int   // at most a million
 	Bytes    int64 // that they take, about; at least 1,024
 	Age      time.Duration
+	Durable  bool // it is stored as well, before anybody gets a message, and outlives the server
 }
 
 // KeepHistory says that the broadcasts of topics which the plugin serves, "room:*" or "room:1", are kept for a while:
@@ -26,6 +27,9 @@ func KeepHistory(pattern string, k Keep) {
 		if n.value != 0 {
 			spec.add(n.key, strconv.FormatInt(n.value, 10))
 		}
+	}
+	if k.Durable {
+		spec.add("durable", "true")
 	}
 	plugin.histories = append(plugin.histories, record{kind: effectHistory, name: pattern, detail: spec.String()})
 }

@@ -75,6 +75,7 @@ func TestDurable(t *testing.T) {
 				{"a restart goes on", goesOn},
 				{"a timer says that it is late", isLate},
 				{"a process goes on", ledgerGoesOn},
+				{"a history goes on", historyGoesOn},
 				{"a message comes once", comesOnce},
 				{"stop is the end", ends},
 			} {
@@ -123,6 +124,28 @@ func goesOn(t *testing.T, r *remembering) {
 		t.Errorf("%v is the id of two events", id)
 	}
 	grace.does(t, `ok {"count":5}`, "add", "text", "e")
+}
+
+// historyGoesOn has offsets and epoch of a history be what they were.
+func historyGoesOn(t *testing.T, r *remembering) {
+	const topic, said = "suite:stored1", `1 1 [1 said {"text":"a"}]`
+	ada := r.join(t, topic, "{}")
+	ada.does(t, "ok {}", "broadcast", "event", "said", "text", "a")
+	position := ada.get(t, "history")["position"]
+	for range 2 {
+		if got := ada.past(t, "limit", 10); got != said {
+			t.Errorf("the history is %s, want %s", got, said)
+		}
+		if got := ada.get(t, "history")["position"]; got != position {
+			t.Errorf("the position is %v, and was %v", got, position)
+		}
+		r.restart(t)
+		ada = r.join(t, topic, "{}")
+	}
+	ada.does(t, "ok {}", "broadcast", "event", "said", "text", "b")
+	if got := ada.past(t, "after", 1, "limit", 10); got != `2 1 [2 said {"text":"b"}]` {
+		t.Errorf("the history goes on with %s", got)
+	}
 }
 
 func sleeps(t *testing.T, r *remembering) {

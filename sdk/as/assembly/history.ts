@@ -16,6 +16,8 @@ export class Keep {
     readonly age: i64 = 0,
     /** That the messages take, about; at least 1,024. */
     readonly bytes: i64 = 0,
+    /** It is stored as well, before anybody gets a message, and outlives the server. */
+    readonly durable: bool = false,
   ) {}
 }
 

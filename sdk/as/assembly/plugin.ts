@@ -76,7 +76,7 @@ export function start(e: Record): void {
   for (let i = 0; i < remembered.length; i++) effect(Effect.Durable, remembered[i], "");
   for (let i = 0; i < kept.length; i++) {
     const k = howMuch[i];
-    const spec = new JsonObject().set("messages", k.messages).set("bytes", k.bytes).set("age", k.age);
+    const spec = new JsonObject().set("messages", k.messages).set("bytes", k.bytes).set("age", k.age).set("durable", k.durable);
     effect(Effect.History, kept[i], "", spec.toString());
   }
   if (stops.length > 0) effect(Effect.Wants, "stop", "");

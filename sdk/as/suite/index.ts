@@ -16,6 +16,7 @@ onStart((config) => {
   if (config.getString("durable") != "") {
     durable("durable:*");
     durable("process:ledger");
+    keepHistory("suite:stored*", new Keep(0, 0, 0, true));
   }
   if (config.getString("greeting") != "") keepHistory("suite:kept*", new Keep(3, 3_600_000));
   // Without these it has the tree that guests of earlier SDKs have.

@@ -2,7 +2,8 @@
 #include "internal.h"
 
 void rtd_keep_history(rtd_bytes pattern, rtd_keeping how) {
-	rtd_bytes spec = rtd_format("{\"messages\":%s,\"bytes\":%s,\"age\":%s}", rtd_decimal(how.messages), rtd_decimal(how.bytes), rtd_decimal(how.age));
+	rtd_bytes spec = rtd_format("{\"messages\":%s,\"bytes\":%s,\"age\":%s,\"durable\":%s}",
+		rtd_decimal(how.messages), rtd_decimal(how.bytes), rtd_decimal(how.age), rtd_bool(how.durable));
 	rtd_effect(EFFECT_HISTORY, pattern, NONE, spec);
 }
 

@@ -12,6 +12,7 @@ static void start(const rtd_event *e) {
 	if (rtd_size(rtd_find_text(e->config, RTD("durable")))) {
 		rtd_durable(RTD("durable:*"));
 		rtd_durable(RTD("process:ledger"));
+		rtd_keep_history(RTD("suite:stored*"), (rtd_keeping){.durable = true});
 	}
 	if (rtd_size(rtd_find_text(e->config, RTD("greeting")))) rtd_keep_history(RTD("suite:kept*"), (rtd_keeping){.messages = 3, .age = 3600000});
 	static const rtd_child tree[] = {

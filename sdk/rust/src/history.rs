@@ -16,13 +16,16 @@ pub struct Keep {
     pub bytes: u64,
     /// For how long one is kept.
     pub age: Duration,
+    /// It is stored as well, before anybody gets a message, and outlives the server.
+    pub durable: bool,
 }
 
 impl Keep {
     pub(crate) fn spec(&self) -> Object {
         let age = ((self.age.as_nanos() + 999_999) / 1_000_000).min(i64::MAX as u128);
         let numbers = [("messages", i64::from(self.messages)), ("bytes", self.bytes as i64), ("age", age as i64)];
-        numbers.into_iter().filter(|n| n.1 != 0).fold(object(), |spec, (key, n)| spec.integer(key, n))
+        let spec = numbers.into_iter().filter(|n| n.1 != 0).fold(object(), |spec, (key, n)| spec.integer(key, n));
+        if self.durable { spec.boolean("durable", true) } else { spec }
     }
 }
 

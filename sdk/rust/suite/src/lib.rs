@@ -22,6 +22,7 @@ fn setup(p: &mut Plugin) -> Result {
     if json::string(p.config(), "durable").is_some() {
         p.durable("durable:*");
         p.durable("process:ledger");
+        p.keep_history("suite:stored*", Keep { durable: true, ..Keep::default() });
     }
     if json::string(p.config(), "greeting").is_some() {
         p.keep_history("suite:kept*", Keep { messages: 3, age: Duration::from_secs(3600), ..Keep::default() });

@@ -27,6 +27,7 @@ func init() {
 		}
 		if o.Durable != "" {
 			rtd.Durable("durable:*", "process:ledger")
+			rtd.KeepHistory("suite:stored*", rtd.Keep{Durable: true})
 		}
 		if o.Greeting+o.Durable != "" { // else it has the tree that guests of earlier SDKs have
 			rtd.Tree(rtd.Worker{ID: "ledger"})
