@@ -55,8 +55,9 @@ type Said struct {
 	Binary  bool
 	At      time.Time
 
-	hub  *Hub
-	past *past
+	hub     *Hub
+	past    *past
+	foreign bool // another node made it
 
 	// Guarded by the lock of the past's queue.
 	out      Outgoing
@@ -103,6 +104,8 @@ type archives struct {
 	mu    sync.Mutex
 	loads []load
 	wake  chan struct{}
+
+	foreign foreigners
 }
 
 // load is a history to be read.
@@ -114,13 +117,17 @@ type load struct {
 // Archive has the hub store histories that are to be durable. It is to be called before the first socket.
 func (h *Hub) Archive(a Archive) {
 	h.archives.archive, h.archives.wake = a, make(chan struct{}, 1)
+	h.archives.foreign.wake = make(chan struct{}, 1)
 }
 
 // Archives reports whether there may be topics whose history is durable.
 func (h *Hub) Archives() bool { return h.archives.any.Load() }
 
-// RunArchive reads what is stored of topics that come into use, until ctx ends.
+// RunArchive reads what is stored of topics that come into use, and stores what other nodes said, until ctx ends.
 func (h *Hub) RunArchive(ctx context.Context) {
+	var others sync.WaitGroup
+	others.Go(func() { h.runForeign(ctx) })
+	defer others.Wait()
 	a := &h.archives
 	for {
 		a.mu.Lock()
@@ -309,6 +316,15 @@ func (h *Hub) lasting(topic string) (*past, error) {
 // Prepare makes a broadcast that is to be stored before it is sent, if its topic has a durable history; else it returns nil. The error wraps
 // [ErrNoArchive]: it must not be sent. Prepare may wait, and copies the payload. Whoever calls it calls Release or Drop then.
 func (h *Hub) Prepare(ctx context.Context, topic, event string, payload []byte, binary bool) (*Said, error) {
+	s, err := h.prepare(ctx, topic, event, binary)
+	if s != nil {
+		s.Payload = bytes.Clone(payload)
+	}
+	return s, err
+}
+
+// prepare is Prepare without the payload.
+func (h *Hub) prepare(ctx context.Context, topic, event string, binary bool) (*Said, error) {
 	p, err := h.lasting(topic)
 	if p == nil {
 		return nil, err
@@ -318,7 +334,7 @@ func (h *Hub) Prepare(ctx context.Context, topic, event string, payload []byte, 
 		h.archives.refused.Add(1)
 		return nil, err
 	}
-	return &Said{Topic: topic, Event: event, Payload: bytes.Clone(payload), Binary: binary, At: time.Now(), hub: h, past: p}, nil
+	return &Said{Topic: topic, Event: event, Binary: binary, At: time.Now(), hub: h, past: p}, nil
 }
 
 // Stored is called by the archive when a broadcast is stored, in the order of the offsets of its topic. It does not block.
@@ -342,6 +358,7 @@ func (s *Said) release(o *Outgoing, except *Subscription) {
 	q.mu.Lock()
 	s.out = Outgoing{
 		Kind: Broadcast, Topic: s.Topic, Name: s.Event, Payload: s.Payload, Binary: s.Binary, except: o.except, from: o.from,
+		foreign: s.foreign,
 	}
 	s.except, s.released = except, true
 	q.mu.Unlock()
@@ -366,6 +383,7 @@ func (h *Hub) drain(topic string, p *past) {
 	for s := p.archived.queue.next(); s != nil; s = p.archived.queue.next() {
 		if a.crowd != nil && a.crowd.past == p {
 			h.sendSaid(s, a.crowd)
+			shard.relay(&s.out)
 			continue
 		}
 		h.unkept.Add(1) // the history is another, or was dropped
@@ -376,6 +394,7 @@ func (h *Hub) drain(topic string, p *past) {
 		case a.only != nil:
 			h.deliver(&b, s.except, []*Subscription{a.only}, nil, nil)
 		}
+		shard.relay(&s.out)
 	}
 }
 

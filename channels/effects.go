@@ -51,7 +51,7 @@ func (h *handler) askGuest(p *supervisor.Process, g Guest, event *abi.Event, m *
 // checked; the owners of other processes call CheckEffect themselves. As in Phoenix, a
 // process with such an effect crashes.
 func CheckEffect(e *abi.Effect, topic string) error {
-	o := Outgoing{Topic: topic, Name: e.Name, Binary: e.Flags&abi.Binary != 0}
+	o := Outgoing{Topic: topic, Name: e.Name, Payload: e.Payload, Binary: e.Flags&abi.Binary != 0}
 	switch e.Kind {
 	case abi.EffectReply:
 		o.Kind = Reply
@@ -64,19 +64,24 @@ func CheckEffect(e *abi.Effect, topic string) error {
 	default:
 		return nil // no client gets it
 	}
+	return o.check()
+}
+
+// check is CheckEffect of what the effect sends.
+func (o *Outgoing) check() error {
 	switch {
 	case !utf8.ValidString(o.Name) || !utf8.ValidString(o.Topic):
 		return fmt.Errorf("name: %w: %.100q of topic %.100q", ErrUTF8, o.Name, o.Topic)
 	case o.Binary:
-		return V2.Check(&o)
-	case len(e.Payload) == 0:
+		return V2.Check(o)
+	case len(o.Payload) == 0:
 		return nil // stands for {}
 	}
-	if err := checkJSON(e.Payload); err != nil {
-		return fmt.Errorf("payload: %w: %.100q", err, e.Payload)
+	if err := checkJSON(o.Payload); err != nil {
+		return fmt.Errorf("payload: %w: %.100q", err, o.Payload)
 	}
-	if o.Kind != Reply && !isObject(e.Payload) {
-		return fmt.Errorf("payload is no JSON object: %.100q", e.Payload)
+	if o.Kind != Reply && !isObject(o.Payload) {
+		return fmt.Errorf("payload is no JSON object: %.100q", o.Payload)
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ type hubShard struct {
 	most   int                    // topics since the map was made
 	aside  map[*listener]struct{} // suspended; nil while there are none
 	pasts  map[string]*crowd      // topics with history; nil while there are none
+	remote Remote                 // nil: there are no other nodes
 }
 
 // audience gets the broadcasts of a topic. Of a million topics most have one member and no
@@ -177,8 +178,13 @@ func (h *Hub) replace(was *Subscription, m *member, first []Frame, again comebac
 	shard := h.shard(m.Topic)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
+	remote, used := shard.remote, shard.has(m.Topic)
+	shard.remote = nil // as one goes the other comes: the topic is in use all the time
 	shard.take(was)
 	h.put(shard, &m.Subscription, m, first, again)
+	if shard.remote = remote; !used {
+		shard.tell(m.Topic, true)
+	}
 }
 
 // mute has a subscription lead nowhere, but for what its handler intercepts.
@@ -293,7 +299,7 @@ func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	shard := h.shard(o.Topic)
 	shard.mu.RLock()
 	a, used := shard.topics[o.Topic]
-	if !used && !o.passing && h.keeps.Load() != nil {
+	if !used && !o.passing && !o.foreign && h.keeps.Load() != nil {
 		shard.mu.RUnlock()
 		h.BeginHistory(o.Topic)
 		shard.mu.RLock()
@@ -305,17 +311,19 @@ func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	switch {
 	case a.crowd != nil && a.crowd.past != nil && !o.passing:
 		if a.crowd.past.archived == nil {
-			return h.broadcastKept(o, except, a.crowd)
+			return h.broadcastKept(o, except, shard, a.crowd)
 		}
 		h.unkept.Add(1) // it was not prepared: the topic has got a durable history just now
 		members, listeners = a.crowd.members, a.crowd.listeners
 	case a.crowd != nil:
 		members, listeners = a.crowd.members, a.crowd.listeners
 	case a.only == nil:
+		shard.relay(o)
 		return nil
 	}
 	b := broadcast{Outgoing: o, formsFrom: h.formsFrom}
 	h.deliver(&b, except, members, listeners, nil)
+	shard.relay(o)
 	return b.failed
 }
 
@@ -381,9 +389,18 @@ func (shard *hubShard) crowd(topic string) *crowd {
 	return a.crowd
 }
 
+func (shard *hubShard) has(topic string) bool {
+	_, used := shard.topics[topic]
+	return used
+}
+
 func (shard *hubShard) set(topic string, a audience) {
+	n := len(shard.topics)
 	shard.topics[topic] = a
-	shard.most = max(shard.most, len(shard.topics))
+	if len(shard.topics) > n {
+		shard.most = max(shard.most, len(shard.topics))
+		shard.tell(topic, true)
+	}
 }
 
 func (shard *hubShard) dropIfEmpty(topic string, c *crowd) {
@@ -399,6 +416,7 @@ func (shard *hubShard) drop(topic string) {
 		maps.Copy(smaller, shard.topics)
 		shard.topics, shard.most = smaller, n
 	}
+	shard.tell(topic, false)
 }
 
 func (c *crowd) add(s *Subscription) {

@@ -34,6 +34,7 @@ type Outgoing struct {
 	except   string // of a broadcast by a SharedChannel: the member left out
 	from     uint64 // of one by a Channel that lingers and leaves its own member out: its number
 	passing  bool   // a broadcast that is no part of its topic's history
+	foreign  bool   // one that another node made
 }
 
 // OutgoingKind tells the three forms apart that codecs write differently.

@@ -193,10 +193,11 @@ func (h *Hub) counted(p *past, f func()) {
 }
 
 // broadcastKept is Broadcast in a topic with history. Callers hold the shard's mu.
-func (h *Hub) broadcastKept(o *Outgoing, except *Subscription, c *crowd) error {
+func (h *Hub) broadcastKept(o *Outgoing, except *Subscription, shard *hubShard, c *crowd) error {
 	p := c.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer shard.relay(o)
 	return h.keepAndSend(h.newKept(o, time.Now(), p.log.Next()), except, c)
 }
 
