@@ -145,7 +145,7 @@ func (n *busNeeds) Bus() admin.Bus {
 	s := b.Status()
 	a := admin.Bus{
 		State: admin.BusWorks, By: by, Embedded: s.Embedded, Where: s.Where, Since: s.Since, Server: s.Server,
-		Bytes: s.Bytes, Limit: s.Limit, Streams: s.Streams, Reconnects: s.Reconnects, Losses: s.Losses, Writes: s.Operations,
+		Bytes: s.Bytes, Limit: s.Limit, Streams: s.Streams, Reconnects: s.Reconnects, Writes: s.Operations,
 	}
 	if s.Cause != nil {
 		a.State, a.Cause = admin.BusDown, s.Cause.Error()

@@ -99,8 +99,6 @@ var (
 	mBusStreams        = gauge("bus_streams", "Logs and stores of the bus.")
 	mBusWrites         = counter("bus_writes_total", "Writes to the bus, by kind and result.", "kind", "result")
 	mBusReconnects     = counter("bus_reconnects_total", "Times that the connection to the bus was made again.")
-	mBusPublished      = counter("bus_messages_published_total", "Messages published on the bus.")
-	mBusReceived       = counter("bus_messages_received_total", "Messages taken from the bus.")
 	mDurableUp         = gauge("durable_up", "Whether durable actors can be stored: 1 or 0. Like all of them, it is there once a plugin has some.")
 	mDurableCommits    = counter("durable_commits_total", "Events of durable actors that were stored, or failed to be.", "result")
 	mDurableGroups     = counter("durable_groups_total", "Records of the log that they took: one synced write each.")
@@ -113,8 +111,6 @@ var (
 	mDurableActors     = gauge("durable_actors", "Durable actors that are stored, awake or not.", "plugin", "kind")
 	mDurableBytes      = gauge("durable_bytes", "What is stored of a plugin, as durable_bytes counts it.", "plugin")
 	mDurablePosts      = gauge("durable_messages_waiting", "Messages between durable actors that wait.", "plugin")
-
-	mBusLosses = counter("bus_losses_total", "Times that a reader of the bus was told that messages for it were lost.")
 
 	handlerSeconds = prometheus.NewDesc("rtd_handler_seconds", "How long guests took for an event.", []string{"plugin", "version"}, nil)
 )
@@ -245,9 +241,6 @@ func putBus(put func(m metric, value float64, labels ...string), b bus.Status) {
 		}
 	}
 	put(mBusReconnects, float64(b.Reconnects))
-	put(mBusPublished, float64(b.Published))
-	put(mBusReceived, float64(b.Received))
-	put(mBusLosses, float64(b.Losses))
 }
 
 func putDurables(put func(m metric, value float64, labels ...string), k store.Status) {

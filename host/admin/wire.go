@@ -115,7 +115,6 @@ type Bus struct {
 	Limit      int64  `json:"limit,omitempty"` // of Bytes, if one is known
 	Streams    int    `json:"streams"`         // logs and stores
 	Reconnects uint64 `json:"reconnects"`
-	Losses     uint64 `json:"losses"` // times that a reader was told of lost messages
 
 	// Writes counts by kind (append, put, batch, delete), and then by result (ok, down, unknown, full, conflict,
 	// too_large, other).

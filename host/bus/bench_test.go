@@ -128,17 +128,3 @@ func BenchmarkOpen(b *testing.B) {
 		must(b, opened.Close())
 	}
 }
-
-// A message to an inbox of the same bus.
-func BenchmarkPublish(b *testing.B) {
-	opened := open(b, bus.Options{Dir: b.TempDir()})
-	i := opened.Inbox(1)
-	must(b, i.Subscribe(b.Context(), "a"))
-	data := make([]byte, 256)
-	b.ReportAllocs()
-	for b.Loop() {
-		must(b, opened.Publish("a", data))
-		_, err := i.Next(b.Context())
-		must(b, err)
-	}
-}

@@ -1,12 +1,12 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,14 +58,13 @@ type Options struct {
 // Bus is a server within the process, or a connection to one elsewhere. Its methods, and those of what it returns,
 // may be called from any goroutine. While it is down they fail with [ErrDown]; it goes on by itself when the cause is gone.
 type Bus struct {
+	*health
 	options Options
-	log     *slog.Logger
 	writer  string // marks what this bus has written, so that it knows it again
 	conn    *nats.Conn
 	js      jetstream.JetStream
 	engine  *engine // nil with a URL
 
-	state   atomic.Pointer[state]
 	kick    chan struct{} // the keeper is to look
 	suspect atomic.Bool   // the embedded server may not store any more
 	usage   atomic.Pointer[usage]
@@ -74,18 +73,6 @@ type Bus struct {
 	heights sync.Map // name of a stream → *height
 	end     context.CancelFunc
 	kept    sync.WaitGroup
-
-	mu      sync.Mutex
-	inboxes map[*nats.Subscription]*Inbox
-	changed chan struct{} // closed at the next change of state
-}
-
-// state is whether the bus works.
-type state struct {
-	since time.Time
-	cause error           // nil: it does
-	holds context.Context // ended with the state
-	leave context.CancelFunc
 }
 
 // Open begins to start the embedded server, or to connect, and returns at once: the error is about options alone. [Bus.Up]
@@ -106,8 +93,8 @@ func Open(o Options) (*Bus, error) {
 	if (o.Dir == "") == (o.URL == "") {
 		return nil, errors.New("a bus has a folder or a URL")
 	}
-	b := &Bus{options: o, log: o.Log, writer: rand.Text()[:12], kick: make(chan struct{}, 1), inboxes: map[*nats.Subscription]*Inbox{}, changed: make(chan struct{})}
-	b.state.Store(newState(errors.New("starting")))
+	b := &Bus{options: o, writer: rand.Text()[:12], kick: make(chan struct{}, 1)}
+	b.health = newHealth("bus", cmp.Or(o.URL, o.Dir), o.Log)
 	b.usage.Store(&usage{})
 	if o.URL == "" {
 		b.engine = &engine{options: &b.options, log: b.log, worried: b.look}
@@ -129,13 +116,6 @@ func (b *Bus) Close() error {
 	proper := b.state.Load().cause == nil
 	b.enter(ErrClosed)
 	b.conn.Close()
-	b.mu.Lock()
-	inboxes := b.inboxes
-	b.inboxes = map[*nats.Subscription]*Inbox{}
-	b.mu.Unlock()
-	for _, i := range inboxes {
-		i.shut()
-	}
 	if b.engine == nil {
 		return nil
 	}
@@ -143,98 +123,7 @@ func (b *Bus) Close() error {
 }
 
 // Up waits until the bus works. If ctx ends before, the error says why it does not.
-func (b *Bus) Up(ctx context.Context) error {
-	for {
-		b.mu.Lock()
-		changed := b.changed
-		b.mu.Unlock()
-		s := b.state.Load()
-		if s.cause == nil || errors.Is(s.cause, ErrClosed) {
-			return s.cause
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return because(ErrDown, s.cause)
-		}
-	}
-}
+func (b *Bus) Up(ctx context.Context) error { return b.up(ctx) }
 
 // Err returns why the bus does not work, or nil. It does not wait.
-func (b *Bus) Err() error {
-	if s := b.state.Load(); s.cause != nil {
-		return because(ErrDown, s.cause)
-	}
-	return nil
-}
-
-func newState(cause error) *state {
-	holds, leave := context.WithCancel(context.Background())
-	return &state{since: time.Now(), cause: cause, holds: holds, leave: leave}
-}
-
-// enter changes the state. What is under way in the one before ends.
-func (b *Bus) enter(cause error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	was := b.state.Load()
-	if errors.Is(was.cause, ErrClosed) || cause == nil && was.cause == nil || cause != nil && was.cause != nil && alike(cause, was.cause) {
-		return
-	}
-	now := newState(cause)
-	if cause != nil && was.cause != nil {
-		now.since = was.since // it does not work for another reason, but as long
-	}
-	b.state.Store(now)
-	was.leave()
-	close(b.changed)
-	b.changed = make(chan struct{})
-	switch {
-	case errors.Is(cause, ErrClosed):
-	case cause == nil:
-		b.log.Info("bus works", "at", b.where(), "after", time.Since(was.since).Round(time.Millisecond))
-	default:
-		b.log.Warn("bus does not work; it is tried again", "at", b.where(), "cause", cause)
-	}
-}
-
-// alike reports whether two causes are the same but for numbers, such as those in names of temporary files: then they are told once.
-func alike(a, b error) bool {
-	digit := func(r rune) rune {
-		if '0' <= r && r <= '9' {
-			return -1
-		}
-		return r
-	}
-	return strings.Map(digit, a.Error()) == strings.Map(digit, b.Error())
-}
-
-// begin is the start of an operation: it fails while the bus is down, and gives it an end.
-func (b *Bus) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	s := b.state.Load()
-	if errors.Is(s.cause, ErrClosed) {
-		return nil, nil, ErrClosed
-	}
-	if s.cause != nil {
-		return nil, nil, because(ErrDown, s.cause)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	var cancel context.CancelFunc
-	if _, has := ctx.Deadline(); has {
-		ctx, cancel = context.WithCancel(ctx)
-	} else {
-		ctx, cancel = context.WithTimeout(ctx, patience)
-	}
-	stop := context.AfterFunc(s.holds, cancel)
-	return ctx, func() { stop(); cancel() }, nil
-}
-
-// where is the place of the bus, for people.
-func (b *Bus) where() string {
-	if b.engine != nil {
-		return b.options.Dir
-	}
-	return b.options.URL
-}
+func (b *Bus) Err() error { return b.err() }

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -291,62 +290,6 @@ func TestStoreList(t *testing.T) {
 		if list, more, err := s.List(ctx, "none", 0, 10); err != nil || len(list) != 0 || more {
 			t.Errorf("%d entries, more: %v: %v", len(list), more, err)
 		}
-	})
-}
-
-// Messages come to who has their subject, in order. A queue that is full says so.
-func TestInbox(t *testing.T) {
-	t.Parallel()
-	everywhere(t, func(t *testing.T, o bus.Options) {
-		b, ctx := open(t, o), limited(t)
-		i := b.Inbox(100)
-		for _, subject := range []string{"topic.a", "topic.b.>", "topic.a"} {
-			must(t, i.Subscribe(ctx, subject))
-		}
-		for n := range 10 {
-			for _, subject := range []string{"topic.a", "topic.b.c", "topic.other"} {
-				must(t, b.Publish(subject, []byte(strconv.Itoa(n))))
-			}
-		}
-		for n := range 10 {
-			for _, subject := range []string{"topic.a", "topic.b.c"} {
-				m, err := i.Next(ctx)
-				must(t, err)
-				if m.Subject != subject || string(m.Data) != strconv.Itoa(n) {
-					t.Fatalf("%s %s, and should be %s %d", m.Subject, m.Data, subject, n)
-				}
-			}
-		}
-		i.Unsubscribe("topic.a")
-		must(t, b.Publish("topic.a", nil))
-		must(t, b.Publish("topic.b.last", nil))
-		if m, err := i.Next(ctx); err != nil || m.Subject != "topic.b.last" {
-			t.Errorf("%s: %v", m.Subject, err)
-		}
-
-		for range 300 {
-			must(t, b.Publish("topic.b.flood", nil))
-		}
-		eventually(t, "loss", func() bool { return b.Status().Losses > 0 })
-		_, err := i.Next(ctx)
-		want(t, err, bus.ErrLost)
-		if m, err := i.Next(ctx); err != nil || m.Subject != "topic.b.flood" {
-			t.Errorf("%s: %v", m.Subject, err)
-		}
-
-		short, cancel := context.WithCancel(ctx)
-		cancel()
-		other := b.Inbox(1)
-		if _, err := other.Next(short); err != context.Canceled {
-			t.Errorf("the error is %v", err)
-		}
-		other.Close()
-		_, err = other.Next(ctx)
-		want(t, err, bus.ErrClosed)
-		want(t, other.Subscribe(ctx, "a"), bus.ErrClosed)
-		want(t, b.Publish("a.*", nil), bus.ErrName)
-		want(t, i.Subscribe(ctx, "a.>.b"), bus.ErrName)
-		want(t, b.Publish("a", make([]byte, bus.MaxData+1)), bus.ErrTooLarge)
 	})
 }
 

@@ -1,18 +1,19 @@
 // Package bus is what remembers, and what nodes talk by: logs, stores of keys and values, and messages. It is the one package
 // that knows NATS, embedded or somewhere else; the others see records, entries and messages.
 //
-//	          Bus
-//	Log        Store         Inbox              kinds of errors: errors.go
-//	log.go     store.go      inbox.go           names: names.go    counts: status.go
-//	   └── stream.go ──┘        │
-//	       request.go           │
-//	           └───── conn ─────┘
-//	                    │            keeper.go: connects, checks, starts anew
-//	     in process     │     TCP
-//	   ┌────────────────┴───────┐
-//	engine.go            an existing NATS
-//	a server that           2.12 or later
-//	listens nowhere
+//	       Bus                          Mesh                    kinds of errors: errors.go
+//	Log        Store                   Inbox                    whether it works: health.go
+//	log.go     store.go               inbox.go                  names: names.go    counts: status.go, meshstatus.go
+//	   └── stream.go ──┘                 │
+//	       request.go                    │
+//	           │                         │                      a connection: line.go
+//	          conn                      conn                    keeper.go, mesh.go: connect, check, start anew
+//	in process │ TCP          in process │ TCP
+//	   ┌───────┴──────┐           ┌──────┴───────┐
+//	engine.go   an existing     hub.go     an existing NATS
+//	a server    NATS, 2.12      a server ══ routes to those of other nodes: meshtls.go
+//	that listens  or later      for nodes    one node of each name: meshname.go
+//	nowhere
 //	   │
 //	folder.go, damage.go,     DIR/format.json    what this is, of which version
 //	seal.go                   DIR/lock           one process at a time
@@ -20,14 +21,23 @@
 //	                          DIR/damaged/NAME   a log or store that must not be used, and NAME.lost/: records that are damaged
 //
 // A [Log] is for who must know that something is stored before going on: one writer appends at the end that it knows, and
-// whoever takes over from it makes its next append fail. A [Store] has the latest value of each key. An [Inbox] has what is
-// published while it is there, and is told when it misses some.
+// whoever takes over from it makes its next append fail. A [Store] has the latest value of each key.
+//
+// A [Mesh] is apart from that: it stores nothing and needs no majority, so messages go on while storage does not. An [Inbox] has what any node
+// publishes while it is there, and is told when it misses some in its own node.
 //
 //	b, err := bus.Open(bus.Options{Dir: dir})    // returns at once
 //	err = b.Up(ctx)                              // waits
 //	log, err := b.Log(ctx, "node-1")
 //	_, last, err := log.Bounds(ctx)
 //	last, err = log.Append(ctx, last, record)    // it is on the disk
+//
+//	m, err := bus.OpenMesh(bus.MeshOptions{Cluster: "chat", Node: "a", Listen: "10.0.0.1:4400", Seeds: seeds, Secret: secret})
+//	err = m.Up(ctx)
+//	i := m.Inbox(1000)
+//	err = i.Subscribe(ctx, "to.a")
+//	err = m.Publish("to.b", data)
+//	message, err := i.Next(ctx)
 //
 // # Promises
 //
@@ -36,7 +46,9 @@
 //	ErrUnknown           it is stored once, or not: the same call again tells
 //	any other            it is not stored, and will not be
 //	WriteAll             all or none, for readers too
-//	Publish              at most once to each inbox; an inbox that may have missed some gets ErrLost
+//	Publish              at most once to each inbox, those of a publisher to a subject in order. An inbox whose queue was full, or whose
+//	                     node lost its own server, gets ErrLost. Nobody is told what a route lost that broke, or of a node that does
+//	                     not read: number your messages
 //
 // # What may go wrong, and what then
 //
@@ -53,6 +65,18 @@
 //	server away                       ErrDown within milliseconds, or after 10 s if it just hangs; back by itself
 //	server not fit                    ErrDown, ErrUnfit: max_payload, version, JetStream
 //	log or store not fit              ErrUnfit: in memory, persist_mode async, messages that go by themselves
+//
+// And of a mesh:
+//
+//	address of Listen taken           ErrDown with the cause, tried again
+//	seeds not there                   the node works alone, and tries each once a second for ever
+//	node ended or killed              its routes are gone at once, with what was under way
+//	node hangs                        its routes are gone after 1.5 s; up to 48 MiB wait for it, what is more is dropped; nobody waits
+//	route cut                         the side that made it tries again, each second: seeds for ever, others for about an hour
+//	other secret, certificates,       refused by both, one line in the log in ten minutes; the others do not notice
+//	or name of the cluster
+//	name of another node              ErrTaken, and nothing is sent or received until that one is gone; who has worked for longer stays
+//	client of NATS at Listen          refused: no certificate. There is no port for clients at all
 //
 // Each is one line in the log when it begins and one when it ends. Operations without a deadline take 5 s at the most.
 //
@@ -90,6 +114,18 @@
 //
 // Why is there no watching of keys? Watchers of NATS stand still for 17 s when the node of their consumer dies. Polling, or a message,
 // says the same.
+//
+// Why does a mesh have a server of its own? That of the bus listens nowhere, and one of a cluster changes how streams are stored. Two of them cost
+// little, see below, and a mesh is there only in a cluster.
+//
+// Why do nodes say their names to each other, when NATS refuses a second server of one name? It does so between two that have a route, and lets a third
+// have one to both; who may stay is a matter of who dialed; and clients of an existing NATS have no such rule. So servers have names of their own, and
+// nodes settle it: before a node says anything else, it asks whether someone has its name.
+//
+// Why are certificates made from a secret? One line of config, and what one line gives is mutual TLS 1.3: no password goes over the network, and nobody reads along. The key
+// of the authority is Ed25519 from HKDF-SHA256 of the secret, with the cluster's name as salt. Clocks have no say, as those of nodes may be wrong.
+//
+// Why no port for clients? A server with DontListen has no routes either. One whose listener for clients fails has routes: so it is given a port that is none.
 //
 // Why is what is deleted really gone, without a mark? A key has one message. To remove the message of a sequence is to remove the
 // key if it still has that revision, and marks would pile up.

@@ -33,6 +33,8 @@ var (
 	ErrUnfit = errors.New("not fit for use")
 	// ErrLost: messages for an [Inbox] were lost.
 	ErrLost = errors.New("messages lost")
+	// ErrTaken: another node of the cluster has the name of this one.
+	ErrTaken = errors.New("name is taken")
 	// ErrClosed: the bus, or the inbox, was closed.
 	ErrClosed = errors.New("closed")
 	// ErrName: a name, key or subject that cannot be one.

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -18,7 +17,7 @@ type Message struct {
 // Inbox collects the messages of any number of subjects, in one bounded queue: those of a subject from one
 // publisher in order. A subject costs about 1 KB, and no goroutine.
 type Inbox struct {
-	bus    *Bus
+	mesh   *Mesh
 	queue  chan *nats.Msg
 	lost   chan struct{} // has an entry if messages were lost that nobody was told of
 	ended  chan struct{}
@@ -29,31 +28,9 @@ type Inbox struct {
 	closed   bool
 }
 
-// Publish sends a message to all inboxes that have its subject at this moment, those of this bus included, at most once
-// to each. It does not wait for them, and nobody says whether it came.
-func (b *Bus) Publish(subject string, data []byte) error {
-	if err := checkKey(subject); err != nil {
-		return err
-	}
-	if len(data) > MaxData {
-		return fmt.Errorf("%w: %d bytes, and at most %d can be sent", ErrTooLarge, len(data), MaxData)
-	}
-	if err := b.Err(); err != nil {
-		return err
-	}
-	if err := b.conn.Publish(b.messages(subject), data); err != nil {
-		return because(ErrDown, err)
-	}
-	b.counts.published.Add(1)
-	return nil
-}
-
-// messages is a subject within the prefix.
-func (b *Bus) messages(subject string) string { return b.options.Prefix + ".msg." + subject }
-
 // Inbox returns one in which up to limit messages may wait, of up to [MaxData] bytes each. Close ends it.
-func (b *Bus) Inbox(limit int) *Inbox {
-	return &Inbox{bus: b, queue: make(chan *nats.Msg, max(limit, 1)), lost: make(chan struct{}, 1), ended: make(chan struct{}),
+func (m *Mesh) Inbox(limit int) *Inbox {
+	return &Inbox{mesh: m, queue: make(chan *nats.Msg, max(limit, 1)), lost: make(chan struct{}, 1), ended: make(chan struct{}),
 		subjects: map[string]*nats.Subscription{}}
 }
 
@@ -63,7 +40,7 @@ func (i *Inbox) Subscribe(ctx context.Context, subject string) error {
 	if err := checkPattern(subject); err != nil {
 		return err
 	}
-	ctx, done, err := i.bus.begin(ctx)
+	ctx, done, err := i.mesh.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,7 +48,7 @@ func (i *Inbox) Subscribe(ctx context.Context, subject string) error {
 	if err := i.add(subject); err != nil {
 		return err
 	}
-	if err := i.bus.conn.FlushWithContext(ctx); err != nil {
+	if err := i.mesh.conn.FlushWithContext(ctx); err != nil {
 		i.Unsubscribe(subject)
 		return because(ErrDown, err)
 	}
@@ -87,14 +64,14 @@ func (i *Inbox) add(subject string) error {
 	if i.subjects[subject] != nil {
 		return nil
 	}
-	s, err := i.bus.conn.ChanSubscribe(i.bus.messages(subject), i.queue)
+	s, err := i.mesh.conn.ChanSubscribe(i.mesh.messages(subject), i.queue)
 	if err != nil {
 		return because(ErrDown, err)
 	}
 	i.subjects[subject] = s
-	i.bus.mu.Lock()
-	i.bus.inboxes[s] = i
-	i.bus.mu.Unlock()
+	i.mesh.mu.Lock()
+	i.mesh.inboxes[s] = i
+	i.mesh.mu.Unlock()
 	return nil
 }
 
@@ -109,9 +86,9 @@ func (i *Inbox) Unsubscribe(subject string) {
 }
 
 func (i *Inbox) forget(s *nats.Subscription) {
-	i.bus.mu.Lock()
-	delete(i.bus.inboxes, s)
-	i.bus.mu.Unlock()
+	i.mesh.mu.Lock()
+	delete(i.mesh.inboxes, s)
+	i.mesh.mu.Unlock()
 	_ = s.Unsubscribe() // of a connection that is closed, perhaps
 }
 
@@ -123,16 +100,21 @@ func (i *Inbox) Next(ctx context.Context) (Message, error) {
 		return Message{}, ErrLost
 	default:
 	}
-	select {
-	case m := <-i.queue:
-		i.bus.counts.received.Add(1)
-		return Message{m.Subject[len(i.bus.options.Prefix)+len(".msg."):], m.Data}, nil
-	case <-i.lost:
-		return Message{}, ErrLost
-	case <-i.ended:
-		return Message{}, ErrClosed
-	case <-ctx.Done():
-		return Message{}, ctx.Err()
+	for {
+		select {
+		case m := <-i.queue:
+			if i.mesh.muted.Load() {
+				continue
+			}
+			i.mesh.counts.received.Add(1)
+			return Message{m.Subject[len(i.mesh.root)+len("m."):], m.Data}, nil
+		case <-i.lost:
+			return Message{}, ErrLost
+		case <-i.ended:
+			return Message{}, ErrClosed
+		case <-ctx.Done():
+			return Message{}, ctx.Err()
+		}
 	}
 }
 
@@ -151,7 +133,7 @@ func (i *Inbox) Close() {
 func (i *Inbox) shut() { i.ending.Do(func() { close(i.ended) }) }
 
 func (i *Inbox) tellLost() {
-	i.bus.counts.losses.Add(1)
+	i.mesh.counts.losses.Add(1)
 	select {
 	case i.lost <- struct{}{}:
 	default:
@@ -159,11 +141,11 @@ func (i *Inbox) tellLost() {
 }
 
 // lostAll tells all inboxes that messages may have been lost.
-func (b *Bus) lostAll() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (m *Mesh) lostAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	told := map[*Inbox]bool{}
-	for _, i := range b.inboxes {
+	for _, i := range m.inboxes {
 		if !told[i] {
 			told[i] = true
 			i.tellLost()
@@ -172,14 +154,14 @@ func (b *Bus) lostAll() {
 }
 
 // failed takes errors of the connection that no call returns.
-func (b *Bus) failed(_ *nats.Conn, s *nats.Subscription, err error) {
+func (m *Mesh) failed(s *nats.Subscription, err error) {
 	if s == nil || !errors.Is(err, nats.ErrSlowConsumer) {
-		b.log.Debug("bus connection", "cause", err)
+		m.log.Debug("mesh connection", "cause", err)
 		return
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if i := b.inboxes[s]; i != nil {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := m.inboxes[s]; i != nil {
 		i.tellLost()
 	}
 }

@@ -104,41 +104,10 @@ func (b *Bus) revive(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := b.connected(ctx); err != nil {
+	if err := connected(ctx, b.conn, b.engine != nil, b.kick, b.enter); err != nil {
 		return err
 	}
 	return b.fit(ctx)
-}
-
-// connected waits for the connection, which the library makes and makes again.
-func (b *Bus) connected(ctx context.Context) error {
-	if b.engine != nil && b.conn.IsReconnecting() {
-		_ = b.conn.ForceReconnect() // it has just started, so there is no reason to wait; no longer if that fails
-	}
-	var tell <-chan time.Time
-	if b.engine == nil { // whoever waits for it wants to know why
-		soon := time.NewTimer(2 * firstRetry)
-		defer soon.Stop()
-		tell = soon.C
-	}
-	for !b.conn.IsConnected() {
-		select {
-		case <-b.kick: // of its handlers
-		case <-tell:
-			b.enter(b.unconnected())
-		case <-ctx.Done():
-			return b.unconnected()
-		}
-	}
-	return nil
-}
-
-// unconnected says why there is no connection.
-func (b *Bus) unconnected() error {
-	if err := b.conn.LastError(); err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	return errors.New("connect: no server answers")
 }
 
 // fit checks whether the server has what is needed, and how full it is.
@@ -178,51 +147,18 @@ func atLeast(version string, want [2]int) bool {
 	return err1 == nil && err2 == nil && (major > want[0] || major == want[0] && minor >= want[1])
 }
 
-// connect prepares the connection. It makes itself, and again when it is lost; nothing is queued meanwhile.
-func (b *Bus) connect() error {
-	options := []nats.Option{
-		nats.Name("rtd"),
-		nats.RetryOnFailedConnect(true),
-		nats.MaxReconnects(-1),
-		nats.ReconnectBufSize(-1), // a write that waits for a connection has an unknown outcome
-		nats.IgnoreAuthErrorAbort(),
-		nats.PingInterval(5 * time.Second),
-		nats.MaxPingsOutstanding(2),
-		nats.Timeout(2 * time.Second),
-		nats.ConnectHandler(func(*nats.Conn) { b.look() }),
-		nats.ReconnectHandler(func(*nats.Conn) {
-			b.counts.reconnects.Add(1)
-			b.lostAll()
-			b.look()
-		}),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err == nil {
-				err = errors.New("connection closed")
-			}
-			b.enter(fmt.Errorf("disconnected: %w", err))
-			b.look()
-		}),
-		nats.ErrorHandler(b.failed),
+// connect prepares the connection.
+func (b *Bus) connect() (err error) {
+	l := line{
+		url: b.options.URL, credentials: b.options.Credentials, tls: b.options.TLS,
+		look: b.look, again: func() { b.counts.reconnects.Add(1) }, lost: b.enter,
+		failed: func(_ *nats.Subscription, err error) { b.log.Debug("bus connection", "cause", err) },
 	}
-	url := b.options.URL
 	if b.engine != nil {
-		url = ""
-		options = append(options, nats.InProcessServer(b.engine), nats.CustomReconnectDelay(func(int) time.Duration { return 20 * time.Millisecond }))
-	} else {
-		options = append(options, nats.ReconnectWait(250*time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond))
+		l.inProcess = b.engine
 	}
-	if b.options.TLS != nil {
-		options = append(options, nats.Secure(b.options.TLS))
-	}
-	login, err := login(b.options.Credentials)
-	if err != nil {
+	if b.conn, err = l.dial(); err != nil {
 		return err
-	}
-	if login != nil {
-		options = append(options, login)
-	}
-	if b.conn, err = nats.Connect(url, options...); err != nil {
-		return fmt.Errorf("prepare to connect: %w", err)
 	}
 	b.js, err = jetstream.New(b.conn)
 	return err

@@ -20,9 +20,6 @@ type Status struct {
 	Streams int   // logs and stores, of all who use the server
 
 	Reconnects uint64 // times that the connection was made again
-	Published  uint64 // messages
-	Received   uint64
-	Losses     uint64 // times that an inbox was told of lost messages
 
 	// Operations counts writes by kind (append, put, batch, delete), and then by result (ok, down, unknown, full,
 	// conflict, too_large, other). Kinds and results without any are left out.
@@ -37,8 +34,8 @@ type usage struct {
 
 // counts are what has happened.
 type counts struct {
-	reconnects, published, received, losses atomic.Uint64
-	appends, puts, batches, deletes         results
+	reconnects                      atomic.Uint64
+	appends, puts, batches, deletes results
 }
 
 // results counts operations of a kind by their result.
@@ -78,10 +75,9 @@ func (r *results) by() map[string]uint64 {
 func (b *Bus) Status() Status {
 	s, u, c := b.state.Load(), b.usage.Load(), &b.counts
 	status := Status{
-		Embedded: b.engine != nil, Where: b.where(), Cause: s.cause, Since: s.since, Server: b.conn.ConnectedServerVersion(),
+		Embedded: b.engine != nil, Where: b.at, Cause: s.cause, Since: s.since, Server: b.conn.ConnectedServerVersion(),
 		Bytes: u.bytes + b.written.Load(), Limit: u.limit, Streams: u.streams,
-		Reconnects: c.reconnects.Load(), Published: c.published.Load(), Received: c.received.Load(), Losses: c.losses.Load(),
-		Operations: map[string]map[string]uint64{},
+		Reconnects: c.reconnects.Load(), Operations: map[string]map[string]uint64{},
 	}
 	for kind, r := range map[string]*results{"append": &c.appends, "put": &c.puts, "batch": &c.batches, "delete": &c.deletes} {
 		if by := r.by(); len(by) > 0 {
