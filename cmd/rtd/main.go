@@ -61,7 +61,7 @@ func lastWord(text string) {
 }
 
 // flags override keys of the config file.
-type flags struct{ config, listen, plugins string }
+type flags struct{ config, listen, plugins, node, clusterListen string }
 
 func command() *cobra.Command {
 	var f flags
@@ -98,6 +98,8 @@ A plugin begins with rtd new, and rtd dev shows it at work. Exit codes of all co
 	cmd.Flags().StringVar(&f.config, "config", "", "config `file` (default config.toml, which may be absent)")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "`address` to listen on, as host:port (overrides server.listen)")
 	cmd.Flags().StringVar(&f.plugins, "plugins", "", "`folder` of plugins (overrides plugins.dir)")
+	cmd.Flags().StringVar(&f.node, "node", "", "`name` of this node of a cluster (overrides cluster.node)")
+	cmd.Flags().StringVar(&f.clusterListen, "cluster-listen", "", "`address` for the other nodes, as host:port (overrides cluster.listen)")
 	cmd.AddCommand(newCommand(), devCommand(), buildCommand(), testCommand(), checkCommand())
 	cmd.AddCommand(deployCommand(), rollbackCommand(), pluginsCommand(), psCommand(), logsCommand(), busCommand(), stateCommand(), historyCommand(), backupCommand(), restoreCommand())
 	cmd.AddCommand(connectCommand(), benchCommand(), crashCommand(), replayCommand())
@@ -156,6 +158,12 @@ func (f flags) override(c *config.Config) *config.Config {
 	}
 	if f.plugins != "" {
 		c.Plugins.Dir = f.plugins
+	}
+	if f.node != "" {
+		c.Cluster.Node = f.node
+	}
+	if f.clusterListen != "" {
+		c.Cluster.Listen = f.clusterListen
 	}
 	return c
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Auth    Auth    `toml:"auth"`
 	Plugins Plugins `toml:"plugins"`
 	Bus     Bus     `toml:"bus"`
+	Cluster Cluster `toml:"cluster"`
 
 	// Sockets holds the mounts by name: the [socket.NAME] tables of the file, completed
 	// with the defaults. A file without any has one mount, called "socket", for all
@@ -281,6 +282,55 @@ type Bus struct {
 	TLSKey  string `toml:"tls_key"`
 }
 
+// Cluster says how this server finds the others of its cluster, and which it is.
+type Cluster struct {
+	// Name is the same for all of them. "": there is no cluster.
+	Name string `toml:"name" check:"node?"`
+
+	// Node is the name of this one, which no other has. "": see [Cluster.NodeName].
+	Node string `toml:"node" check:"node?"`
+
+	// Listen is the address for the other nodes, as host:port. Without host it is all interfaces; port 0 picks a free one.
+	Listen string `toml:"listen" check:"listen"`
+
+	// Advertise is the host:port by which they reach this node, if that is neither in their seeds nor the address that its connections
+	// come from. "": that address.
+	Advertise string `toml:"advertise" check:"seed?"`
+
+	// Seeds are host:port of some nodes, which tell of the others. This node may be among them.
+	Seeds []string `toml:"seeds" check:"seed"`
+
+	// Secret is the same for all nodes: "env:NAME" or "file:PATH" of 32 bytes or more. A peer without it gets nothing.
+	Secret string `toml:"secret"`
+
+	// TLSCA, TLSCert and TLSKey name PEM files, in place of Secret: the authority of all nodes, which must not sign for others, and this
+	// node's certificate.
+	TLSCA   string `toml:"tls_ca"`
+	TLSCert string `toml:"tls_cert"`
+	TLSKey  string `toml:"tls_key"`
+
+	// DownAfter is how long nothing is heard of a node before it is down.
+	DownAfter time.Duration `toml:"down_after" range:"1s..10m"`
+}
+
+// NodeName returns Node, or the name of the machine with - for what a node's name cannot have.
+func (c *Cluster) NodeName() (string, error) {
+	if c.Node != "" {
+		return c.Node, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("ask for the machine's name: %w; set cluster.node", err)
+	}
+	if name = notInNode.ReplaceAllString(name, "-"); len(name) > maxNode {
+		name = name[:maxNode]
+	}
+	if checkNode(name) != nil {
+		return "", errors.New("the machine has no name; set cluster.node")
+	}
+	return name, nil
+}
+
 // SyncAlways is the word for [Bus].Sync before each acknowledgement.
 const SyncAlways = "always"
 
@@ -448,6 +498,7 @@ func Default() *Config {
 		},
 		Plugins: Plugins{Dir: "plugins", CompileTime: time.Minute, CompileMemory: 1 << 30, Build: true, Versions: "auto"},
 		Bus:     Bus{Dir: "auto", MaxBytes: 10 << 30, Sync: SyncAlways, Prefix: "rtd"},
+		Cluster: Cluster{Listen: ":4400", Seeds: []string{}, DownAfter: 3 * time.Second},
 		Sockets: map[string]Socket{"socket": defaultSocket("socket")},
 		Tables:  map[string]Plugin{},
 	}

@@ -43,7 +43,7 @@ func TestShippedFileHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, of := range []any{config.Server{}, config.Log{}, config.Socket{}, config.Crashes{}, config.Plugins{}, config.Bus{}, config.Plugin{}} {
+	for _, of := range []any{config.Server{}, config.Log{}, config.Socket{}, config.Crashes{}, config.Plugins{}, config.Bus{}, config.Cluster{}, config.Plugin{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(of)) {
 			key := field.Tag.Get("toml")
 			line := regexp.MustCompile(`(?m)^` + key + ` += |^\[plugin\.chat\.` + key + `\]`)
@@ -102,6 +102,21 @@ durable_state = 1310720
 	}
 }
 
+// A cluster needs a secret, unless nobody else can reach it, or an existing NATS carries its messages.
+func TestCluster(t *testing.T) {
+	for _, text := range []string{"", "name = 'a'\nsecret = 'env:A'", "name = 'a'\nlisten = '127.0.0.2:4400'", "name = 'a'\nlisten = 'localhost:0'",
+		"name = 'a'\ntls_ca = 'a'\ntls_cert = 'b'\ntls_key = 'c'", "name = 'a'\n[bus]\nurl = 'nats://a'"} {
+		c := parse(t, "[cluster]\nnode = 'n-1'\nseeds = ['a:4400', '[::1]:4401']\n"+text)
+		if name, err := c.Cluster.NodeName(); err != nil || name != "n-1" || len(c.Cluster.Seeds) != 2 {
+			t.Errorf("%+v: %v", c.Cluster, err)
+		}
+	}
+	name, err := config.Default().Cluster.NodeName()
+	if err != nil || !regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(name) {
+		t.Errorf("the machine's name is %q: %v", name, err)
+	}
+}
+
 func TestProblems(t *testing.T) {
 	for _, test := range []struct{ name, file, want string }{
 		{"syntax", "[server]\nlisten = \n", "f:2: expected value but found '\\n' instead; expected a TOML file"},
@@ -136,6 +151,14 @@ func TestProblems(t *testing.T) {
 		{"bus certificate", "[bus]\nurl = 'tls://a'\ntls_cert = 'a'", `f:3: bus.tls_cert: is set without tls_key; expected both or neither`},
 		{"bus credentials", "[bus]\ncredentials = 'env:A'", `f:2: bus.credentials: is set without url; expected the url of the server that it is for`},
 		{"bus room", "[bus]\nmax_bytes = 1", `f:2: bus.max_bytes: is 1; expected a whole number from 1048576 to 1125899906842624`},
+		{"cluster name", "[cluster]\nname = 'a b'\nlisten = '127.0.0.1:0'", `f:2: cluster.name: is "a b"; expected 1 to 64 letters, digits, - and _ such as "node-1"`},
+		{"cluster seeds", "[cluster]\nseeds = ['a:1', 'b']", `f:2: cluster.seeds: has "b"; expected host:port of a node such as "10.0.0.1:4400"`},
+		{"cluster advertise", "[cluster]\nadvertise = ':4400'", `f:2: cluster.advertise: has ":4400"; expected host:port of a node such as "10.0.0.1:4400"`},
+		{"cluster without a secret", "[cluster]\nname = 'a'", "f:1: cluster: has no secret, and others can reach listen; expected one such as \"env:RTD_CLUSTER_SECRET\", " +
+			"the same at all nodes, made with \"openssl rand -base64 32\", or tls_ca, tls_cert and tls_key"},
+		{"cluster with half a certificate", "[cluster]\ntls_ca = 'a'", "f:1: cluster: has some of tls_ca, tls_cert and tls_key; expected all three or none"},
+		{"cluster with both", "[cluster]\ntls_ca = 'a'\ntls_cert = 'a'\ntls_key = 'a'\nsecret = 'env:A'", "f:5: cluster.secret: is set besides tls_ca; expected one of both"},
+		{"cluster down", "[cluster]\ndown_after = '100ms'", `f:2: cluster.down_after: is "100ms"; expected a string such as "5s", from "1s" to "10m"`},
 		{"duration", "[server]\ngrace = 10", `f:2: server.grace: is 10; expected a string such as "5s"`},
 		{"duration text", "[server]\ngrace = 'soon'", `f:2: server.grace: is "soon"; expected a string such as "5s", from "0s" to "10m"`},
 		{"share", "[plugin.a]\ncanary = 1.5", `f:2: plugin.a.canary: is 1.5; expected a number from 0 to 1`},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net"
 	"reflect"
 	"regexp"
 	"slices"
@@ -243,6 +244,7 @@ func (p *parser) together(c *Config) {
 		p.problem(toml.Key{"admin", "listen"}, "is set without keys; expected at least one, since anybody can connect there")
 	}
 	p.bus(&c.Bus)
+	p.cluster(&c.Cluster, &c.Bus)
 	p.origins(toml.Key{"server", "origins"}, c.Server.Origins)
 	names := slices.Sorted(maps.Keys(c.Sockets))
 	paths := map[string]string{} // whose is a path
@@ -271,6 +273,30 @@ func (p *parser) bus(b *Bus) {
 			p.problem(toml.Key{"bus", key}, "is set without url; expected the url of the server that it is for")
 		}
 	}
+}
+
+func (p *parser) cluster(c *Cluster, b *Bus) {
+	files := 0
+	for _, file := range []string{c.TLSCA, c.TLSCert, c.TLSKey} {
+		if file != "" {
+			files++
+		}
+	}
+	switch host, _, _ := net.SplitHostPort(c.Listen); {
+	case files != 0 && files != 3:
+		p.problem(toml.Key{"cluster"}, "has some of tls_ca, tls_cert and tls_key; expected all three or none")
+	case files != 0 && c.Secret != "":
+		p.problem(toml.Key{"cluster", "secret"}, "is set besides tls_ca; expected one of both")
+	case c.Name != "" && b.URL == "" && files == 0 && c.Secret == "" && !ofThisMachine(host):
+		p.problem(toml.Key{"cluster"}, `has no secret, and others can reach listen; expected one such as "env:RTD_CLUSTER_SECRET", the same at all nodes, `+
+			`made with "openssl rand -base64 32", or tls_ca, tls_cert and tls_key`)
+	}
+}
+
+// ofThisMachine reports whether nobody else can reach a host.
+func ofThisMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // anyParam finds the parts in which two paths may differ and still match the same URLs.

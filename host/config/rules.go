@@ -82,6 +82,19 @@ var checks = map[string]func(string) error{
 		}
 		return nil
 	},
+	"node?": func(name string) error {
+		if name == "" {
+			return nil
+		}
+		return checkNode(name)
+	},
+	"seed": checkSeed,
+	"seed?": func(address string) error {
+		if address == "" {
+			return nil
+		}
+		return checkSeed(address)
+	},
 	"sync":  checkSync,
 	"path":  checkPath,
 	"proxy": func(s string) error { _, err := ParseProxy(s); return err },
@@ -89,6 +102,28 @@ var checks = map[string]func(string) error{
 
 // busPrefix is what may begin names at a bus.
 var busPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+
+// maxNode is how many letters the name of a node or a cluster may have.
+const maxNode = 64
+
+var (
+	nodeName  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	notInNode = regexp.MustCompile(`[^A-Za-z0-9_-]`)
+)
+
+func checkNode(name string) error {
+	if !nodeName.MatchString(name) {
+		return fmt.Errorf(`is %.80q; expected 1 to %d letters, digits, - and _ such as "node-1"`, name, maxNode)
+	}
+	return nil
+}
+
+func checkSeed(address string) error {
+	if host, port, err := net.SplitHostPort(address); err == nil && host != "" && port != "0" && validPort(port) {
+		return nil
+	}
+	return fmt.Errorf(`has %.80q; expected host:port of a node such as "10.0.0.1:4400"`, address)
+}
 
 // checkNATS checks a list of addresses. Errors do not show one that may have a password.
 func checkNATS(list string) error {
