@@ -23,6 +23,9 @@ type Endpoint struct {
 	// life that ends in order but crashes in terminate. It is called on processes of the plugin:
 	// it must not block, nor call a Socket.
 	Crashed func(Crash)
+	// Overflowed, if given, is called once for each handler whose client is away and that ends because there is no room for what waits
+	// for it. It must not block, nor call anything here.
+	Overflowed func(plugin, topic string)
 
 	counts  counts
 	sockets socketsByID

@@ -395,8 +395,8 @@ func (c *Channel) keep(e *abi.Effect) {
 	case x.full:
 		return
 	case len(x.pushes) == maxKeptPushes || x.bytes+size > maxKeptBytes || !c.plugin.Keep(size):
-		x.full = true
-		c.endpoint.lingers.overflowed.Add(1)
+		x.full = true // apply ends it
+		c.endpoint.lingers.overflow(c.linger)
 		return
 	}
 	x.bytes += size

@@ -161,6 +161,8 @@ func TestTooManyPushesWhileAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			runLingering(t, options{}, func(t *testing.T, s *server) {
+				var told []string // on a process of the plugin
+				s.Overflowed = func(plugin, topic string) { told = append(told, plugin+" "+topic) }
 				a := s.connect().entersWith(`"wants"`)
 				key := a.key(joinedA, resume(false))
 				a.breaks()
@@ -168,8 +170,8 @@ func TestTooManyPushesWhileAway(t *testing.T) {
 					s.plugin.latest().Send(push)
 				}
 				s.wantJoins(`"wants"`, "away closed", "terminate shutdown overflow")
-				if n := s.Stats().LingerOverflows; n != 1 {
-					t.Errorf("%d overflows, want 1", n)
+				if n := s.Stats().LingerOverflows; n != 1 || !slices.Equal(told, []string{"rooms room:a"}) {
+					t.Errorf("%d overflows, told %q, want 1", n, told)
 				}
 				s.connect().resumes(key, "").key(joinedA, resume(false))
 			})
@@ -717,6 +719,8 @@ func TestInterceptTooMuchWhileAway(t *testing.T) {
 			run(t, options{mailbox: 5}, func(t *testing.T, s *server) {
 				s.linger(channels.Lingering{For: lingerFor})
 				limit(s)
+				var told []string // by who broadcasts, one after the other
+				s.Overflowed = func(plugin, topic string) { told = append(told, plugin+" "+topic) }
 				a := s.connect().entersWith(`{"intercept":true}`)
 				key := a.key(joinedA, resume(false))
 				a.breaks()
@@ -730,8 +734,8 @@ func TestInterceptTooMuchWhileAway(t *testing.T) {
 				}
 				close(s.plugin.gate)
 				settle()
-				if n := s.Stats().LingerOverflows; n != 1 {
-					t.Errorf("%d overflows, want 1", n)
+				if n := s.Stats().LingerOverflows; n != 1 || !slices.Equal(told, []string{"rooms room:a"}) {
+					t.Errorf("%d overflows, told %q, want 1", n, told)
 				}
 				b := s.connect().resumes(key, "")
 				b.key(joinedA, resume(false))

@@ -31,6 +31,7 @@ type lingers struct {
 	keyed atomic.Int64 // how many handlers have keys
 
 	mu      sync.Mutex         // taken after those of the hub's shards
+	began   time.Time          // with the first key; what waits is measured from here, so that a clock that is set ends nobody
 	keys    map[uint64]*linger // by the first bytes of the hash
 	last    uint64             // turn, or number, that was given
 	lines   map[lineKey]*line
@@ -44,7 +45,7 @@ type lingers struct {
 // waiting is a handler's place among those that are away.
 type waiting struct {
 	turn  uint64   // in which it went away, or came back
-	until int64    // in nanoseconds since 1970; 0 if it is not away
+	until int64    // in nanoseconds since lingers.began; 0 if it is not away
 	lines [2]*line // of its address and its id, if they are known; that of its plugin is found by that
 	in    [3]place // in the lines of its plugin, its address and its id
 }
@@ -86,7 +87,7 @@ func (l *lingers) open(c *Channel, id string) (*linger, string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.keys == nil {
-		l.keys, l.lines = map[uint64]*linger{}, map[lineKey]*line{}
+		l.keys, l.lines, l.began = map[uint64]*linger{}, map[lineKey]*line{}, time.Now()
 	}
 	l.addKey(x, key, id)
 	return x, key
@@ -133,7 +134,7 @@ func (l *lingers) wait(x *linger, address, id string, o Lingering) (gone []waite
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
-	x.turn, x.until = l.last, time.Now().Add(o.For).UnixNano()
+	x.turn, x.until = l.last, int64(time.Since(l.began)+o.For)
 	l.n++
 	for kind, by := range [...]struct {
 		name string
@@ -247,10 +248,14 @@ func (l *lingers) overflow(x *linger) (w waiter, away bool) {
 	if x.until == 0 {
 		return w, false
 	}
+	w = waiter{x.channel, x.turn}
 	l.leave(x)
 	l.wind()
 	l.overflowed.Add(1)
-	return waiter{x.channel, x.turn}, true
+	if told := x.channel.endpoint.Overflowed; told != nil {
+		told(x.channel.plugin.Name(), x.channel.topic)
+	}
+	return w, true
 }
 
 // expel ends the handlers that are away of a socket id.
@@ -286,7 +291,7 @@ func (l *lingers) wind() {
 			next = in.first.until
 		}
 	}
-	switch left := time.Until(time.Unix(0, next)); {
+	switch left := time.Duration(next) - time.Since(l.began); {
 	case next == 0 && l.clock != nil:
 		l.clock.Stop()
 		l.clock = nil
@@ -302,7 +307,7 @@ func (l *lingers) wind() {
 func (l *lingers) strike() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now().UnixNano()
+	now := int64(time.Since(l.began))
 	for _, in := range slices.Clone(l.plugins) {
 		for in.n > 0 && in.first.until <= now {
 			x := in.first

@@ -86,6 +86,9 @@ func NewSet(e *channels.Endpoint, engine *sandbox.Engine, rt *supervisor.Runtime
 	s.node.Homes = directory{s}
 	s.closing, s.close = context.WithCancel(context.Background())
 	e.Crashed, e.Router.Around = s.channelCrashed, s.reroute
+	e.Overflowed = func(plugin, topic string) {
+		log.Warn("a handler ends: what waited for its client, which is away, found no room", "plugin", plugin, "topic", topic)
+	}
 	return s
 }
 
