@@ -30,7 +30,8 @@ import (
 type Archive interface {
 	// Open returns what is stored of a topic, whose messages are of use as long as keep says. It waits until that can be known, or ctx ends.
 	Open(ctx context.Context, topic string, keep Keep) (Archived, error)
-	// Store stores broadcasts of topics that are open, all or none, and returns then. Said.Stored is called before.
+	// Store stores broadcasts of topics that are open, all or none, and returns then. Said.Stored is called before. The error wraps
+	// [ErrSaidTooLarge] if they are too large, whenever they come.
 	Store(ctx context.Context, said []*Said) error
 	// Purge removes what was said in an open topic before an offset, for good.
 	Purge(ctx context.Context, topic string, before uint64) error
@@ -75,12 +76,16 @@ type saidQueue struct {
 // ErrNoArchive says that a broadcast of a durable history was refused, as it cannot be stored at present: nobody got it.
 var ErrNoArchive = errors.New("the topic's history cannot be stored at present")
 
+// ErrSaidTooLarge says that a broadcast is larger than an archive ever stores: nobody got it.
+var ErrSaidTooLarge = errors.New("the durable history of the topic does not take it")
+
 // openPatience is how long a broadcast waits for the history of its topic to be read.
 const openPatience = 5 * time.Second
 
 // archived is what a past needs that is stored as well.
 type archived struct {
 	opened  chan struct{} // closed when its log is what the archive has
+	missed  chan struct{} // closed when that could not be read for the first time
 	failure atomic.Pointer[error]
 	ready   bool    // opened is closed; guarded by past.mu
 	dropped bool    // it is out of use; guarded by past.mu
@@ -159,7 +164,9 @@ func (h *Hub) RunArchive(ctx context.Context) {
 // failed notes that histories could not be read, and has that tried again soon.
 func (h *Hub) failed(ctx context.Context, list []load, err error) {
 	for _, l := range list {
-		l.past.archived.failure.Store(&err)
+		if l.past.archived.failure.Swap(&err) == nil {
+			close(l.past.archived.missed)
+		}
 	}
 	select {
 	case <-time.After(loadAgain):
@@ -223,7 +230,7 @@ func (h *Hub) open(ctx context.Context, l load) error {
 
 // newArchived has the history of a topic read.
 func (h *Hub) newArchived(topic string, p *past) {
-	p.archived = &archived{opened: make(chan struct{})}
+	p.archived = &archived{opened: make(chan struct{}), missed: make(chan struct{})}
 	a := &h.archives
 	a.mu.Lock()
 	a.loads = append(a.loads, load{topic, p})
@@ -260,14 +267,21 @@ func (a *archived) await(ctx context.Context) error {
 		return nil
 	default:
 	}
-	if err := a.failure.Load(); err != nil {
-		return fmt.Errorf("%w: %w", ErrNoArchive, *err)
+	select {
+	case <-a.opened:
+		return nil
+	default:
 	}
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	select {
 	case <-a.opened:
 		return nil
+	case <-a.missed:
+		if err := a.failure.Load(); err != nil {
+			return fmt.Errorf("%w: %w", ErrNoArchive, *err)
+		}
+		return nil // it has been read since
 	case <-ctx.Done():
 		return fmt.Errorf("%w: it is being read: %w", ErrNoArchive, ctx.Err())
 	}
@@ -430,12 +444,12 @@ type Publication struct {
 }
 
 // PublishAll is [Endpoint.PublishChecked] for several broadcasts, in order. Those of topics with a durable history are stored before they are sent, and it
-// waits for that. It returns how many it has sent; with the error, which wraps [ErrNoArchive], nobody has got the others.
+// waits for that. It returns how many it has sent; with the error, which wraps [ErrNoArchive] or [ErrSaidTooLarge], nobody has got the others.
 func (e *Endpoint) PublishAll(ctx context.Context, list []Publication) (sent int, err error) {
 	for sent < len(list) {
 		batch, err := e.prepareSome(ctx, list[sent:])
 		if err == nil && len(batch) > 0 {
-			if err = e.Hub.archives.archive.Store(ctx, batch); err != nil {
+			if err = e.Hub.archives.archive.Store(ctx, batch); err != nil && !errors.Is(err, ErrSaidTooLarge) {
 				err = fmt.Errorf("%w: %w", ErrNoArchive, err)
 			}
 		}
@@ -464,17 +478,17 @@ func (e *Endpoint) prepareSome(ctx context.Context, list []Publication) (batch [
 	size := 0
 	for i := range list {
 		p := &list[i]
+		if size += len(p.Payload) + keptSize; size > maxSay && len(batch) > 0 {
+			break
+		}
 		s, err := e.Hub.Prepare(ctx, p.Topic, p.Event, p.Payload, false)
 		if err != nil || s == nil {
 			return batch, err
 		}
 		batch = append(batch, s)
-		if size += len(s.Payload) + keptSize; size > maxSay {
-			break
-		}
 	}
 	return batch, nil
 }
 
-// maxSay is about how many bytes are stored at a time.
+// maxSay is how many bytes are stored at a time, unless one broadcast alone has more.
 const maxSay = 256 << 10

@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"rtd/channels"
 	"rtd/host/api"
@@ -22,7 +24,11 @@ func (b apiBackend) Publish(ctx context.Context, messages []api.Message) (sent i
 	for i, m := range messages {
 		list[i] = channels.Publication{Topic: m.Topic, Event: m.Event, Payload: m.Payload}
 	}
-	return b.endpoint.PublishAll(ctx, list)
+	sent, err = b.endpoint.PublishAll(ctx, list)
+	if errors.Is(err, channels.ErrSaidTooLarge) {
+		err = fmt.Errorf("%w: %w", api.ErrTooLarge, err)
+	}
+	return sent, err
 }
 
 func (b apiBackend) Topics(prefix, after string, limit int) []api.Topic {

@@ -3,6 +3,7 @@ package host_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -133,6 +134,15 @@ func TestDurableHistory(t *testing.T) {
 		if m := a.Expect(t, "room:lobby", "shout"); m.Ref != fmt.Sprintf("%s:%d", at.Epoch, n) {
 			t.Errorf("the broadcast has the ref %s, and the topic stood at %v", m.Ref, at)
 		}
+	}
+	// Messages that have room one by one have it together; one that never has is refused for good.
+	large := func(n int) string {
+		return fmt.Sprintf(`{"topic":"room:large","event":"shout","payload":{"text":%q}}`, strings.Repeat("x", n))
+	}
+	ask("POST", "/api/broadcast", `{"messages":[`+large(200_000)+`,`+large(1_800_000)+`,`+large(200_000)+`]}`, `{"sent":3}`)
+	status, answer := s.ask(t, "POST", "/api/broadcast", apiKey, `{"messages":[`+large(10)+`,`+large(1_900_000)+`,`+large(10)+`]}`)
+	if status != http.StatusRequestEntityTooLarge || !strings.Contains(answer, `"sent":1`) || !strings.Contains(answer, "message 1: ") {
+		t.Errorf("%d %s, want 413", status, answer)
 	}
 	if _, err := a.Push("room:lobby", "new_message", `{"body":"three"}`); err != nil {
 		t.Fatal(err)

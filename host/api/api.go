@@ -18,7 +18,7 @@ type Backend interface {
 	// Check returns an error if a message cannot be broadcast to the members of a topic.
 	Check(topic, event string, payload []byte) error
 	// Publish broadcasts messages that Check has passed, in order, and returns how many. With an error nobody has got the others: what
-	// is durable cannot be stored.
+	// is durable cannot be stored, at present, or ever if the error wraps [ErrTooLarge].
 	Publish(ctx context.Context, messages []Message) (sent int, err error)
 	// Topics lists at most limit topics that begin with prefix, sorted, with their
 	// numbers of members, starting behind the topic after.
@@ -35,6 +35,9 @@ type Backend interface {
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
+
+// ErrTooLarge says that a message is larger than a durable history stores.
+var ErrTooLarge = errors.New("too large")
 
 // Topic is a topic with the number of its members.
 type Topic struct {
@@ -155,7 +158,11 @@ func (a *api) broadcast(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	sent, err := a.backend.Publish(r.Context(), messages)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		httpapi.Answer(w, http.StatusRequestEntityTooLarge, map[string]any{"error": fmt.Sprintf("message %d: %v", sent, err), "sent": sent})
+		return
+	case err != nil:
 		httpapi.Answer(w, http.StatusServiceUnavailable, map[string]any{"error": "unavailable: " + err.Error(), "sent": sent})
 		return
 	}

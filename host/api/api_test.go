@@ -31,8 +31,11 @@ func (b *backend) Check(topic, event string, payload []byte) error {
 
 func (b *backend) Publish(_ context.Context, messages []api.Message) (sent int, err error) {
 	for i, m := range messages {
-		if m.Event == "away" {
+		switch m.Event {
+		case "away":
 			return i, errAway
+		case "large":
+			return i, fmt.Errorf("%w: 2 MB", api.ErrTooLarge)
 		}
 		b.published = append(b.published, fmt.Sprintf("%s %s %s", m.Topic, m.Event, m.Payload))
 	}

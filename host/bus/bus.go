@@ -125,5 +125,5 @@ func (b *Bus) Close() error {
 // Up waits until the bus works. If ctx ends before, the error says why it does not.
 func (b *Bus) Up(ctx context.Context) error { return b.up(ctx) }
 
-// Err returns why the bus does not work, or nil. It does not wait.
+// Err returns why the bus does not work, or nil. It does not wait. Before it is known whether it works the error wraps [ErrStarting].
 func (b *Bus) Err() error { return b.err() }

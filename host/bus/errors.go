@@ -14,6 +14,8 @@ import (
 var (
 	// ErrDown: the bus does not work at present, and nothing was done. Ask again later; it comes back by itself.
 	ErrDown = errors.New("bus is down")
+	// ErrStarting: it begins, and it is not known yet whether it works. It comes with ErrDown.
+	ErrStarting = errors.New("starting")
 	// ErrUnknown: nobody said whether a write was stored before time was over or the bus went down. The same write
 	// again settles that: it is stored once, however often it is asked for.
 	ErrUnknown = errors.New("outcome unknown")

@@ -32,7 +32,7 @@ type state struct {
 
 func newHealth(what, at string, log *slog.Logger) *health {
 	h := &health{what: what, at: at, log: log, changed: make(chan struct{})}
-	h.state.Store(newState(errors.New("starting")))
+	h.state.Store(newState(ErrStarting))
 	return h
 }
 

@@ -130,7 +130,7 @@ var (
 	ErrNone        = errors.New("no such actor")
 	ErrConflict    = errors.New("the actor is at another revision")
 	ErrUnavailable = errors.New("durable storage is not available")
-	ErrTooLarge    = errors.New("the state is too large")
+	ErrTooLarge    = errors.New("too large to be stored")
 	ErrFull        = errors.New("there is no room for the state")
 	ErrDamaged     = errors.New("the state is damaged")
 )

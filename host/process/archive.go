@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"rtd/channels"
 	"rtd/host/durable"
@@ -41,7 +42,11 @@ func (a Archive) Store(ctx context.Context, list []*channels.Said) error {
 	for _, s := range list {
 		c.Said = append(c.Said, asSaid(s))
 	}
-	return k.Commit(ctx, c)
+	err = k.Commit(ctx, c)
+	if errors.Is(err, durable.ErrTooLarge) {
+		return fmt.Errorf("%w: %w", channels.ErrSaidTooLarge, err)
+	}
+	return err
 }
 
 // asSaid is a broadcast as keepers store it.

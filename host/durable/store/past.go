@@ -222,7 +222,7 @@ func (k *Keeper) weighRest(ps *past, rest int64) {
 
 // OpenHistory implements [durable.Histories].
 func (k *Keeper) OpenHistory(ctx context.Context, topic string, keep time.Duration) (durable.Past, error) {
-	if err := k.Up(ctx); err != nil {
+	if err := k.upUnlessDown(ctx); err != nil {
 		return durable.Past{}, err
 	}
 	k.mu.Lock()

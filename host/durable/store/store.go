@@ -186,6 +186,25 @@ func (k *Keeper) Up(ctx context.Context) error {
 	return k.Err()
 }
 
+// upUnlessDown is Up, but does not wait for a bus of which it is known that it does not work.
+func (k *Keeper) upUnlessDown(ctx context.Context) error {
+	for {
+		if err := k.bus.Err(); err != nil && !errors.Is(err, bus.ErrStarting) {
+			return unavailable(err)
+		}
+		some, cancel := context.WithTimeout(ctx, lookAtBus)
+		err := k.Up(some)
+		over := some.Err() == nil || ctx.Err() != nil
+		cancel()
+		if err == nil || over {
+			return err
+		}
+	}
+}
+
+// lookAtBus is how often those who wait for the keeper look at the bus.
+const lookAtBus = 100 * time.Millisecond
+
 // Close ends the keeper, not the bus. A commit under way may be stored; others fail with ErrUnavailable. It may be called again.
 func (k *Keeper) Close() error {
 	k.end()
