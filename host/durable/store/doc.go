@@ -96,6 +96,9 @@
 // Why are histories not in leaves? A leaf is written as a whole for each change of one in it, and a history grows at its end all the time: only its last
 // chunk is written anew. A topic costs a key, which a topic with messages in memory outweighs. Hence histories that nobody needs are forgotten.
 //
+// Why does a checkpoint read and clear histories one after the other? It is simpler, and nobody waits for it: commits go on in the log meanwhile, up to its
+// bound. Of 10,000 topics that have all grown since the last one, it takes as long as 10,000 reads of the bus, one at a time; the writes are batches.
+//
 // Why does a purge write chunks anew under other names? So that the old ones can be erased on the disk, and one of the two is there at any time.
 //
 // Why does a restore change all epochs? Positions are promises: nobody may ever see two messages at one. What came after the backup was seen.
