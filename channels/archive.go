@@ -39,6 +39,9 @@ type Archive interface {
 	Trim(topic string, oldest uint64)
 	// Close says that a topic is not in use any more.
 	Close(topic string)
+	// Review says that other topics may have a durable history than before, see [Endpoint.KeepsDurably]. What is stored of one that has none goes on
+	// with another epoch, should it have one again: nobody stores what is said there meanwhile.
+	Review()
 }
 
 // Archived is what an [Archive] has of a topic.

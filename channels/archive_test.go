@@ -64,6 +64,7 @@ func (a *shelf) Purge(_ context.Context, _ string, before uint64) error {
 	return nil
 }
 func (a *shelf) Trim(string, uint64) {}
+func (a *shelf) Review()             {}
 func (a *shelf) Close(topic string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -78,6 +78,7 @@ func (e *Endpoint) ReviewHistory() {
 	keeps := func(p Plugin) bool { return p.Current().History != nil }
 	if e.Hub.archives.archive != nil {
 		e.Hub.archives.any.Store(e.Router.Owners().any(func(p Plugin) bool { return p.Current().Archives }))
+		defer e.Hub.archives.archive.Review() // when the topics in use have let go
 	}
 	if e.Hub.keeps.Load() == nil && !e.Router.Owners().any(keeps) {
 		return
@@ -88,6 +89,20 @@ func (e *Endpoint) ReviewHistory() {
 		}
 		return k, false
 	})
+}
+
+// KeepsDurably reports whether a topic has a durable history. known is false if it has no owner at present, as before that has started.
+func (e *Endpoint) KeepsDurably(topic string) (durable, known bool) {
+	p := e.Router.Owner(topic)
+	if p == nil {
+		return false, false
+	}
+	history := p.Current().History
+	if history == nil {
+		return false, true
+	}
+	k, has := history(topic)
+	return has && k.Durable, true
 }
 
 // KeepHistory says which topics have history. keep must not block. The topics that are in use take it over at once. most bounds the bytes

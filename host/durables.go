@@ -28,7 +28,8 @@ type durables struct {
 	need     func(by string) (*bus.Bus, error)
 	plugins  *rollout.Set
 	settings func(plugin string) release.Settings
-	history  int64         // bytes that histories may have
+	history  int64 // bytes that histories may have
+	kept     func(topic string) (durable, known bool)
 	marker   string        // a file that says that states were stored; "": none
 	read     chan struct{} // what is stored has been read
 	log      *slog.Logger
@@ -60,6 +61,7 @@ func (d *durables) get() (*store.Keeper, error) {
 		Posted:   d.plugins.Posted,
 		Due:      d.plugins.Due,
 		History:  func() int64 { return d.history },
+		Kept:     d.kept,
 		Begins:   d.begins,
 		Begun:    d.noteBegun,
 		Log:      d.log,
@@ -140,6 +142,14 @@ func (d *durables) watch(ctx context.Context, back func()) {
 			back()
 		}
 	}
+}
+
+// histories is begun for those who keep histories.
+func (d *durables) histories() durable.Histories {
+	if k := d.begun(); k != nil {
+		return k
+	}
+	return nil
 }
 
 // begun returns the keeper if it has begun.

@@ -177,6 +177,27 @@ func TestDurableHistory(t *testing.T) {
 	if m := b.Expect(t, "ledger:1", "added"); !strings.HasSuffix(m.Ref, ":4") {
 		t.Errorf("it goes on at %s", m.Ref)
 	}
+
+	// What is said while a topic has no durable history is stored nowhere: so it has another epoch afterwards, and what was there.
+	kept := func(yes bool) {
+		config := durableHistoryConfig
+		if !yes {
+			config = strings.Replace(config, `history_durable = ["room:*"]`, "", 1)
+		}
+		s.Configure(t, config)
+		hosttest.Eventually(t, "the config", func() bool {
+			status, answer := s.ask(t, "GET", "/api/history?topic=room:lobby", apiKey, "")
+			return (status == http.StatusOK) == yes && strings.Contains(answer, "durable") == yes
+		})
+	}
+	kept(false)
+	ask("POST", "/api/broadcast", `{"topic":"room:lobby","event":"shout","payload":{"n":9}}`, `{"sent":1}`)
+	kept(true)
+	c := s.Connect(t)
+	c.MustJoin(t, "room:lobby", fmt.Sprintf(`{"token":"t","since":"%s:3"}`, at.Epoch))
+	if now := standsIn(t, c, "room:lobby", "recovered"); now.Offset != 3 || now.Epoch == at.Epoch {
+		t.Errorf("it stands at %v, and stood at %v before somebody spoke whom nobody stored", now, at)
+	}
 	ask("DELETE", "/api/history?topic=room:lobby&before=3", "", `"oldest":3`)
 	s.Stop(t)
 	s = start(t, setup)

@@ -104,9 +104,9 @@ func New(o Options) (*Server, error) {
 	s.endpoint = channels.NewEndpoint(settings.Channels(s.config.Server))
 	s.plugins = rollout.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.plugins.OnCrash(s.crashes.add)
-	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, history: s.config.Server.MaxHistoryBytes, marker: markerOf(versionsDir(s.config.Plugins)), read: make(chan struct{}, 1), log: s.log}
+	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, history: s.config.Server.MaxHistoryBytes, marker: markerOf(versionsDir(s.config.Plugins)), kept: s.endpoint.KeepsDurably, read: make(chan struct{}, 1), log: s.log}
 	s.plugins.Remember(func() (durable.Keeper, error) { return s.durables.get() })
-	s.plugins.Archive(func() (durable.Histories, error) { return s.durables.get() })
+	s.plugins.Archive(func() (durable.Histories, error) { return s.durables.get() }, s.durables.histories)
 	s.archiving, s.endArchive = context.WithCancel(context.Background())
 	_ = s.plugins.Mount(s.tables.mounts()) // no plugin is there that could object
 	others := http.NewServeMux()

@@ -52,6 +52,9 @@ type Histories interface {
 	// CloseHistory says that a topic is not in use any more. Some time later, when no message is of use, its history is forgotten: then it begins anew,
 	// with another epoch.
 	CloseHistory(topic string)
+	// ReviewHistories says that other topics may have a durable history than before. What is stored of one that has none goes on with another
+	// epoch if it is opened again, as nobody stores what is said there meanwhile.
+	ReviewHistories()
 	// TrimHistory says that messages before an offset are not of use any more. They go some time later.
 	TrimHistory(topic string, oldest uint64)
 	// PurgeHistory removes messages before an offset. When it returns nil, they do not come back, and are gone from the disk but for what the

@@ -13,6 +13,8 @@ import (
 type Archive struct {
 	// Keeper returns the keeper. It must not wait.
 	Keeper func() (durable.Histories, error)
+	// Begun returns the keeper if something has needed it, or nil. Nil: nothing stored is reviewed.
+	Begun func() durable.Histories
 }
 
 // Open implements [channels.Archive].
@@ -77,5 +79,15 @@ func (a Archive) Trim(topic string, oldest uint64) {
 func (a Archive) Close(topic string) {
 	if k, err := a.Keeper(); err == nil {
 		k.CloseHistory(topic)
+	}
+}
+
+// Review implements [channels.Archive].
+func (a Archive) Review() {
+	if a.Begun == nil {
+		return
+	}
+	if k := a.Begun(); k != nil {
+		k.ReviewHistories()
 	}
 }

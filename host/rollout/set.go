@@ -99,9 +99,9 @@ func (s *Set) Remember(keeper func() (durable.Keeper, error)) {
 }
 
 // Archive has histories of topics stored that are to be durable. Without it they are in memory alone. keeper must not wait, and is called when such a
-// topic comes into use. Archive is called before the first plugin.
-func (s *Set) Archive(keeper func() (durable.Histories, error)) {
-	s.node.Endpoint.Hub.Archive(process.Archive{Keeper: keeper})
+// topic comes into use; begun returns what it has returned, or nil if it was never called. Archive is called before the first plugin.
+func (s *Set) Archive(keeper func() (durable.Histories, error), begun func() durable.Histories) {
+	s.node.Endpoint.Hub.Archive(process.Archive{Keeper: keeper, Begun: begun})
 }
 
 // Posted is for the keeper's owner: posts wait for an actor.

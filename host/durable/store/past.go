@@ -39,6 +39,7 @@ type past struct {
 	rest    int64           // what it counts in Keeper.restBytes
 	purged  bool            // what is before oldest is to go at once
 	gone    bool            // it is to be removed, or removed
+	anew    bool            // it was not kept for a while, and is to have another epoch before it is opened
 }
 
 // chunk is a part of a history in the store.
@@ -225,6 +226,11 @@ func (k *Keeper) OpenHistory(ctx context.Context, topic string, keep time.Durati
 	if err := k.upUnlessDown(ctx); err != nil {
 		return durable.Past{}, err
 	}
+	if k.isAnew(topic) {
+		if err := k.renewThese(ctx, []string{topic}); err != nil {
+			return durable.Past{}, unavailable(err)
+		}
+	}
 	k.mu.Lock()
 	ps := k.pasts[topic]
 	if ps == nil || ps.gone {
@@ -234,7 +240,7 @@ func (k *Keeper) OpenHistory(ctx context.Context, topic string, keep time.Durati
 			k.pasts[topic] = ps
 		}
 		k.weighRest(ps, pastSize)
-		ps.gone = false
+		ps.gone, ps.anew = false, false
 		ps.begin(epoch, 0)
 		k.soil(ps)
 		// Nobody waits for this one: if it is not stored, whoever knows of the epoch is told that there is another one.

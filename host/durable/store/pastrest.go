@@ -148,6 +148,12 @@ func (k *Keeper) renewPast(ctx context.Context, ps *past) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.beginAnew(ps, p)
+	return nil
+}
+
+// beginAnew gives a history another epoch, with what was read of it. Callers hold mu.
+func (k *Keeper) beginAnew(ps *past, p durable.Past) {
 	epoch, behind := history.NewEpoch(), p.Last-uint64(len(p.Said))
 	ps.begin(epoch, behind)
 	for _, s := range p.Said {
@@ -156,7 +162,6 @@ func (k *Keeper) renewPast(ctx context.Context, ps *past) error {
 		k.say(&again)
 	}
 	k.soil(ps)
-	return nil
 }
 
 // forgetRestored notes that all that renewPasts has done is stored.

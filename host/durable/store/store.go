@@ -69,6 +69,10 @@ type Options struct {
 	// needed for longest. Nil, or 0: any.
 	History func() int64
 
+	// Kept reports whether a topic has a durable history at present; known is false if that cannot be said. It is asked at the start and by
+	// [Keeper.ReviewHistories], and must not call the keeper. Nil: all have.
+	Kept func(topic string) (durable, known bool)
+
 	Log *slog.Logger // default: slog.Default()
 }
 
@@ -92,6 +96,7 @@ type Keeper struct {
 	failure atomic.Pointer[error] // why nothing can be stored, besides the bus
 	wake    chan struct{}         // there are commits for the committer
 	full    chan struct{}         // there is reason for a checkpoint
+	anew    chan struct{}         // there are histories to be renewed
 
 	checkpoints sync.Mutex // held while leaves change
 	counts      counts
@@ -147,7 +152,7 @@ func Open(b *bus.Bus, o Options) *Keeper {
 		o.Log = slog.Default()
 	}
 	k := &Keeper{
-		options: o, bus: b, log: o.Log, up: make(chan struct{}), halted: make(chan struct{}), wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		options: o, bus: b, log: o.Log, up: make(chan struct{}), halted: make(chan struct{}), wake: make(chan struct{}, 1), full: make(chan struct{}, 1), anew: make(chan struct{}, 1),
 		actors: map[durable.Actor]*actor{}, dirty: map[*actor]struct{}{}, free: make(chan struct{}),
 		plugin: map[string]*plugin{}, tables: map[tableName]*table{},
 		pasts: map[string]*past{}, soiled: map[*past]struct{}{},
@@ -165,8 +170,10 @@ func (k *Keeper) run() {
 	if err := k.recover(k.ended); err != nil {
 		return
 	}
+	k.ReviewHistories()
 	k.fail(nil)
 	k.running.Go(k.commitAll)
+	k.running.Go(k.renewAll)
 	k.running.Go(k.checkpointAll)
 	k.running.Go(k.ring)
 	k.running.Go(k.expireAll)
