@@ -84,6 +84,7 @@ var arrows = map[string][]string{
 	"plugins/rooms": {"sdk/go"},
 
 	"host/disk/disktest":       {},
+	"host/clustertest":         {},
 	"sandbox/sandboxtest":      {"sandbox"},
 	"host/hosttest":            {"channels/client", "host", "host/config", "sandbox/sandboxtest", "github.com/coder/websocket"},
 	"host/testdata/fickle":     {"sdk/go"},
@@ -93,7 +94,7 @@ var arrows = map[string][]string{
 }
 
 // testTools may be imported by tests, and by each other, alone.
-var testTools = []string{"sandbox/sandboxtest", "host/disk/disktest", "host/hosttest"}
+var testTools = []string{"sandbox/sandboxtest", "host/disk/disktest", "host/clustertest", "host/hosttest"}
 
 // imports returns what each package of rtd imports, for this system and for
 // guests. Packages of rtd go without the module's name, others by their module.

@@ -76,7 +76,7 @@ type Mesh struct {
 const (
 	seedPatience = 300 * time.Millisecond
 	hearing      = 50 * time.Millisecond
-	longHearing  = time.Second
+	longHearing  = 500 * time.Millisecond
 	maxHearing   = 2 * time.Second
 	claimEvery   = 5 * time.Second
 	routesEvery  = 250 * time.Millisecond
