@@ -352,6 +352,14 @@ func (h *Hub) deliver(b *broadcast, except *Subscription, members []*Subscriptio
 	}
 }
 
+// uses reports whether a topic has members, listeners or a history.
+func (h *Hub) uses(topic string) bool {
+	shard := h.shard(topic)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	return shard.has(topic)
+}
+
 // Members is the number of subscriptions to a topic.
 func (h *Hub) Members(topic string) int {
 	shard := h.shard(topic)

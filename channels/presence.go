@@ -24,6 +24,9 @@ func (e *Endpoint) newPresence(grace time.Duration) *presence.Tracker {
 		Audience: e.Hub.Members,
 		Broadcast: func(topic string, d presence.Diff) {
 			e.counts.broadcasts.Add(1)
+			if !e.Hub.uses(topic) {
+				return // most of what other nodes change
+			}
 			o := Outgoing{Kind: Broadcast, Topic: topic, Name: eventPresenceDiff, Payload: d.JSON(), passing: true}
 			_ = e.Hub.Broadcast(&o, nil) // text can always be written
 		},

@@ -8,6 +8,9 @@ type Entry struct {
 	Tag        Tag
 	Topic, Key string
 	Meta       []byte // JSON object as clients see it, phx_ref included
+
+	// Its place in the roster, if it is of another node and reported there; guarded by the mutex of the tracker's shard.
+	place *tracked
 }
 
 // Delta is a part of a [State], or all of it: some entries, and the set of tags that it
@@ -96,7 +99,7 @@ func (d *Delta) clone() *Delta {
 		c.entries[r] = maps.Clone(entries)
 	}
 	for r, seen := range d.seen {
-		c.seen[r] = &clocks{seen.upTo, maps.Clone(seen.cloud)}
+		c.seen[r] = &clocks{seen.after, seen.upTo, maps.Clone(seen.cloud)}
 	}
 	return c
 }

@@ -4,7 +4,7 @@ import "time"
 
 // lingering is an entry whose owner has ended, for the time of grace. It is the only
 // entry of its key: with another one there would be nothing to wait for, and an owner who
-// comes with the key takes its place.
+// comes with the key takes its place, or ends it from another node.
 type lingering struct {
 	x     *tracked
 	until int64

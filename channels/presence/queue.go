@@ -9,8 +9,8 @@ package presence
 // several changes to one entry the latest counts. An entry that has come and gone is
 // dropped from it altogether, if the topic has not been read in between and so nobody can
 // know of it. The queue is then bounded by the entries that were broadcast or read, and
-// not by the number of changes. An entry must join only once for that: an entry of a
-// replica that comes up again has been broadcast before, and must not be dropped so.
+// not by the number of changes. An entry of a node that comes up again has been broadcast
+// before, and is not dropped so if its join takes the place of its leave.
 type queue struct {
 	batches []map[Tag]change
 	running bool // an announcer takes from it
@@ -21,13 +21,14 @@ type change struct {
 	entry  *Entry
 	joined bool
 	reads  uint64 // of the topic, when the entry joined
+	known  bool   // it is in place of a leave: somebody has the entry
 }
 
 // maxBatches is how many batches may wait; in a crowded topic it is one.
 const maxBatches = 16
 
 func (q *queue) add(e *Entry, joined bool, reads uint64) {
-	c := change{e, joined, reads}
+	c := change{entry: e, joined: joined, reads: reads}
 	if len(q.batches) == 0 {
 		q.batches = append(q.batches, map[Tag]change{e.Tag: c})
 		return
@@ -39,9 +40,10 @@ func (q *queue) add(e *Entry, joined bool, reads uint64) {
 		last[e.Tag] = c
 	case len(q.batches) < maxBatches && !q.crowded:
 		q.batches = append(q.batches, map[Tag]change{e.Tag: c})
-	case before.joined && before.reads == reads:
+	case before.joined && before.reads == reads && !before.known:
 		delete(last, e.Tag)
 	default:
+		c.known = before.known || !before.joined
 		last[e.Tag] = c
 	}
 }

@@ -107,8 +107,13 @@ func (t *Tracker) Topics() []string {
 type Stats struct {
 	Owners    int // that track something, or have something aside
 	Topics    int // with entries, or with diffs still to go out
-	Entries   int
+	Entries   int // of all nodes
 	Lingering int // entries without an owner, and places in line that they have left
+
+	Peers    int    // other nodes of which something is known
+	Foreign  int    // entries of other nodes, those of nodes that are down included
+	Early    int    // changes of other nodes that came before others, which are missing
+	Declined uint64 // entries of other nodes that there ever were and that may not be shown, or have no room
 }
 
 // Stats returns the figures of this moment. It takes the locks one after the other, so
@@ -126,7 +131,14 @@ func (t *Tracker) Stats() (n Stats) {
 		n.Topics += len(s.topics)
 		n.Lingering += len(s.lingering)
 		n.Entries += s.state.Len()
+		n.Early += s.state.Cloud()
 		s.mu.RUnlock()
+	}
+	t.peering.Lock()
+	defer t.peering.Unlock()
+	n.Peers, n.Declined = len(t.peers), t.declined.Load()
+	for _, p := range t.peers {
+		n.Foreign += p.entries
 	}
 	return n
 }

@@ -39,13 +39,16 @@ type tracked struct {
 	entry      *Entry
 	charge     charge
 
-	owner *owner // nil while it lingers; changed under the owner's mutex, too
+	owner *owner // nil while it lingers, and of another node's entry; changed under the owner's mutex, too
 	until int64  // it lingers, in nanoseconds since the tracker began
 
 	// Guarded by the mutex of the owner.
 	standing standing
 	index    int // in owner.tracked
 }
+
+// lingers reports whether it is of this node, and waits for another owner. Then it is the first meta of its key.
+func (x *tracked) lingers() bool { return x.owner == nil && x.until > 0 }
 
 // standing says in which life of its owner an entry was tracked.
 type standing uint8

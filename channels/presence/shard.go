@@ -17,6 +17,7 @@ type shard struct {
 	topics map[string]*roster
 	places map[place]*tracked // of owners that are alive
 
+	changes   *changes    // of this node that the others have yet to be told; nil: there are none
 	lingering []lingering // in the order in which they are due
 	timer     *time.Timer // set while there are any
 	closed    bool
@@ -60,7 +61,7 @@ func (s *shard) track(o *owner, topic, key string, members []byte, c charge) (x 
 	if r != nil {
 		p = r.people[key]
 	}
-	lingers := p != nil && p.first.owner == nil
+	lingers := p != nil && p.first.lingers()
 	switch {
 	case lingers:
 		x = p.first
@@ -77,8 +78,7 @@ func (s *shard) track(o *owner, topic, key string, members []byte, c charge) (x 
 		ref = s.replace(x, members)
 	} else {
 		if r == nil {
-			r = &roster{topic: strings.Clone(topic), people: map[string]*person{}}
-			s.topics[r.topic] = r // its announcer takes it out again
+			r = s.roster(strings.Clone(topic))
 		}
 		if p == nil {
 			p = &person{key: strings.Clone(key)}
@@ -89,6 +89,13 @@ func (s *shard) track(o *owner, topic, key string, members []byte, c charge) (x 
 	}
 	s.places[place{o, r.topic, p.key}] = x
 	return x, ref, nil
+}
+
+// roster adds a roster, which its announcer takes out again.
+func (s *shard) roster(topic string) *roster {
+	r := &roster{topic: topic, people: map[string]*person{}}
+	s.topics[topic] = r
+	return r
 }
 
 // update replaces the meta of o, which counts as tracked again if it was held or kept.
@@ -151,7 +158,7 @@ func (s *shard) drop(x *tracked) {
 func (s *shard) leave(x *tracked) {
 	r := s.topics[x.entry.Topic]
 	x.charge.give()
-	s.state.Remove(x.entry.Tag)
+	s.remove(x.entry.Tag)
 	r.leave(x)
 	s.announce(r)
 }
@@ -160,7 +167,7 @@ func (s *shard) leave(x *tracked) {
 func (s *shard) replace(x *tracked, members []byte) (ref string) {
 	r, old := s.topics[x.entry.Topic], x.entry
 	e, ref := s.enter(old.Topic, old.Key, members, s.ref(old.Tag))
-	s.state.Remove(old.Tag)
+	s.remove(old.Tag)
 	r.replace(x, e)
 	s.announce(r)
 	return ref
@@ -168,7 +175,15 @@ func (s *shard) replace(x *tracked, members []byte) (ref string) {
 
 func (s *shard) enter(topic, key string, members []byte, prev string) (*Entry, string) {
 	ref := s.ref(s.state.Next())
-	return s.state.Add(topic, key, withRefs(members, ref, prev)), ref
+	e := s.state.Add(topic, key, withRefs(members, ref, prev))
+	s.added(e)
+	return e, ref
+}
+
+// remove takes an entry of this node out of the state.
+func (s *shard) remove(t Tag) {
+	s.state.Remove(t)
+	s.removed(t)
 }
 
 func (s *shard) ref(t Tag) string { return s.refs + strconv.FormatUint(t.Clock, 36) }

@@ -65,10 +65,7 @@ func (s *State) Remove(t Tag) (e *Entry, at Tag) {
 func (s *State) Merge(d *Delta) Diff {
 	var over Diff
 	for r := range d.seen {
-		if r.Name != s.self.Name && r.Incarnation > s.newest[r.Name] {
-			over.Leaves = append(over.Leaves, s.forget(Replica{r.Name, s.newest[r.Name]})...)
-			s.newest[r.Name] = r.Incarnation
-		}
+		over.Leaves = append(over.Leaves, s.Begin(r).Leaves...)
 	}
 	diff := s.set.merge(d, func(r Replica) bool {
 		return !s.over(r) && s.status[r] != gone
@@ -76,6 +73,26 @@ func (s *State) Merge(d *Delta) Diff {
 	diff.Joins = s.reported(diff.Joins)
 	diff.Leaves = append(s.reported(diff.Leaves), over.Leaves...)
 	return diff.sorted()
+}
+
+// Begin says that a life of a replica has begun, if it is not known: the entries of earlier ones leave.
+func (s *State) Begin(r Replica) (d Diff) {
+	if r.Name == s.self.Name || r.Incarnation <= s.newest[r.Name] {
+		return d
+	}
+	d.Leaves = s.forget(Replica{r.Name, s.newest[r.Name]})
+	s.newest[r.Name] = r.Incarnation
+	return d.sorted()
+}
+
+// Forget makes s as if it had never heard of the replicas of another name: their entries leave.
+func (s *State) Forget(name string) (d Diff) {
+	if name == s.self.Name {
+		return d
+	}
+	d.Leaves = s.forget(Replica{name, s.newest[name]})
+	delete(s.newest, name)
+	return d.sorted()
 }
 
 // Full returns all entries and tags, for a peer that has missed some. It costs a copy of
@@ -148,6 +165,9 @@ func (s *State) All() iter.Seq[*Entry] {
 		}
 	}
 }
+
+// holds reports whether an entry is there, reported or not.
+func (s *State) holds(t Tag) bool { return s.set.entries[t.Replica][t.Clock] != nil }
 
 // over reports whether changes of a replica are ignored: it is this one, or a former life
 // of this or another one.

@@ -46,15 +46,17 @@ func (ts tags) of(r Replica) *clocks {
 	return c
 }
 
-// clocks is a set of clocks of one replica: all from 1 to upTo, and the cloud of those
-// that came out of order. It takes memory only for the cloud.
+// clocks is a set of clocks of one replica: a run up to upTo, and the cloud of the others. It
+// takes memory only for the cloud. What is merged into has a run from 1 on, and a cloud of those that
+// came out of order, all above upTo+1. What came by wire has a run behind after, which may be
+// empty, and a cloud before that.
 type clocks struct {
-	upTo  uint64
-	cloud map[uint64]struct{} // all above upTo+1
+	after, upTo uint64
+	cloud       map[uint64]struct{}
 }
 
 func (c *clocks) has(clock uint64) bool {
-	if clock <= c.upTo {
+	if clock <= c.upTo && clock > c.after {
 		return true
 	}
 	_, ok := c.cloud[clock]
@@ -86,8 +88,15 @@ func (c *clocks) compact() {
 	}
 }
 
+// merge adds those of o. The run of c begins with 1.
 func (c *clocks) merge(o *clocks) {
-	if o.upTo > c.upTo {
+	switch {
+	case o.upTo <= c.upTo:
+	case o.after > c.upTo: // something between them has yet to come
+		for clock := o.after + 1; clock <= o.upTo; clock++ {
+			c.add(clock)
+		}
+	default:
 		c.upTo = o.upTo
 		for clock := range c.cloud {
 			if clock <= c.upTo {
@@ -101,11 +110,11 @@ func (c *clocks) merge(o *clocks) {
 	}
 }
 
-func (c *clocks) len() uint64 { return c.upTo + uint64(len(c.cloud)) }
+func (c *clocks) len() uint64 { return c.upTo - c.after + uint64(len(c.cloud)) }
 
 func (c *clocks) all() iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
-		for clock := uint64(1); clock <= c.upTo; clock++ {
+		for clock := c.after + 1; clock <= c.upTo; clock++ {
 			if !yield(clock) {
 				return
 			}

@@ -31,10 +31,6 @@ var (
 // Options of a [Tracker]. Zero means the default; for a limit or an interval a
 // negative number means none.
 type Options struct {
-	// Replica is the name of this node, which no other node may have. "rtd" by
-	// default.
-	Replica string
-
 	// Broadcast gets every change, in order for each topic and never two of one topic at
 	// a time. It runs on a goroutine of the tracker and may call its methods except Close
 	// and Show. While it runs, further changes of the topic are collected. Nil means that
@@ -61,6 +57,10 @@ type Options struct {
 	// OwnerEntries and TopicEntries bound how many entries one owner can have
 	// in all topics, and one topic of all owners. 100,000 by default, each.
 	OwnerEntries, TopicEntries int
+
+	// PeerEntries bounds how many entries of one other node are kept here: 1,000,000 by default. Those of a topic
+	// are not bounded, but count for TopicEntries: what other nodes have let in is shown.
+	PeerEntries int
 
 	// MaxMeta is the largest meta in bytes, 16 KiB by default, and MaxKey the largest
 	// key, 1 KiB. Every client of the topic keeps all of them.
@@ -98,6 +98,15 @@ type Tracker struct {
 
 	suspended atomic.Bool // somebody may have something aside
 
+	// Of the other nodes: changes.go, peer.go.
+	self     Replica
+	changed  func()      // nil: there are none
+	untaken  atomic.Bool // changed was called, and nothing was taken since
+	taking   sync.Mutex  // before a shard's
+	peering  sync.Mutex  // likewise
+	peers    map[string]*peer
+	declined atomic.Uint64
+
 	closed     chan struct{}
 	announcers sync.WaitGroup
 }
@@ -108,15 +117,15 @@ const shards = 32
 
 // New returns a tracker without entries. Close it.
 func New(o Options) *Tracker {
-	o.Replica = cmp.Or(o.Replica, "rtd")
 	o.Interval = cmp.Or(o.Interval, 20*time.Millisecond)
 	o.OwnerEntries = cmp.Or(o.OwnerEntries, 100_000)
 	o.TopicEntries = cmp.Or(o.TopicEntries, 100_000)
+	o.PeerEntries = cmp.Or(o.PeerEntries, 1_000_000)
 	o.MaxMeta = cmp.Or(o.MaxMeta, 16<<10)
 	o.MaxKey = cmp.Or(o.MaxKey, 1<<10)
 
 	t := &Tracker{opts: o, began: time.Now(), seed: maphash.MakeSeed(), closed: make(chan struct{})}
-	self := Replica{o.Replica, uint64(t.began.UnixNano())}
+	t.self, t.peers = Replica{"rtd", uint64(t.began.UnixNano())}, map[string]*peer{}
 	// Clients keep refs for longer than this tracker lives. They are to know those of the next
 	// one from these, whatever the clock said and whichever other node has the name.
 	var life [6]byte
@@ -127,7 +136,7 @@ func New(o Options) *Tracker {
 		s := &t.shards[i]
 		s.tracker = t
 		s.refs = prefix + strconv.FormatUint(uint64(i), shards)
-		s.state = NewState(self)
+		s.state = NewState(t.self)
 		s.topics, s.places = map[string]*roster{}, map[place]*tracked{}
 	}
 	return t
