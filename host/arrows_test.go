@@ -84,7 +84,7 @@ var arrows = map[string][]string{
 	"plugins/rooms": {"sdk/go"},
 
 	"host/disk/disktest":       {},
-	"host/clustertest":         {},
+	"host/clustertest":         {"sandbox/sandboxtest"},
 	"sandbox/sandboxtest":      {"sandbox"},
 	"host/hosttest":            {"channels/client", "host", "host/config", "sandbox/sandboxtest", "github.com/coder/websocket"},
 	"host/testdata/fickle":     {"sdk/go"},
