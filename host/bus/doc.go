@@ -80,6 +80,16 @@
 //
 // Each is one line in the log when it begins and one when it ends. Operations without a deadline take 5 s at the most.
 //
+// # Figures
+//
+// A process without a cluster has no mesh, and pays nothing. With one, on 2 cores over loopback (BenchmarkMesh…; all nodes in one process):
+//
+//	resident memory                       4.2 MB for the first of a process, most of it code that is used now; 0.4 to 1 MB with two routes
+//	start                                 3 ms; 9 ms the first time; 55 to 70 ms with a seed that answers, of which 50 are for who has the name
+//	there and back, 256 bytes             60 to 70 µs; 64 to 72 with a secret; 100 by an existing NATS
+//	to two nodes, each, of all three      7 to 8 µs; 9 with a secret; 2.6 by an existing NATS: 130,000, 110,000 and 380,000 a second
+//	subject of an inbox                   0.9 KB, no goroutine
+//
 // # Questions
 //
 // Why NATS? It is one engine for logs, keys and values, messages and clusters, for one node and many, embedded or not. pebble, bbolt

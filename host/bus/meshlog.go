@@ -35,14 +35,19 @@ var of = regexp.MustCompile(`^(\S+) - \w+:\d+ - `)
 func (l *meshLog) Debugf(string, ...any) {}
 func (l *meshLog) Tracef(string, ...any) {}
 
+const otherCluster = "node refused: it is of another cluster"
+
 // Noticef is for those who look into NATS.
 func (l *meshLog) Noticef(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
-	if strings.Contains(text, "Slow Consumer") {
+	switch {
+	case strings.Contains(text, "Slow Consumer"):
 		l.tell(slog.LevelWarn, "node does not take its messages, they are dropped", text)
-		return
+	case strings.Contains(text, "Cluster Name Conflict"):
+		l.tell(slog.LevelWarn, otherCluster, text)
+	default:
+		l.log.Debug("nats: " + text)
 	}
-	l.log.Debug("nats: " + text)
 }
 
 // Warnf logs a warning.
@@ -61,7 +66,8 @@ func (l *meshLog) Errorf(format string, v ...any) {
 	case refused:
 		l.tell(slog.LevelWarn, "node refused: it has another secret, other certificates, or another name of the cluster", text)
 	case strings.Contains(text, "does not match"):
-		l.tell(slog.LevelWarn, "node refused: it is of another cluster", text)
+		l.tell(slog.LevelWarn, otherCluster, text)
+	case strings.Contains(text, "cluster name from remote server conflicts"): // the same once more
 	case strings.HasPrefix(text, "Error trying to connect to route"):
 		l.tell(slog.LevelInfo, "node does not answer; it is tried again", text)
 	default:

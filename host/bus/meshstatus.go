@@ -1,6 +1,8 @@
 package bus
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -38,10 +40,12 @@ func (m *Mesh) Status() MeshStatus {
 	}
 }
 
-// Routes returns the connections to other nodes, one to each. There are none with an existing server.
+// Routes returns the connections to other nodes, one to each, by their names. There are none with an existing server.
 func (m *Mesh) Routes() []Route {
 	if m.hub == nil {
 		return nil
 	}
-	return m.hub.routes()
+	list := m.hub.routes()
+	slices.SortFunc(list, func(a, b Route) int { return cmp.Compare(a.Node, b.Node) })
+	return list
 }
