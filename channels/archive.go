@@ -95,6 +95,10 @@ type archived struct {
 	waiting []comer // those that have to be told where they stand; guarded by past.mu
 	users   atomic.Int32
 	queue   saidQueue
+
+	// The epoch that the archive has. That of positions is another one if there are other nodes; guarded by past.mu.
+	epoch string
+	lost  atomic.Bool // some of what other nodes said is missing, and members have yet to be told
 }
 
 // comer is a member that has to be told where it stands.
@@ -199,6 +203,7 @@ func (h *Hub) open(ctx context.Context, l load) error {
 	if err != nil {
 		return err
 	}
+	epoch := h.shownEpoch(l.topic, stored.Epoch)
 	old := make([]*kept, 0, len(stored.Messages))
 	for i := range stored.Messages {
 		m := &stored.Messages[i]
@@ -214,7 +219,8 @@ func (h *Hub) open(ctx context.Context, l load) error {
 		h.archives.archive.Close(l.topic)
 		return nil
 	}
-	p.log = history.New[*kept](history.Position{Epoch: stored.Epoch, Offset: stored.Last - uint64(len(old))})
+	p.log = history.New[*kept](history.Position{Epoch: epoch, Offset: stored.Last - uint64(len(old))})
+	p.archived.epoch = stored.Epoch
 	for _, k := range old {
 		h.append(p, k)
 	}
@@ -432,12 +438,21 @@ func (q *saidQueue) next() *Said {
 // sendSaid sends one that is stored. Callers hold the shard's mu and the past's.
 func (h *Hub) sendSaid(s *Said, c *crowd) {
 	p := c.past
-	if p.log.Next() != s.at { // the archive has begun anew: what was before cannot be told any more
+	a := p.archived
+	if a.lost.Load() {
+		h.tellMissed(s.Topic, c)
+	}
+	if a.epoch != s.at.Epoch || p.log.Next().Offset != s.at.Offset { // the archive has begun anew: what was before cannot be told any more
+		epoch := s.at.Epoch
+		if p.log.Position().Epoch != a.epoch {
+			epoch = history.NewEpoch()
+		}
+		a.epoch = s.at.Epoch
 		h.counted(p, func() {
-			p.log = history.New[*kept](history.Position{Epoch: s.at.Epoch, Offset: s.at.Offset - 1})
+			p.log = history.New[*kept](history.Position{Epoch: epoch, Offset: s.at.Offset - 1})
 		})
 	}
-	_ = h.keepAndSend(h.newKept(&s.out, s.At, s.at), s.except, c) // it counts members whose codec cannot write it
+	_ = h.keepAndSend(h.newKept(&s.out, s.At, p.log.Next()), s.except, c) // it counts members whose codec cannot write it
 }
 
 // Publication is a broadcast by a back end.

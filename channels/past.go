@@ -55,6 +55,9 @@ const (
 // gapIntercepted says that a shared handler intercepts some of what is missing: it tells all members, never one.
 const gapIntercepted history.Gap = "intercepted"
 
+// gapMissed says that some of what other nodes said did not come here.
+const gapMissed history.Gap = "missed"
+
 // past is what was said in a topic.
 type past struct {
 	mu   sync.Mutex // after the shard's
@@ -328,6 +331,9 @@ func (h *Hub) recover(p *past, m *member, again comeback) {
 	if p.archived != nil && !p.archived.ready {
 		p.archived.waiting = append(p.archived.waiting, comer{m, again})
 		return
+	}
+	if p.archived != nil && p.archived.lost.Load() {
+		h.tellMissed(m.Topic, h.shard(m.Topic).topics[m.Topic].crowd)
 	}
 	h.counted(p, func() { p.log.Trim(p.used, p.keep.Bounds) })
 	s, ref := &m.Subscription, quoted(p.log.Position())

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"rtd/channels"
 	"rtd/channels/history"
@@ -264,6 +265,55 @@ func TestDeliverIntoArchive(t *testing.T) {
 		if n := s.Stats().HistoryRefused; n < 2 || n > 3 {
 			t.Errorf("%d were refused, and %d bytes waited", n, 4*len(large))
 		}
+	})
+}
+
+// A durable history of one node among others does not know what was said while it was not in use, or was lost on the way, and says so.
+func TestArchiveAmongOthers(t *testing.T) {
+	a, epoch := &shelf{}, ""
+	life := func(test func(t *testing.T, s *server)) {
+		run(t, options{}, func(t *testing.T, s *server) {
+			s.Hub.Connect(&others{t: t})
+			s.archives(a)
+			test(t, s)
+		})
+	}
+	told := func(reason history.Gap, n int) string {
+		return fmt.Sprintf(`[null,"E:%d","room:a","recovered",{"complete":false,"reason":%q,"position":"E:%d","count":0}]`, n, reason, n)
+	}
+	life(func(t *testing.T, s *server) {
+		b := s.connect().enters("")
+		b.heard(joinedA, positionOf(0))
+		if err := s.publishes(1, 2); err != nil {
+			t.Error(err)
+		}
+		epoch = b.heard(said1, said2)
+		s.connect().enters(epoch+":1").heard(joinedA, said2, recovered(2, 1))
+	})
+	life(func(t *testing.T, s *server) { // it was down
+		b := s.connect().enters(epoch + ":1")
+		epoch = b.heard(joinedA, said1, said2, lost(history.GapEpoch, 2, 2))
+		b.Close()
+		time.Sleep(20 * time.Minute) // nobody uses it
+		s.Hub.TidyHistory(time.Now())
+		b = s.connect().enters(epoch + ":2")
+		epoch = b.heard(joinedA, said1, said2, lost(history.GapEpoch, 2, 2))
+		s.Hub.Missed()
+		if now := b.heard(told("missed", 2)); now == epoch {
+			t.Error("the epoch is the same")
+		}
+		s.connect().enters(epoch+":2").heard(joinedA, said1, said2, lost(history.GapEpoch, 2, 2))
+		a.goes(true)
+		if err := s.Hub.Deliver("room:a", "said", []byte(`{"n":3}`), false); err != nil {
+			t.Error(err)
+		}
+		b.heard()
+		a.goes(false)
+		if err := s.publishes(3); err != nil {
+			t.Error(err)
+		}
+		epoch = b.heard(told("missed", 2), said3)
+		s.connect().enters(epoch+":2").heard(joinedA, said3, recovered(3, 1))
 	})
 }
 

@@ -43,6 +43,9 @@ func New[M any](behind Position) *Log[M] { return &Log[M]{epoch: behind.Epoch, l
 // Position is that of the newest message.
 func (l *Log[M]) Position() Position { return Position{l.epoch, l.last} }
 
+// Renew gives the log another epoch: to who has a position of the former one, it cannot tell what is missing. The messages stay.
+func (l *Log[M]) Renew(epoch string) { l.epoch = epoch }
+
 // Len is how many messages are kept, and Bytes their sizes together.
 func (l *Log[M]) Len() int     { return len(l.kept) - l.first }
 func (l *Log[M]) Bytes() int64 { return l.bytes }
