@@ -68,6 +68,9 @@
 // broadcasts to guests, presence.go makes them of presence diffs. payer.go counts the
 // bytes of those that wait.
 //
+// And to other nodes? remote.go has what a hub tells a cluster, and what it takes from it. foreign.go has what other nodes say stored here, in topics
+// with a durable history. Sockets are ended on the node that has them: [Endpoint].Disconnect is called on each.
+//
 // What can be asked of a handler from outside? Renew (renew.go), Inspect
 // (inspect.go) and Opening (opening.go).
 //
@@ -147,14 +150,14 @@
 // other.
 //
 // Not in order: different topics among each other; broadcasts of different handlers,
-// which two members may see in different order, and which may come before a reply that
+// which two members may see in different order, on two nodes too, and which may come before a reply that
 // was under way; and answers that the host gives by itself. A heartbeat overtakes
 // everything, and "overloaded" the replies to earlier messages.
 //
 // # Locks
 //
 // Locks are taken in this order: a handler's, a Socket's, the Endpoint's two, those of
-// the hub's shards, those of a topic's history, that of the lingers, those of mailboxes and outboxes. The router has a lock for its
+// the hub's shards, those of a topic's history, that of the lingers, those of mailboxes and outboxes, and of a [Remote]. The router has a lock for its
 // changes only, which comes before those of the hub's shards; its readers take none.
 // No lock is held while a guest runs. Some are while its effects are applied and while
 // a broadcast is heard: functions that are called then must not block. Publish, Listen

@@ -150,8 +150,8 @@ func (t *Tracker) Snapshot() iter.Seq[[]byte] {
 // own returns the entries of this node, in order, and its clock.
 func (s *shard) own() (list []*Entry, now uint64) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	list = values(s.state.set.entries[s.state.self])
+	list, now = values(s.state.set.entries[s.state.self]), s.state.Next().Clock-1
+	s.mu.RUnlock()
 	slices.SortFunc(list, func(a, b *Entry) int { return cmp.Compare(a.Tag.Clock, b.Tag.Clock) })
-	return list, s.state.Next().Clock - 1
+	return list, now
 }

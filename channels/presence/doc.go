@@ -4,7 +4,8 @@
 //
 // There are two halves. [State] is the set itself, a plain value that can be merged
 // with those of other nodes. A [Tracker] serves one node: it adds locks, limits and
-// time, and broadcasts the changes.
+// time, and broadcasts the changes. It is alone, or one of several that tell each other
+// what they have; clients see one list.
 //
 //	 Track, Update, Untrack       Leave, Hold, Keep, Settle
 //	           │                          │
@@ -13,9 +14,10 @@
 //	│    │                                                   │
 //	│ ┌ shard of a topic, one of 32 ───────────────────────┐ │
 //	│ │  ▼                                                 │ │
-//	│ │ State ···· Delta ····► (the other nodes, later)    │ │
-//	│ │  │ entries                                         │ │
-//	│ │  ▼                                                 │ │
+//	│ │ State ──► changes ── TakeChanges, Snapshot ────────┼─┼──► Merge of the other nodes
+//	│ │  │  ▲                                              │ │
+//	│ │  │  └──── Delta ────────────────────────────────────┼─┼─── Merge, Up, Down, Gone
+//	│ │  ▼ entries                                         │ │
 //	│ │ roster ──► queue ──► announcer ────────────────────┼─┼──► Broadcast(topic, Diff)
 //	│ └──┬─────────────────────────────────────────────────┘ │    presence_diff
 //	└────▼───────────────────────────────────────────────────┘
@@ -107,6 +109,30 @@
 // The entries of a replica that is down are kept but not reported: if it comes back they
 // join with their old refs, as if they had never left.
 //
+// # Several nodes
+//
+// A tracker that is to have peers is given its name first, by [Tracker.Connect]. Then it collects its own changes, which [Tracker.TakeChanges] gives away
+// as bytes, for all other nodes, and [Tracker.Snapshot] has all entries for one that has come or has missed something. [Tracker.Merge] takes both over there. Every
+// node answers for its own entries, and for nobody else's: whoever brings the bytes has a way from each node to each.
+//
+//	a node comes, or its link is reset    Snapshot of the others to it, and its own to them
+//	its snapshot has been merged          Up: its entries join
+//	nothing is heard of it                Down: they leave, and are kept
+//	it is back                            its snapshot, then Up: what has not changed joins with its old refs
+//	nothing was heard for long            Gone: they are forgotten
+//	it has started again                  the first piece of its new life ends the old one
+//
+// A reset link alone changes nothing that clients see. Whoever calls Up before the snapshot is merged shows what the node had before, and takes back what it has not
+// any more.
+//
+// Entries of other nodes have no owner here. They are in lists, counts and diffs as all others are, and a key has the metas of all nodes. Hold, Keep and
+// the grace are matters of the node whose owner it is; an entry that lingers leaves as soon as its key comes to another node, so that who reconnects there is
+// present once. The bounds of a topic count all entries, but refuse only those that are tracked here: two nodes may let one in at the same
+// time, and what one of them has let in is shown by both. What another node may put into memory here is bounded by [Options].PeerEntries. What it may not,
+// or what clients could not read, is left out, counted in [Stats].Declined, and said by the error of Merge.
+//
+// The picture of a piece is in wire.go. It is at most 256 KiB, and its first byte is a version.
+//
 // # Cost
 //
 // Measured with the benchmarks of this package on two busy cores, with 50,000
@@ -120,12 +146,25 @@
 // topic has changed and is quiet again. With the text of its pages it takes twice the size
 // of the metas.
 //
+// With 50,000 entries over three nodes, told 50 times a second (BenchmarkReplicas): 1,000 changes in a second are 53 to 58 KB on each link, and take
+// all three nodes together 9 ms in one topic, 55 ms in 1,000 topics, with all diffs encoded on each. An entry of another node takes 430 bytes in a crowded topic, 505 in one
+// of five, with its key and meta (BenchmarkReplicaMemory). A snapshot of 50,000 is 5 MB in 20 pieces, takes 60 to 140 ms to make and 140 to 160 ms to merge.
+//
 // # Questions
 //
 // Why a CRDT on one node? Clients see three parts of it: the refs, the rule that only the
 // owner removes, and entries that never change. These have to be right on the first day
-// anyway. Until there are several nodes it costs a tag and a map entry. A Tracker with
-// peers will feed its rosters with the diffs of Merge besides its own changes.
+// anyway. A tracker alone pays a tag and a map entry for them. One with peers feeds its
+// rosters with the diffs of Merge besides its own changes.
+//
+// Why a CRDT, if links are ordered and lose nothing? They are reset. A snapshot is made and sent in pieces, while changes go on. Those that come before it,
+// between its pieces or twice do no harm, nothing has to stand still, and no piece has to be kept.
+//
+// Why does a snapshot say what has gone? A piece is a run of clocks, and those entries of it that are there: what is missing in the run has gone. So a node
+// that has kept what another had before learns what has left meanwhile, without a list of it.
+//
+// Why are changes not sent as they are made? They are noted as entries, not as events: one that comes and goes before anybody takes them costs nothing, and what
+// nobody takes does not pile up. Whoever takes them decides how often.
 //
 // What is the cloud? A state has seen a replica's clocks 1 to n, which is one number, and
 // perhaps some further ones, because a delta in between is late. These are the cloud. When
@@ -133,8 +172,8 @@
 // memory. For that reason clocks leave no number out.
 //
 // Why does a removal have a tag of its own, if the tag of the entry names it? So that no
-// change can be missed unnoticed. Nodes tell each other their [State.Clocks]: a node that
-// sees itself behind asks for the missing changes, even if somebody only left.
+// change can be missed unnoticed: a piece says behind which clock it goes on, even if
+// somebody only left, and [Stats].Early is not zero while something before it is missing.
 //
 // Why is an incarnation part of the name of a replica? A node that starts again
 // begins with clock 1. Without it, its new entries would be taken for those that
@@ -183,6 +222,7 @@
 // would change large numbers, order and duplicates. Only members with the names of refs are
 // taken out, since a meta may come from a list.
 //
-// Why is there no wire form of a delta yet? Its bounds depend on the transport. Delta and
-// Entry hold nothing but plain values, so it needs no change here.
+// Why do nodes not pass on what others said? With a link between each two, every node hears it from the one that knows. So no node can speak for another.
+//
+// Why is an entry that may not be shown taken for one that has gone? Its clock has to be seen, or all later ones would wait for it.
 package presence
