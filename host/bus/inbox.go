@@ -14,8 +14,8 @@ type Message struct {
 	Data    []byte
 }
 
-// Inbox collects the messages of any number of subjects, in one bounded queue: those of a subject from one
-// publisher in order. A subject costs about 1 KB, and no goroutine.
+// Inbox collects the messages of any number of subjects, in one bounded queue: those of one
+// node in order. A subject costs about 1 KB, and no goroutine.
 type Inbox struct {
 	mesh   *Mesh
 	queue  chan *nats.Msg
@@ -35,7 +35,8 @@ func (m *Mesh) Inbox(limit int) *Inbox {
 }
 
 // Subscribe adds a subject: tokens with dots between, of which one may be "*", any one, and the last ">", any
-// that follow. All that is published from its return on comes. It may be said again.
+// that follow. All that this mesh publishes from its return on comes, and that of another node as soon as it has heard of the
+// subject. It may be said again.
 func (i *Inbox) Subscribe(ctx context.Context, subject string) error {
 	if err := checkPattern(subject); err != nil {
 		return err

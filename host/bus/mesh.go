@@ -214,7 +214,11 @@ func (m *Mesh) keep(ctx context.Context) {
 			wait = firstRetry
 			m.watch(ctx)
 		} else {
-			rest(ctx, wait, m.kick)
+			kick := m.kick
+			if errors.Is(err, ErrTaken) {
+				kick = nil // who has the name says so each time
+			}
+			rest(ctx, wait, kick)
 			wait = min(2*wait, lastRetry)
 		}
 		if ctx.Err() != nil {

@@ -247,6 +247,33 @@ func TestNodeHangs(t *testing.T) {
 	knows(t, all["a"], "b c")
 }
 
+// Nodes that begin at the same time, all with each other as seeds, end with one route between each two.
+func TestNodesBeginTogether(t *testing.T) {
+	t.Parallel()
+	names := []string{"a", "b", "c", "d"}
+	n := clustertest.NewNet(t, names...)
+	all := map[string]*bus.Mesh{}
+	for _, name := range names {
+		all[name], _ = beginMesh(t, bus.MeshOptions{Node: name, Secret: secret, Seeds: n.Seeds(name), Advertise: clustertest.Nowhere})
+	}
+	for _, name := range names {
+		eventually(t, "address", func() bool { return all[name].Address() != "" })
+		n.Place(name, all[name].Address())
+	}
+	for _, name := range names {
+		must(t, all[name].Up(limited(t)))
+	}
+	for k, name := range names {
+		knows(t, all[name], strings.Join(append(append([]string{}, names[:k]...), names[k+1:]...), " "))
+	}
+	for _, name := range names {
+		heard := inbox(t, all[name], 100, "to."+name)
+		for _, from := range names {
+			reached(t, all[from], heard, "to."+name)
+		}
+	}
+}
+
 // Connections that break are made again, of a seed or not.
 func TestRoutesBreak(t *testing.T) {
 	t.Parallel()

@@ -374,6 +374,8 @@ func TestNameIsTaken(t *testing.T) {
 			first := mesh(t, o)
 			heard := inbox(t, b, 100, ">")
 			reached(t, first, heard, "x")
+			// Should the second reach the first late, the time decides.
+			eventually(t, "clear difference", func() bool { return time.Since(first.Status().Since) > 500*time.Millisecond })
 			second, log := beginMesh(t, o)
 			eventually(t, "refusal", func() bool { return errors.Is(second.Err(), bus.ErrTaken) })
 			want(t, second.Publish("x", []byte("of the second")), bus.ErrDown)

@@ -58,6 +58,8 @@ func (l *meshLog) Errorf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	_, handshake, refused := strings.Cut(text, "TLS route handshake error: ")
 	switch {
+	case strings.Contains(text, "Error flushing"): // a connection that ended
+		l.log.Debug("nats: " + text)
 	case strings.Contains(text, "insecure"): // of hosts' names, which routes do not have
 	case refused && strings.Contains(handshake, "remote error"):
 		l.tell(slog.LevelWarn, "node refuses this one: it has another secret, other certificates, or another name of the cluster", text)

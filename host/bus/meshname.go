@@ -65,8 +65,9 @@ func (m *Mesh) heard(msg *nats.Msg) {
 	}
 }
 
-// alikeLong is how close two nodes have to be in time for their ids to decide.
-const alikeLong = 5 * time.Second
+// alikeLong is how close two nodes have to be in time for their ids to decide. Should each think that it was first, as what they say took longer, both give way,
+// and one has the name when they try again.
+const alikeLong = 250 * time.Millisecond
 
 // keeps reports whether the name stays with this node: who works under it goes before who would like to, and then who has for longer.
 func (m *Mesh) keeps(c claim) bool {
