@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"rtd/channels"
+	"rtd/channels/presence"
 )
 
 // What the effect present pushes, in its place among the others.
@@ -64,4 +65,41 @@ func (s *server) present(t *testing.T, owner any, topic, key string) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf(`%q:{"metas":[{"phx_ref":%q}]}`, key, ref)
+}
+
+// Clients of two nodes see one list.
+func TestPresentOnTwoNodes(t *testing.T) {
+	run(t, options{}, func(t *testing.T, s *server) {
+		other := channels.NewEndpoint(channels.Limits{})
+		defer other.Presence.Close()
+		connect := func(e *channels.Endpoint, name string) {
+			if err := e.Presence.Connect(presence.Replica{Name: name, Incarnation: 1}, func() {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		connect(s.Endpoint, "a")
+		connect(other, "b")
+		s.Presence.Up("b")
+		ann := s.present(t, 1, "room:a", "ann")
+		settle()
+		c := s.connect()
+		c.send(`["1","1","room:a","phx_join","present"]`)
+		c.want(ok("1", "1", "room:a"), `["1",null,"room:a","presence_state",{`+ann+`}]`, `["1",null,"room:a","hello",{}]`)
+		ref, err := other.Presence.Track(1, "room:a", "bob", []byte(`{}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bob := fmt.Sprintf(`"bob":{"metas":[{"phx_ref":%q}]}`, ref)
+		if err := s.Presence.Merge("b", other.Presence.TakeChanges()); err != nil {
+			t.Error(err)
+		}
+		c.want(`[null,null,"room:a","presence_diff",{"joins":{` + bob + `},"leaves":{}}]`)
+		if _, err := other.Presence.Track(2, "room:a", "eve", []byte(`{"x":1e999}`)); err == nil {
+			t.Error("a meta that clients cannot read was tracked")
+		}
+		c.send(`["1","2","room:a","present",""]`)
+		c.want(`["1",null,"room:a","presence_state",{` + ann + "," + bob + `}]`)
+		s.Presence.Down("b")
+		c.want(`[null,null,"room:a","presence_diff",{"joins":{},"leaves":{` + bob + `}}]`)
+	})
 }

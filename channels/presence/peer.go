@@ -132,25 +132,38 @@ func (t *Tracker) Gone(name string) {
 
 func (t *Tracker) eachShard(change func(s *shard) Diff) {
 	for i := range t.shards {
-		s := &t.shards[i]
-		s.mu.Lock()
-		if !s.closed {
-			s.apply(change(s))
-		}
-		s.mu.Unlock()
+		t.shards[i].peerChanges(change)
 	}
 }
 
 // beginLife begins another life of a node.
 func (s *shard) beginLife(r Replica, shown bool) {
+	s.peerChanges(func(s *shard) (d Diff) {
+		d = s.state.Begin(r)
+		if !shown {
+			s.state.Down(r)
+		}
+		return d
+	})
+}
+
+// peerChanges makes a change that may be about all entries of another node. The rosters get it by and by, so that nobody waits long for the shard. Callers hold
+// the tracker's peering: nothing else changes those entries meanwhile.
+func (s *shard) peerChanges(change func(s *shard) Diff) {
+	const most = 1000
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
-	s.apply(s.state.Begin(r))
-	if !shown {
-		s.state.Down(r)
+	for d := change(s); ; {
+		joins, leaves := min(most, len(d.Joins)), min(most, len(d.Leaves))
+		s.apply(Diff{d.Joins[:joins], d.Leaves[:leaves]})
+		if d = (Diff{d.Joins[joins:], d.Leaves[leaves:]}); len(d.Joins)+len(d.Leaves) == 0 {
+			return
+		}
+		s.mu.Unlock()
+		s.mu.Lock()
 	}
 }
 

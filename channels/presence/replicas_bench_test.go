@@ -123,6 +123,15 @@ func BenchmarkReplicaMemory(b *testing.B) {
 	}
 }
 
+// BenchmarkDownUp is a third of 50,000 presences of one topic that leave and come back, as their node is down and up.
+func BenchmarkDownUp(b *testing.B) {
+	m := newTrio(b, 1)
+	for b.Loop() {
+		m.trackers[0].Down("node1")
+		m.trackers[0].Up("node1")
+	}
+}
+
 func heapNow() uint64 {
 	var m runtime.MemStats
 	runtime.GC()

@@ -486,3 +486,28 @@ func TestLingeringEndsElsewhere(t *testing.T) {
 		}
 	})
 }
+
+// What a node sets aside nobody has, and what it takes back all have.
+func TestSuspendedElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh(t, 2, presence.Options{})
+		defer m.close()
+		a, b := m.nodes[0], m.nodes[1]
+		a.track(1, "room", "ann")
+		b.track(1, "room", "bob")
+		m.flow()
+		all, owner := func(string) bool { return true }, func(any, string) bool { return true }
+		a.tracker.Suspend(all, owner, all)
+		m.flow()
+		for _, n := range m.nodes {
+			if list := newClient(t, n.tracker.List("room")).present; len(list) != 1 || list["bob"] == nil {
+				t.Errorf("%s has %v", n.name, list)
+			}
+		}
+		a.tracker.Resume(owner)
+		m.flow()
+		if list := b.tracker.List("room"); len(newClient(t, list).present) != 2 || !newClient(t, list).agrees(t, a.tracker.List("room")) {
+			t.Errorf("b has %s, a %s", list, a.tracker.List("room"))
+		}
+	})
+}
