@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"host/bus":          {"host/disk", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/nats-io/nkeys", "github.com/minio/highwayhash"},
 	"host/clock":        {"host/ask", "supervisor"},
 	"host/config":       {"host/names", "github.com/BurntSushi/toml"},
+	"host/cluster":      {},
 	"host/crashes":      {"host/disk", "sandbox", "sandbox/abi"},
 	"host/deploy":       {"host/durable", "host/folder", "host/names", "host/release", "host/rollout", "host/versions", "sandbox"},
 	"host/disk":         {},

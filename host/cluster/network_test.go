@@ -1,0 +1,224 @@
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rtd/host/cluster"
+)
+
+// network carries frames between nodes in memory, and loses, delays and cuts as it is told.
+type network struct {
+	mu        sync.Mutex
+	random    *rand.Rand
+	loss      float64
+	delay     time.Duration
+	cut       map[[2]string]bool // from, to
+	listeners map[*listener]bool
+	frames    map[string]int // by who got them
+}
+
+func newNetwork() *network {
+	return &network{random: rand.New(rand.NewPCG(1, 2)), cut: map[[2]string]bool{}, listeners: map[*listener]bool{}, frames: map[string]int{}}
+}
+
+func (w *network) set(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+func (w *network) cutBoth(a, b string, is bool) {
+	w.set(func() { w.cut[[2]string{a, b}], w.cut[[2]string{b, a}] = is, is })
+}
+
+type carrier struct {
+	*network
+	node string
+}
+
+type parcel struct {
+	subject string
+	data    []byte
+	due     time.Time
+}
+
+type listener struct {
+	*network
+	node     string
+	subjects []string
+	queue    chan parcel
+	lost     chan struct{}
+}
+
+func (c carrier) Publish(subject string, data []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for l := range c.listeners {
+		if !slices.Contains(l.subjects, subject) || c.cut[[2]string{c.node, l.node}] || l.node != c.node && c.random.Float64() < c.loss {
+			continue
+		}
+		c.frames[l.node]++
+		select {
+		case l.queue <- parcel{subject, slices.Clone(data), time.Now().Add(c.delay)}:
+		default:
+			select {
+			case l.lost <- struct{}{}:
+			default:
+			}
+		}
+	}
+	return nil
+}
+
+func (c carrier) Listen(_ context.Context, limit int, subjects ...string) (cluster.Listener, error) {
+	l := &listener{c.network, c.node, subjects, make(chan parcel, limit), make(chan struct{}, 1)}
+	c.set(func() { c.listeners[l] = true })
+	return l, nil
+}
+
+func (l *listener) Next(ctx context.Context) (string, []byte, error) {
+	select {
+	case <-l.lost:
+		return "", nil, fmt.Errorf("some are lost")
+	case p := <-l.queue:
+		time.Sleep(time.Until(p.due))
+		return p.subject, p.data, nil
+	case <-ctx.Done():
+		return "", nil, ctx.Err()
+	}
+}
+
+func (l *listener) Close() { l.set(func() { delete(l.listeners, l) }) }
+
+// hub has members of topics, and what came for them.
+type hub struct {
+	mu     sync.Mutex
+	topics map[string]bool
+	got    []string
+	remote *cluster.Node
+}
+
+func (h *hub) Deliver(topic, event string, payload []byte, binary bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.got = append(h.got, fmt.Sprint(topic, " ", event, " ", string(payload)))
+}
+
+func (h *hub) Interests() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for topic := range h.topics {
+			if !yield(topic) {
+				return
+			}
+		}
+	}
+}
+
+func (h *hub) member(topic string, is bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if is {
+		h.topics[topic] = true
+	} else {
+		delete(h.topics, topic)
+	}
+	h.remote.Interest(topic, is)
+}
+
+// take returns what came since it was called last.
+func (h *hub) take() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	got := h.got
+	h.got = nil
+	return got
+}
+
+// node is one with a hub of its own.
+type node struct {
+	*cluster.Node
+	*hub
+	name string
+	log  *lines
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+func start(t *testing.T, w *network, name string, with ...func(*cluster.Options)) *node {
+	t.Helper()
+	n := &node{hub: &hub{topics: map[string]bool{}}, name: name, log: &lines{}}
+	o := cluster.Options{Name: name, Version: "1", Carrier: carrier{w, name}, Hub: n.hub, Log: slog.New(slog.NewTextHandler(n.log, nil))}
+	for _, f := range with {
+		f(&o)
+	}
+	var err error
+	if n.Node, err = cluster.New(o); err != nil {
+		t.Fatal(err)
+	}
+	n.hub.remote = n.Node
+	n.Start()
+	return n
+}
+
+// states are those of the other nodes, as one sees them.
+func (n *node) states() string {
+	var list []string
+	for _, m := range n.Members() {
+		if m.State != cluster.Self {
+			list = append(list, m.Name+" "+string(m.State))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// wait lets time pass for long enough that all is as it will be.
+func wait() { time.Sleep(10 * time.Second); synctest.Wait() }
+
+func want(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
+func simulate(t *testing.T, f func(t *testing.T, w *network)) { //nolint:thelper // it is the test
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { f(t, newNetwork()) })
+}
+
+func closeAll(nodes ...*node) {
+	for _, n := range nodes {
+		n.Close()
+	}
+}
+
+func sorted(m map[string]int) []string { return slices.Sorted(maps.Keys(m)) }
