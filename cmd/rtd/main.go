@@ -101,7 +101,7 @@ A plugin begins with rtd new, and rtd dev shows it at work. Exit codes of all co
 	cmd.Flags().StringVar(&f.node, "node", "", "`name` of this node of a cluster (overrides cluster.node)")
 	cmd.Flags().StringVar(&f.clusterListen, "cluster-listen", "", "`address` for the other nodes, as host:port (overrides cluster.listen)")
 	cmd.AddCommand(newCommand(), devCommand(), buildCommand(), testCommand(), checkCommand())
-	cmd.AddCommand(deployCommand(), rollbackCommand(), pluginsCommand(), psCommand(), logsCommand(), busCommand(), stateCommand(), historyCommand(), backupCommand(), restoreCommand())
+	cmd.AddCommand(deployCommand(), rollbackCommand(), pluginsCommand(), psCommand(), logsCommand(), nodesCommand(), busCommand(), stateCommand(), historyCommand(), backupCommand(), restoreCommand())
 	cmd.AddCommand(connectCommand(), benchCommand(), crashCommand(), replayCommand())
 	return cmd
 }

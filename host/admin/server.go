@@ -44,6 +44,7 @@ type Backend interface {
 	States
 	Asides
 	Histories
+	Nodes
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
@@ -116,6 +117,7 @@ func New(b Backend, o Options) *Server {
 	s.routeStates(mux)
 	s.routeHistory(mux)
 	s.routeAsides(mux)
+	s.routeNodes(mux)
 	s.gate = gate.New(gate.Options{
 		Room: func(netip.Addr) (all, own int) { return maxConnections, maxPerAddress },
 		Address: func(peer net.Addr) netip.Addr {
