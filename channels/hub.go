@@ -33,6 +33,7 @@ type Hub struct {
 	pastBytes         atomic.Int64
 	unkept, recovered atomic.Uint64
 	archives          archives
+	orderer           Orderer // nil: no other node has a say in them
 }
 
 const hubShards = 64
@@ -44,6 +45,7 @@ type hubShard struct {
 	aside  map[*listener]struct{} // suspended; nil while there are none
 	pasts  map[string]*crowd      // topics with history; nil while there are none
 	remote Remote                 // nil: there are no other nodes
+	hub    *Hub
 }
 
 // audience gets the broadcasts of a topic. Of a million topics most have one member and no
@@ -105,7 +107,7 @@ type Outbox interface{ Send(f Frame) }
 func NewHub() *Hub {
 	h := &Hub{seed: maphash.MakeSeed()}
 	for i := range h.shards {
-		h.shards[i].topics = map[string]audience{}
+		h.shards[i].topics, h.shards[i].hub = map[string]audience{}, h
 	}
 	return h
 }
@@ -301,6 +303,9 @@ func (h *Hub) Broadcast(o *Outgoing, except *Subscription) error {
 	a, used := shard.topics[o.Topic]
 	if !used && !o.passing && !o.foreign && h.keeps.Load() != nil {
 		shard.mu.RUnlock()
+		if h.elsewhere(o) {
+			return nil
+		}
 		h.BeginHistory(o.Topic)
 		shard.mu.RLock()
 		a = shard.topics[o.Topic]
@@ -412,8 +417,12 @@ func (shard *hubShard) set(topic string, a audience) {
 }
 
 func (shard *hubShard) dropIfEmpty(topic string, c *crowd) {
-	if len(c.members) == 0 && len(c.listeners) == 0 && c.past == nil {
+	switch {
+	case len(c.members) > 0 || len(c.listeners) > 0:
+	case c.past == nil:
 		shard.drop(topic)
+	case c.past.order != nil && c.past.order.owner != 0:
+		shard.hub.dropPast(shard, topic) // its owner has it
 	}
 }
 

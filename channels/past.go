@@ -66,6 +66,7 @@ type past struct {
 	used time.Time // when there was something last
 
 	archived *archived // nil: it is in memory alone
+	order    *ordering // nil: it is of this node alone
 }
 
 // kept is a broadcast, with its frames.
@@ -186,8 +187,11 @@ func (h *Hub) newPast(shard *hubShard, topic string, keep Keep) *past {
 		shard.pasts = map[string]*crowd{}
 	}
 	shard.pasts[topic] = c
-	if archived {
+	switch {
+	case archived:
 		h.newArchived(topic, c.past)
+	case h.sequenced(keep):
+		h.newOrdering(topic, c.past)
 	}
 	return c.past
 }
@@ -215,6 +219,14 @@ func (h *Hub) broadcastKept(o *Outgoing, except *Subscription, shard *hubShard, 
 	p := c.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.order != nil {
+		if o.foreign { // a node sees no history where this one does
+			b := broadcast{Outgoing: o, formsFrom: h.formsFrom}
+			h.deliver(&b, except, c.members, c.listeners, nil)
+			return b.failed
+		}
+		return h.order(o, except, c)
+	}
 	defer shard.relay(o)
 	return h.keepAndSend(h.newKept(o, time.Now(), p.log.Next()), except, c)
 }
@@ -334,6 +346,13 @@ func (h *Hub) recover(p *past, m *member, again comeback) {
 	}
 	if p.archived != nil && p.archived.lost.Load() {
 		h.tellMissed(m.Topic, h.shard(m.Topic).topics[m.Topic].crowd)
+	}
+	if r := p.order; r != nil {
+		if !r.known {
+			r.waiting = append(r.waiting, comer{m, again})
+			return
+		}
+		r.told = true
 	}
 	h.counted(p, func() { p.log.Trim(p.used, p.keep.Bounds) })
 	s, ref := &m.Subscription, quoted(p.log.Position())
@@ -460,7 +479,7 @@ func (h *Hub) withPast(topic string, f func(p *past)) bool {
 	p := a.crowd.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.archived != nil && !p.archived.ready {
+	if p.archived != nil && !p.archived.ready || p.order != nil && !p.order.known {
 		return false
 	}
 	f(p)
@@ -477,7 +496,10 @@ func (h *Hub) TidyHistory(now time.Time) {
 			p := c.past
 			idle := now.Sub(p.used)
 			h.counted(p, func() { p.log.Trim(now, p.keep.Bounds) })
-			unused := p.log.Len() == 0 && idle > forgetPast
+			unused := p.log.Len() == 0 && idle > forgetPast && !(p.order != nil && h.orderer.Wanted(topic))
+			if p.order != nil && p.order.owner != 0 {
+				unused = true
+			}
 			if a := p.archived; a != nil {
 				p.mu.Lock()
 				if a.ready {

@@ -1,0 +1,429 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+
+	"rtd/channels"
+	"rtd/channels/history"
+)
+
+// Topics with history have one owner among the nodes that are there: the one with the highest score, which is a hash of node and topic. All nodes that see the
+// same others agree about it, and when one comes or goes, only the topics change hands that it gets or had. The node with the second highest
+// score is the owner before one comes, and after it has gone.
+
+// ring are the nodes that are there.
+type ring struct{ nodes []place }
+
+// place is a node that is there; peer is nil for this one.
+type place struct {
+	peer   *peer
+	seed   uint64
+	number uint64 // of this life of it; 0 for this node
+}
+
+func placeOf(p *peer, name string, life uint64) place {
+	seed := fnv(name)
+	return place{p, seed, mix(seed^life) | 1}
+}
+
+// owner returns the best node for a topic, and the second best.
+func (r *ring) owner(topic string) (first, second *place) {
+	hash := fnv(topic)
+	var high, next uint64
+	for i := range r.nodes {
+		switch score := mix(hash ^ r.nodes[i].seed); {
+		case first == nil || score > high:
+			first, second, high, next = &r.nodes[i], first, score, high
+		case second == nil || score > next:
+			second, next = &r.nodes[i], score
+		}
+	}
+	return first, second
+}
+
+// fnv is FNV-1a, the same on all nodes; mix is the end of MurmurHash3, which spreads it.
+func fnv(text string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * 1099511628211
+	}
+	return h
+}
+
+func mix(h uint64) uint64 {
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+// turnRing has topics take over their owners, after a node has come or gone. Callers hold turn.
+func (n *Node) turnRing() {
+	self := placeOf(nil, n.options.Name, n.life)
+	self.number = 0
+	r := &ring{nodes: []place{self}}
+	for _, p := range n.peerList() {
+		p.mu.Lock()
+		there := p.linked && p.in.synced
+		p.mu.Unlock()
+		if there {
+			r.nodes = append(r.nodes, p.place)
+		}
+	}
+	n.ring.Store(r)
+	n.options.Hub.OwnersChanged()
+}
+
+// Owner implements [channels.Orderer].
+func (n *Node) Owner(topic string) uint64 {
+	first, _ := n.ring.Load().owner(topic)
+	return first.number
+}
+
+// OwnerName returns the node that orders a topic; "" is this one.
+func (n *Node) OwnerName(topic string) string {
+	if first, _ := n.ring.Load().owner(topic); first.peer != nil {
+		return first.peer.name
+	}
+	return ""
+}
+
+// peerOf returns the peer with a number; nil if it is not there.
+func (n *Node) peerOf(number uint64) *peer {
+	for _, p := range n.ring.Load().nodes {
+		if p.number == number {
+			return p.peer
+		}
+	}
+	return nil
+}
+
+// Send implements [channels.Orderer].
+func (n *Node) Send(owner uint64, o *channels.Ordered) { n.sayOrdered(n.peerOf(owner), messageOrder, o) }
+
+// SendAll implements [channels.Orderer].
+func (n *Node) SendAll(o *channels.Ordered) {
+	eachBit(n.heard.of(o.Topic), func(slot int) { n.sayOrdered(n.slots[slot].Load(), messageOrdered, o) })
+}
+
+func (n *Node) sayOrdered(p *peer, kind byte, o *channels.Ordered) {
+	size := 128 + len(o.Topic) + len(o.Event) + len(o.Payload)
+	switch {
+	case p == nil: // it has just gone
+		n.counts.unsent.Add(1)
+	case size > maxMessage:
+		n.tooLarge(o.Topic, o.Event, size)
+	default:
+		origin, life := o.Origin, uint64(0)
+		if origin == "" {
+			origin, life = n.options.Name, n.life
+		}
+		n.counts.relayed.Add(1)
+		if !p.say(kind, size, func(b []byte) []byte { return appendOrdered(b, o, origin, life) }) {
+			n.counts.unsent.Add(1)
+		}
+	}
+}
+
+// ordered takes a broadcast that is to be ordered here, or was ordered by a peer.
+func (n *Node) ordered(kind byte, body []byte) error {
+	o, life, err := parseOrdered(body)
+	if err != nil {
+		return err
+	}
+	if o.Origin == n.options.Name {
+		if o.Origin = ""; life != n.life {
+			o.Ref = 0 // of a former life
+		}
+	}
+	if kind == messageOrder {
+		return n.options.Hub.Order(o)
+	}
+	return n.options.Hub.Ordered(o)
+}
+
+// Hand implements [channels.Orderer].
+func (n *Node) Hand(owner uint64, topic string, log channels.Archived) {
+	if p := n.peerOf(owner); p != nil {
+		b := appendLog(appendText(nil, topic), &log)
+		p.say(messageHand, len(b), func(to []byte) []byte { return append(to, b...) })
+	}
+}
+
+func (n *Node) handed(body []byte) error {
+	r := reader{rest: body}
+	topic := string(r.text(maxFrame))
+	log, err := parseLog(&r)
+	if err != nil {
+		return err
+	}
+	n.options.Hub.Handed(topic, log)
+	return nil
+}
+
+// Wanted implements [channels.Orderer].
+func (n *Node) Wanted(topic string) bool { return n.heard.of(topic) != 0 }
+
+// learners learn the logs of topics.
+type learners struct {
+	mu    sync.Mutex
+	list  []string
+	there map[string]bool // in list
+	wake  chan struct{}
+}
+
+// How topics are learned.
+const (
+	learning   = 16 // at a time
+	learnAgain = 25 * time.Millisecond
+	learnTime  = 2 * time.Second // for one answer
+)
+
+// Learn implements [channels.Orderer].
+func (n *Node) Learn(topic string) {
+	l := &n.learners
+	l.mu.Lock()
+	if !l.there[topic] {
+		l.there[topic] = true
+		l.list = append(l.list, topic)
+	}
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *learners) next() (topic string, found bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) == 0 {
+		return "", false
+	}
+	topic = l.list[0]
+	delete(l.there, topic)
+	if l.list = l.list[1:]; len(l.list) == 0 {
+		l.list = nil
+	} else {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+	return topic, true
+}
+
+// learn learns topics, until the node ends.
+func (n *Node) learn() {
+	for {
+		topic, found := n.learners.next()
+		if found {
+			n.learnTopic(topic)
+			continue
+		}
+		select {
+		case <-n.learners.wake:
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// learnTopic asks for the log of a topic until somebody knows, or it is not needed any more.
+func (n *Node) learnTopic(topic string) {
+	for tries := 0; ; tries++ {
+		at, needed := n.options.Hub.Standing(topic)
+		if !needed {
+			return
+		}
+		r := n.ring.Load()
+		first, second := r.owner(topic)
+		var err error
+		switch {
+		case first.peer != nil:
+			var log *channels.Archived
+			if log, err = n.read(first.peer, topic, at); err == nil {
+				n.options.Hub.Learned(topic, first.number, log)
+			}
+		case second == nil:
+			n.options.Hub.Learned(topic, 0, nil)
+		default:
+			// If it cannot say so for long, it is as if it had gone.
+			if err = n.release(second.peer, topic); err == nil || tries > int(learnTime/learnAgain) && n.ring.Load() == r {
+				n.options.Hub.Learned(topic, 0, nil)
+			}
+		}
+		if err == nil && n.ring.Load() == r {
+			return
+		}
+		if !rest(n.ctx, learnAgain) {
+			return
+		}
+	}
+}
+
+// The methods of questions about topics, and how their answers begin.
+const (
+	methodRead    = "history.read"    // epoch, offset, topic: the log behind that
+	methodRelease = "history.release" // topic: the asker owns it
+
+	answerOK  = 0
+	answerNot = 1 // it is not the owner; or not yet, or still
+)
+
+var errNotNow = errors.New("the node cannot say that now")
+
+// read reads the log of a topic at its owner, behind what is known.
+func (n *Node) read(p *peer, topic string, at history.Position) (*channels.Archived, error) {
+	var log *channels.Archived
+	for {
+		b := appendText(nil, at.Epoch)
+		b = binary.AppendUvarint(b, at.Offset)
+		answer, err := n.askSoon(p, methodRead, append(b, topic...))
+		if err != nil {
+			return nil, err
+		}
+		r := reader{rest: answer}
+		part, err := parseLog(&r)
+		if err != nil {
+			return nil, err
+		}
+		first := part.Last + 1
+		if len(part.Messages) > 0 {
+			first = part.Messages[0].Offset
+		}
+		if log == nil || part.Epoch != log.Epoch || first != at.Offset+1 {
+			log = part
+		} else {
+			log.Last, log.Messages = part.Last, append(log.Messages, part.Messages...)
+		}
+		at = history.Position{Epoch: part.Epoch, Offset: part.Last}
+		if k := len(part.Messages); k > 0 {
+			at.Offset = part.Messages[k-1].Offset
+		}
+		if at.Offset == part.Last {
+			return log, nil
+		}
+	}
+}
+
+// release has the node hand a topic to this one that may have owned it before.
+func (n *Node) release(p *peer, topic string) error {
+	_, err := n.askSoon(p, methodRelease, []byte(topic))
+	return err
+}
+
+func (n *Node) askSoon(p *peer, method string, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(n.ctx, learnTime)
+	defer cancel()
+	answer, err := n.Ask(ctx, p.name, method, body)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(answer) == 0 || answer[0] != answerOK:
+		return nil, errNotNow
+	}
+	return answer[1:], nil
+}
+
+func (n *Node) answerRead(_ context.Context, _ string, body []byte) ([]byte, error) {
+	r := reader{rest: body}
+	epoch, after := string(r.text(maxName)), r.uvarint()
+	if r.failed {
+		return nil, errMalformed
+	}
+	log, err := n.options.Hub.Tell(string(r.rest), epoch, after)
+	if err != nil {
+		return []byte{answerNot}, nil //nolint:nilerr // it is asked again
+	}
+	return appendLog([]byte{answerOK}, &log), nil
+}
+
+func (n *Node) answerRelease(_ context.Context, _ string, body []byte) ([]byte, error) {
+	if n.options.Hub.Gives(string(body)) {
+		return []byte{answerNot}, nil
+	}
+	return []byte{answerOK}, nil // it is none of its, or handed over before this
+}
+
+// appendOrdered and parseOrdered are of messageOrder and messageOrdered; appendLog and parseLog of logs.
+func appendOrdered(b []byte, o *channels.Ordered, origin string, life uint64) []byte {
+	b = append(b, flag(o.Binary), byte(o.Hops))
+	b = appendText(b, origin)
+	b = binary.AppendUvarint(b, life)
+	b = binary.AppendUvarint(b, o.Ref)
+	b = appendText(b, o.Position.Epoch)
+	b = binary.AppendUvarint(b, o.Position.Offset)
+	b = appendTime(b, o.At)
+	b = appendText(b, o.Topic)
+	b = appendText(b, o.Event)
+	return append(b, o.Payload...)
+}
+
+func parseOrdered(b []byte) (o *channels.Ordered, life uint64, err error) {
+	r := reader{rest: b}
+	o = &channels.Ordered{Binary: r.byte()&flagBinary != 0, Hops: int(r.byte())}
+	o.Origin = string(r.text(maxName))
+	life, o.Ref = r.uvarint(), r.uvarint()
+	o.Position = history.Position{Epoch: string(r.text(maxName)), Offset: r.uvarint()}
+	o.At = r.time()
+	o.Topic, o.Event = string(r.text(maxFrame)), string(r.text(maxFrame))
+	o.Payload = r.rest
+	if r.failed || CheckName(o.Origin) != nil {
+		return nil, 0, errMalformed
+	}
+	return o, life, nil
+}
+
+func appendLog(b []byte, log *channels.Archived) []byte {
+	b = appendText(b, log.Epoch)
+	b = binary.AppendUvarint(b, log.Last)
+	for i := range log.Messages {
+		m := &log.Messages[i]
+		b = binary.AppendUvarint(b, m.Offset)
+		b = append(b, flag(m.Binary))
+		b = appendTime(b, m.At)
+		b = appendText(b, m.Event)
+		b = appendText(b, m.Payload)
+	}
+	return b
+}
+
+// parseLog reads all that is left. The payloads are parts of it.
+func parseLog(r *reader) (*channels.Archived, error) {
+	log := &channels.Archived{Epoch: string(r.text(maxName)), Last: r.uvarint()}
+	for !r.failed && len(r.rest) > 0 {
+		m := channels.PastMessage{Offset: r.uvarint(), Binary: r.byte()&flagBinary != 0, At: r.time(), Event: string(r.text(maxFrame)), Payload: r.text(maxFrame)}
+		if k := len(log.Messages); k > 0 && m.Offset != log.Messages[k-1].Offset+1 || m.Offset > log.Last ||
+			channels.CheckPublish("topic", m.Event, m.Payload, m.Binary) != nil {
+			r.fail()
+		}
+		log.Messages = append(log.Messages, m)
+	}
+	if _, ok := history.Parse(log.Epoch + ":0"); !ok || r.failed {
+		return nil, errMalformed
+	}
+	return log, nil
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	return binary.AppendVarint(b, t.UnixMicro())
+}
+
+func (r *reader) time() time.Time {
+	n, size := binary.Varint(r.rest)
+	if size <= 0 {
+		r.fail()
+		return time.Time{}
+	}
+	if r.rest = r.rest[size:]; n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n)
+}
