@@ -176,7 +176,7 @@ func (h *Hub) hold(p *past, o *Ordered) {
 
 // orderHere gives a broadcast its position, and sends it to members here and to the other nodes. Callers hold the shard's mu and the past's.
 func (h *Hub) orderHere(said *Ordered, o *Outgoing, except *Subscription, c *crowd) error {
-	said.Position = c.past.log.Next()
+	said.Position, c.past.order.told = c.past.log.Next(), true
 	k := h.newKept(o, said.At, said.Position)
 	err := h.keepAndSend(k, except, c)
 	said.Topic, said.Event, said.Payload, said.Binary = k.Topic, k.Name, k.Payload, k.Binary
@@ -454,7 +454,9 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 		p.mu.Unlock()
 		return
 	}
-	gap := h.adopt(topic, log, c)
+	if gap := h.adopt(topic, log, c); gap != "" {
+		h.tellGap(topic, gap, c)
+	}
 	r.known = true
 	held, dropped := r.held, r.dropped
 	r.held, r.bytes, r.dropped = nil, 0, false
@@ -473,9 +475,6 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 	if dropped && r.owner != 0 && r.known {
 		r.known = false
 		h.orderer.Learn(topic)
-	}
-	if gap != "" {
-		h.tellGap(topic, gap, c)
 	}
 	waiting := r.waiting
 	r.waiting = nil
@@ -529,6 +528,7 @@ func (h *Hub) adopt(topic string, log *Archived, c *crowd) (gap history.Gap) {
 
 // tellGap tells all members that they may have missed something, and where they stand. Callers hold the shard's mu and the past's.
 func (h *Hub) tellGap(topic string, gap history.Gap, c *crowd) {
+	c.past.order.told = true
 	ref := quoted(c.past.log.Position())
 	payload := recoveredPayload(gap, ref, 0)
 	for _, s := range c.members {

@@ -113,7 +113,7 @@ func (a *asks) lost(p *peer) {
 
 // answer answers a question of a peer, in its own time.
 func (n *Node) answer(p *peer, q asked) {
-	f := n.options.Answers[q.method]
+	f := n.answers[q.method]
 	if f == nil {
 		p.reply(answered{q.number, outcomeUnknown, nil})
 		return

@@ -49,7 +49,7 @@
 //	two nodes with one name           an error in the log of both, and in `rtd nodes`; each is seen in turns by the others
 //	more than 65 nodes                a node does not take in a 65th peer, and says so
 //	broadcast of more than 2 MiB      members on other nodes do not get it; a line in the log
-//	malformed frame                   a line in the log; what stands behind the malformed part of it is lost
+//	malformed message                 a line in the log; the others of its frame are taken
 //	frames or beats of strangers      the carrier lets nobody in without the cluster's secret
 //	message of a later version        skipped
 //

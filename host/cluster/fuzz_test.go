@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"rtd/channels"
 	"rtd/host/cluster"
 )
 
@@ -59,7 +60,7 @@ func FuzzFrames(f *testing.F) {
 		w.mu.Lock()
 		beats, frames := w.channel("beat"), w.channel("to.a")
 		w.mu.Unlock()
-		n, err := cluster.New(cluster.Options{Name: "a", Carrier: w, Hub: &hub{topics: map[string]bool{"room": true}}, Life: 1})
+		n, err := cluster.New(cluster.Options{Name: "a", Carrier: w, Hub: channels.NewHub(), Life: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,10 +2,9 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"iter"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"rtd/channels"
 	"rtd/host/cluster"
 )
 
@@ -101,50 +101,59 @@ func (l *listener) Next(ctx context.Context) (string, []byte, error) {
 
 func (l *listener) Close() { l.set(func() { delete(l.listeners, l) }) }
 
-// hub has members of topics, and what came for them.
+// hub is a real one, with members that note what they get.
 type hub struct {
-	mu     sync.Mutex
-	topics map[string]bool
-	got    []string
-	remote *cluster.Node
+	*channels.Hub
+	mu      sync.Mutex
+	members map[string]*channels.Subscription
+	got     []string
 }
 
-func (h *hub) Deliver(topic, event string, payload []byte, binary bool) {
+// Send implements [channels.Outbox].
+func (h *hub) Send(f channels.Frame) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.got = append(h.got, fmt.Sprint(topic, " ", event, " ", string(payload)))
-}
-
-func (h *hub) Interests() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for topic := range h.topics {
-			if !yield(topic) {
-				return
-			}
-		}
-	}
+	h.got = append(h.got, string(f.Data))
 }
 
 func (h *hub) member(topic string, is bool) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if is {
-		h.topics[topic] = true
-	} else {
-		delete(h.topics, topic)
+	s := h.members[topic]
+	delete(h.members, topic)
+	h.mu.Unlock()
+	if s != nil {
+		h.Unsubscribe(s)
 	}
-	h.remote.Interest(topic, is)
+	if is {
+		s = &channels.Subscription{Topic: topic, Codec: channels.V2, Out: h}
+		h.Subscribe(s)
+		h.mu.Lock()
+		h.members[topic] = s
+		h.mu.Unlock()
+	}
 }
 
-// take returns what came since it was called last.
-func (h *hub) take() []string {
+// say broadcasts as somebody on the node.
+func (h *hub) say(topic, event, payload string) {
+	o := channels.Outgoing{Kind: channels.Broadcast, Topic: topic, Name: event, Payload: []byte(payload)}
+	_ = h.Hub.Broadcast(&o, nil)
+}
+
+// take returns what came since it was called last: topic, event and payload.
+func (h *hub) take() (list []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	got := h.got
+	for _, frame := range h.got {
+		var f [5]json.RawMessage
+		if err := json.Unmarshal([]byte(frame), &f); err != nil {
+			list = append(list, frame)
+			continue
+		}
+		text := func(i int) string { return strings.Trim(string(f[i]), `"`) }
+		list = append(list, fmt.Sprint(text(2), " ", text(3), " ", string(f[4])))
+	}
 	h.got = nil
-	return got
+	return list
 }
 
 // node is one with a hub of its own.
@@ -175,8 +184,8 @@ func (l *lines) count(text string) int {
 
 func start(t *testing.T, w *network, name string, with ...func(*cluster.Options)) *node {
 	t.Helper()
-	n := &node{hub: &hub{topics: map[string]bool{}}, name: name, log: &lines{}}
-	o := cluster.Options{Name: name, Version: "1", Carrier: carrier{w, name}, Hub: n.hub, Log: slog.New(slog.NewTextHandler(n.log, nil))}
+	n := &node{hub: &hub{Hub: channels.NewHub(), members: map[string]*channels.Subscription{}}, name: name, log: &lines{}}
+	o := cluster.Options{Name: name, Version: "1", Carrier: carrier{w, name}, Hub: n.Hub, Log: slog.New(slog.NewTextHandler(n.log, nil))}
 	for _, f := range with {
 		f(&o)
 	}
@@ -184,7 +193,6 @@ func start(t *testing.T, w *network, name string, with ...func(*cluster.Options)
 	if n.Node, err = cluster.New(o); err != nil {
 		t.Fatal(err)
 	}
-	n.hub.remote = n.Node
 	n.Start()
 	return n
 }
@@ -220,5 +228,3 @@ func closeAll(nodes ...*node) {
 		n.Close()
 	}
 }
-
-func sorted(m map[string]int) []string { return slices.Sorted(maps.Keys(m)) }

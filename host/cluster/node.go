@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"rtd/channels"
 )
 
 const (
@@ -32,12 +35,6 @@ type Listener interface {
 	// Next waits for the next frame. An error that is not the end of ctx or of the listener says that some may be lost.
 	Next(ctx context.Context) (subject string, data []byte, err error)
 	Close()
-}
-
-// Hub is what delivers broadcasts here: [rtd/channels.Hub].
-type Hub interface {
-	Deliver(topic, event string, payload []byte, binary bool)
-	Interests() iter.Seq[string]
 }
 
 // Presence is who is present, on all nodes: [rtd/channels/presence.Tracker].
@@ -67,8 +64,8 @@ type Options struct {
 	Name     string // of the node, unique in the cluster: letters, digits, - and _
 	Version  string // of rtd
 	Carrier  Carrier
-	Hub      Hub
-	Presence Presence // nil: none is replicated
+	Hub      *channels.Hub // the node connects it: nobody has subscribed to it yet
+	Presence Presence      // nil: none is replicated
 	// DownAfter is how long a node may be silent, or not hear this one. Default: 3 s.
 	DownAfter time.Duration
 	Load      func() Load       // nil: none is told
@@ -78,22 +75,28 @@ type Options struct {
 	Log  *slog.Logger // default: slog.Default()
 }
 
-// Node is this node, and what it knows of the others. Its methods may be called from any goroutine; it is a [rtd/channels.Remote].
+// Node is this node, and what it knows of the others. Its methods may be called from any goroutine. It is the [channels.Remote] and
+// [channels.Orderer] of its hub.
 type Node struct {
 	options Options
 	log     *slog.Logger
 	life    uint64
+	origin  string // this life of this node
 	began   time.Time
 	heard   *interests
+	answers map[string]Answer
 	asks    asks
+	ring    atomic.Pointer[ring]
 	counts  counts
+	opened  atomic.Uint64 // streams so far: a peer may know those of before it was away
 	slots   [maxPeers]atomic.Pointer[peer]
 
 	ctx     context.Context
 	end     context.CancelFunc
 	running sync.WaitGroup
 	changed chan struct{} // presences have
-	hurry   chan struct{} // a beat is to be sent at once
+	learners
+	hurry chan struct{} // a beat is to be sent at once
 
 	turn   sync.Mutex // one thing at a time happens to the table and to the streams from peers; taken before mu
 	mu     sync.Mutex
@@ -145,7 +148,14 @@ func New(o Options) (*Node, error) {
 	if n.life = o.Life; n.life == 0 {
 		n.life = uint64(n.began.UnixNano())
 	}
+	n.origin = fmt.Sprintf("%s@%d", o.Name, n.life)
 	n.ctx, n.end = context.WithCancel(context.Background())
+	n.learners.there, n.learners.wake = map[string]bool{}, make(chan struct{}, 1)
+	n.answers = map[string]Answer{methodRead: n.answerRead, methodRelease: n.answerRelease}
+	maps.Copy(n.answers, o.Answers)
+	n.turnRing()
+	o.Hub.Sequence(n)
+	o.Hub.Connect(n)
 	return n, nil
 }
 
@@ -154,6 +164,9 @@ func (n *Node) Start() {
 	n.running.Go(func() { n.listen(1<<12, n.takeBeat, subjectBeats) })
 	n.running.Go(func() { n.listen(1<<16, n.takeFrame, subjectNode+n.options.Name) })
 	n.running.Go(n.pulse)
+	for range learning {
+		n.running.Go(n.learn)
+	}
 	if n.options.Presence != nil {
 		n.running.Go(n.tellChanges)
 	}
@@ -401,6 +414,7 @@ func (n *Node) drop(p *peer, left bool, why string) {
 	n.slots[p.slot].CompareAndSwap(p, nil)
 	n.heard.void(p.slot)
 	n.asks.lost(p)
+	defer n.turnRing()
 	n.mu.Lock()
 	delete(n.peers, p.name)
 	if linked || n.absent[p.name] == nil {
@@ -436,6 +450,7 @@ func (n *Node) forgetAbsent() {
 
 // synced is called when a peer has told all that it has.
 func (n *Node) synced(p *peer) {
+	n.turnRing()
 	if n.options.Presence != nil {
 		n.options.Presence.Up(p.name)
 	}

@@ -22,17 +22,17 @@ func TestBroadcastsReachWhoHasMembers(t *testing.T) {
 		c.member("room:2", true)
 		synctest.Wait()
 		before := c.Stats().Received
-		a.Broadcast("room:1", "said", []byte(`{"n":1}`), false)
-		a.Broadcast("room:2", "said", []byte("\x00"), true)
-		a.Broadcast("room:3", "said", []byte(`{}`), false)
+		a.say("room:1", "said", `{"n":1}`)
+		a.say("room:2", "said", "{}")
+		a.say("room:3", "said", `{}`)
 		synctest.Wait()
 		want(t, "b got", b.take(), `[room:1 said {"n":1}]`)
-		want(t, "c got", c.take(), "[room:2 said \x00]")
+		want(t, "c got", c.take(), "[room:2 said {}]")
 		want(t, "messages that c got", c.Stats().Received-before, 1)
 
 		b.member("room:1", false)
 		synctest.Wait()
-		a.Broadcast("room:1", "said", nil, false)
+		a.say("room:1", "said", "")
 		synctest.Wait()
 		want(t, "b got when nobody is there", b.take(), "[]")
 		want(t, "a relayed", a.Stats().Relayed, 2)
@@ -54,7 +54,7 @@ func TestOrderUnderLoss(t *testing.T) {
 		const count = 3000
 		for i := range count {
 			for _, n := range nodes {
-				n.Broadcast("room", n.name, fmt.Append(nil, i), false)
+				n.say("room", n.name, fmt.Sprint(`{"n":`, i, `}`))
 			}
 			if i%10 == 0 {
 				time.Sleep(time.Millisecond)
@@ -66,7 +66,7 @@ func TestOrderUnderLoss(t *testing.T) {
 			next := map[string]int{}
 			for _, got := range n.take() {
 				parts := strings.Split(got, " ")
-				if want := fmt.Sprint(next[parts[1]]); parts[2] != want {
+				if want := fmt.Sprint(`{"n":`, next[parts[1]], `}`); parts[2] != want {
 					t.Fatalf("%s got %s of %s, want %s", n.name, parts[2], parts[1], want)
 				}
 				next[parts[1]]++
@@ -91,11 +91,11 @@ func TestLastMessageLost(t *testing.T) {
 		b.member("room", true)
 		wait()
 		w.set(func() { w.loss = 1 })
-		a.Broadcast("room", "said", []byte("1"), false)
+		a.say("room", "said", `{"n":1}`)
 		synctest.Wait()
 		w.set(func() { w.loss = 0 })
 		wait()
-		want(t, "b got", b.take(), "[room said 1]")
+		want(t, "b got", b.take(), `[room said {"n":1}]`)
 	})
 }
 
@@ -110,7 +110,7 @@ func TestAwayAndBack(t *testing.T) {
 		wait()
 		want(t, "states at a", a.states(), "b away, c there")
 		want(t, "states at c", c.states(), "a there, b there")
-		a.Broadcast("room", "said", []byte("1"), false)
+		a.say("room", "said", `{"n":1}`)
 		synctest.Wait()
 		want(t, "relayed to one", len(c.take()), 1)
 		b.member("room", false)
@@ -118,10 +118,10 @@ func TestAwayAndBack(t *testing.T) {
 		w.cutBoth("a", "b", false)
 		wait()
 		want(t, "states at a", a.states(), "b there, c there")
-		a.Broadcast("room", "said", []byte("2"), false)
-		a.Broadcast("other", "said", []byte("3"), false)
+		a.say("room", "said", `{"n":2}`)
+		a.say("other", "said", `{"n":3}`)
 		synctest.Wait()
-		want(t, "b got", b.take(), "[other said 3]")
+		want(t, "b got", b.take(), `[other said {"n":3}]`)
 		want(t, "lines", a.log.count("node is away"), 1)
 		want(t, "lines", a.log.count("again=true"), 1)
 	})
@@ -137,16 +137,18 @@ func TestCutOneWay(t *testing.T) {
 		wait()
 		w.set(func() { w.cut[[2]string{"a", "b"}] = true })
 		wait()
-		a.Broadcast("room", "said", []byte("1"), false)
-		b.Broadcast("room", "said", []byte("2"), false)
+		a.say("room", "said", `{"n":1}`)
+		b.say("room", "said", `{"n":2}`)
 		want(t, "relayed", a.Stats().Relayed+b.Stats().Relayed, 0)
 		w.set(func() { clear(w.cut) })
 		wait()
 		want(t, "states", a.states()+b.states(), "b therea there")
-		a.Broadcast("room", "said", []byte("3"), false)
-		b.Broadcast("room", "said", []byte("4"), false)
+		a.take()
+		b.take()
+		a.say("room", "said", `{"n":3}`)
+		b.say("room", "said", `{"n":4}`)
 		synctest.Wait()
-		want(t, "got", fmt.Sprint(b.take(), a.take()), "[room said 3] [room said 4]")
+		want(t, "got", fmt.Sprint(b.take(), a.take()), `[room said {"n":4} room said {"n":3}] [room said {"n":3} room said {"n":4}]`)
 	})
 }
 
@@ -160,8 +162,8 @@ func TestShortCut(t *testing.T) {
 		w.cutBoth("a", "b", true)
 		var all []string
 		for i := range 1000 {
-			a.Broadcast("room", "said", fmt.Append(nil, i), false)
-			all = append(all, fmt.Sprint("room said ", i))
+			a.say("room", "said", fmt.Sprint(`{"n":`, i, `}`))
+			all = append(all, fmt.Sprint(`room said {"n":`, i, `}`))
 		}
 		time.Sleep(2 * time.Second)
 		w.cutBoth("a", "b", false)
@@ -180,9 +182,9 @@ func TestOverflow(t *testing.T) {
 		b.member("room", true)
 		wait()
 		w.cutBoth("a", "b", true)
-		large := []byte(strings.Repeat("x", 1<<20))
+		large := `{"n":"` + strings.Repeat("x", 1<<20) + `"}`
 		for range 40 {
-			a.Broadcast("room", "said", large, false)
+			a.say("room", "said", large)
 		}
 		synctest.Wait()
 		if held := a.Members()[1].Waiting; held > 20<<20 {
@@ -192,10 +194,10 @@ func TestOverflow(t *testing.T) {
 		wait()
 		b.take()
 		want(t, "overflows, gaps", fmt.Sprint(a.Stats().Overflows > 0, b.Stats().Gaps), "true 1")
-		a.Broadcast("room", "said", []byte("late"), false)
+		a.say("room", "said", `{"n":7}`)
 		synctest.Wait()
-		want(t, "b got", b.take(), "[room said late]")
-		a.Broadcast("room", "said", make([]byte, 3<<20), false)
+		want(t, "b got", b.take(), `[room said {"n":7}]`)
+		a.say("room", "said", `{"n":"`+strings.Repeat("x", 3<<20)+`"}`)
 		synctest.Wait()
 		want(t, "too large", fmt.Sprint(a.Stats().TooLarge, len(b.take())), "1 0")
 	})
@@ -212,12 +214,12 @@ func TestStartedAnew(t *testing.T) {
 		w.cutBoth("a", "b", false)
 		b = start(t, w, "b")
 		wait()
-		a.Broadcast("room", "said", []byte("1"), false)
+		a.say("room", "said", `{"n":1}`)
 		b.member("room", true)
 		synctest.Wait()
-		a.Broadcast("room", "said", []byte("2"), false)
+		a.say("room", "said", `{"n":2}`)
 		synctest.Wait()
-		want(t, "b got", b.take(), "[room said 2]")
+		want(t, "b got", b.take(), `[room said {"n":2}]`)
 		want(t, "lines", a.log.count("it was started anew"), 1)
 		b.Close()
 		synctest.Wait()

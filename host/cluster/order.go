@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -102,7 +103,9 @@ func (n *Node) peerOf(number uint64) *peer {
 }
 
 // Send implements [channels.Orderer].
-func (n *Node) Send(owner uint64, o *channels.Ordered) { n.sayOrdered(n.peerOf(owner), messageOrder, o) }
+func (n *Node) Send(owner uint64, o *channels.Ordered) {
+	n.sayOrdered(n.peerOf(owner), messageOrder, o)
+}
 
 // SendAll implements [channels.Orderer].
 func (n *Node) SendAll(o *channels.Ordered) {
@@ -117,12 +120,9 @@ func (n *Node) sayOrdered(p *peer, kind byte, o *channels.Ordered) {
 	case size > maxMessage:
 		n.tooLarge(o.Topic, o.Event, size)
 	default:
-		origin, life := o.Origin, uint64(0)
-		if origin == "" {
-			origin, life = n.options.Name, n.life
-		}
+		origin := cmp.Or(o.Origin, n.origin)
 		n.counts.relayed.Add(1)
-		if !p.say(kind, size, func(b []byte) []byte { return appendOrdered(b, o, origin, life) }) {
+		if !p.say(kind, size, func(b []byte) []byte { return appendOrdered(b, o, origin) }) {
 			n.counts.unsent.Add(1)
 		}
 	}
@@ -130,14 +130,12 @@ func (n *Node) sayOrdered(p *peer, kind byte, o *channels.Ordered) {
 
 // ordered takes a broadcast that is to be ordered here, or was ordered by a peer.
 func (n *Node) ordered(kind byte, body []byte) error {
-	o, life, err := parseOrdered(body)
+	o, err := parseOrdered(body)
 	if err != nil {
 		return err
 	}
-	if o.Origin == n.options.Name {
-		if o.Origin = ""; life != n.life {
-			o.Ref = 0 // of a former life
-		}
+	if o.Origin == n.origin {
+		o.Origin = ""
 	}
 	if kind == messageOrder {
 		return n.options.Hub.Order(o)
@@ -160,7 +158,7 @@ func (n *Node) handed(body []byte) error {
 	if err != nil {
 		return err
 	}
-	n.options.Hub.Handed(topic, log)
+	n.options.Hub.Handed(topic, *log)
 	return nil
 }
 
@@ -350,10 +348,9 @@ func (n *Node) answerRelease(_ context.Context, _ string, body []byte) ([]byte, 
 }
 
 // appendOrdered and parseOrdered are of messageOrder and messageOrdered; appendLog and parseLog of logs.
-func appendOrdered(b []byte, o *channels.Ordered, origin string, life uint64) []byte {
+func appendOrdered(b []byte, o *channels.Ordered, origin string) []byte {
 	b = append(b, flag(o.Binary), byte(o.Hops))
 	b = appendText(b, origin)
-	b = binary.AppendUvarint(b, life)
 	b = binary.AppendUvarint(b, o.Ref)
 	b = appendText(b, o.Position.Epoch)
 	b = binary.AppendUvarint(b, o.Position.Offset)
@@ -363,19 +360,19 @@ func appendOrdered(b []byte, o *channels.Ordered, origin string, life uint64) []
 	return append(b, o.Payload...)
 }
 
-func parseOrdered(b []byte) (o *channels.Ordered, life uint64, err error) {
+func parseOrdered(b []byte) (*channels.Ordered, error) {
 	r := reader{rest: b}
-	o = &channels.Ordered{Binary: r.byte()&flagBinary != 0, Hops: int(r.byte())}
-	o.Origin = string(r.text(maxName))
-	life, o.Ref = r.uvarint(), r.uvarint()
+	o := &channels.Ordered{Binary: r.byte()&flagBinary != 0, Hops: int(r.byte())}
+	o.Origin = string(r.text(maxOrigin))
+	o.Ref = r.uvarint()
 	o.Position = history.Position{Epoch: string(r.text(maxName)), Offset: r.uvarint()}
 	o.At = r.time()
 	o.Topic, o.Event = string(r.text(maxFrame)), string(r.text(maxFrame))
 	o.Payload = r.rest
-	if r.failed || CheckName(o.Origin) != nil {
-		return nil, 0, errMalformed
+	if r.failed || o.Origin == "" {
+		return nil, errMalformed
 	}
-	return o, life, nil
+	return o, nil
 }
 
 func appendLog(b []byte, log *channels.Archived) []byte {

@@ -18,6 +18,7 @@ type peer struct {
 	name string
 	life uint64
 	slot int // its bit in the interests
+	place
 
 	wake chan struct{} // its writer has something to do
 	ctx  context.Context
@@ -27,7 +28,6 @@ type peer struct {
 
 	mu     sync.Mutex
 	out    *outgoing // nil before it is linked, and when it is down
-	opened uint64    // streams so far
 	over   bool      // out holds too much: another stream is to begin
 	begun  time.Time // of out
 	in     incoming
@@ -44,6 +44,7 @@ type peer struct {
 
 func (n *Node) newPeer(name string, life uint64, slot int, now time.Time) *peer {
 	p := &peer{node: n, name: name, life: life, slot: slot, wake: make(chan struct{}, 1), hearsAt: now, since: now}
+	p.place = placeOf(p, name, life)
 	p.ctx, p.end = context.WithCancel(n.ctx)
 	return p
 }
@@ -76,8 +77,7 @@ func (p *peer) open() {
 		p.mu.Unlock()
 		return
 	}
-	p.opened++
-	p.out = newOutgoing(header{from: p.node.options.Name, life: p.node.life, to: p.life, stream: p.opened})
+	p.out = newOutgoing(header{from: p.node.options.Name, life: p.node.life, to: p.life, stream: p.node.opened.Add(1)})
 	p.out.most = 1 << 40 // what follows has to be said, and is bounded by what this node has
 	p.over, p.begun = false, time.Now()
 	p.mu.Unlock()
@@ -172,6 +172,7 @@ func (p *peer) frame(h header, rest []byte) {
 		if lost {
 			p.node.counts.gaps.Add(1)
 			p.node.log.Warn("messages of a node are lost: it could not keep what was not delivered", "node", p.name)
+			p.node.options.Hub.Doubt(p.number)
 		}
 	}
 	if tell {
@@ -179,7 +180,7 @@ func (p *peer) frame(h header, rest []byte) {
 	}
 	if err := eachMessage(rest, p.message); err != nil {
 		p.node.counts.malformed.Add(1)
-		p.node.log.Warn("frame of a node is malformed, and left out", "node", p.name, "version", p.versionNow(), "cause", err)
+		p.node.log.Warn("message of a node is malformed, and left out", "node", p.name, "version", p.versionNow(), "cause", err)
 	}
 }
 
@@ -219,7 +220,13 @@ func (p *peer) message(kind byte, body []byte) error {
 		if err != nil {
 			return err
 		}
-		n.options.Hub.Deliver(s.topic, s.event, s.payload, s.binary)
+		if err := n.options.Hub.Deliver(s.topic, s.event, s.payload, s.binary); err != nil {
+			return err
+		}
+	case messageOrder, messageOrdered:
+		return n.ordered(kind, body)
+	case messageHand:
+		return n.handed(body)
 	case messagePresence:
 		if n.options.Presence == nil {
 			return nil

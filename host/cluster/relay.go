@@ -24,8 +24,7 @@ func (n *Node) Broadcast(topic, event string, payload []byte, binary bool) {
 	s := said{topic, event, payload, binary}
 	size := 8 + len(topic) + len(event) + len(payload)
 	if size > maxMessage {
-		n.counts.tooLarge.Add(1)
-		n.log.Warn("broadcast is too large for other nodes: members there do not get it", "topic", topic, "event", event, "bytes", size, "most", maxMessage)
+		n.tooLarge(topic, event, size)
 		return
 	}
 	n.counts.relayed.Add(1)
@@ -34,6 +33,11 @@ func (n *Node) Broadcast(topic, event string, payload []byte, binary bool) {
 			p.say(messageBroadcast, size, s.append)
 		}
 	})
+}
+
+func (n *Node) tooLarge(topic, event string, size int) {
+	n.counts.tooLarge.Add(1)
+	n.log.Warn("broadcast is too large for other nodes: members there do not get it", "topic", topic, "event", event, "bytes", size, "most", maxMessage)
 }
 
 // tellAll tells a peer all that it has to know of this node. What changes meanwhile is told it as well, by others.

@@ -94,6 +94,7 @@ type Stats struct {
 	Received  uint64 // messages
 	Relayed   uint64 // broadcasts that were sent to other nodes
 	TooLarge  uint64 // broadcasts that were not
+	Unsent    uint64 // broadcasts to be ordered, or ordered, whose node had just gone
 	Asked     uint64 // times that something was missing
 	Repeated  uint64 // times that frames were sent again
 	Losses    uint64 // times that the carrier said that it lost some
@@ -104,12 +105,12 @@ type Stats struct {
 }
 
 type counts struct {
-	frames, received, relayed, tooLarge, asked, repeated, losses, overflows, gaps, malformed, refused atomic.Uint64
+	frames, received, relayed, tooLarge, unsent, asked, repeated, losses, overflows, gaps, malformed, refused atomic.Uint64
 }
 
 // Stats returns the node's counts.
 func (n *Node) Stats() Stats {
 	c := &n.counts
-	return Stats{c.frames.Load(), c.received.Load(), c.relayed.Load(), c.tooLarge.Load(), c.asked.Load(), c.repeated.Load(), c.losses.Load(),
+	return Stats{c.frames.Load(), c.received.Load(), c.relayed.Load(), c.tooLarge.Load(), c.unsent.Load(), c.asked.Load(), c.repeated.Load(), c.losses.Load(),
 		c.overflows.Load(), c.gaps.Load(), c.malformed.Load(), c.refused.Load()}
 }

@@ -23,11 +23,12 @@ type outgoing struct {
 	header []byte // of its frames
 	at     int    // where their number stands in it
 
-	frames [][]byte // those that the receiver may not have; the last may get more messages while it is not sent
+	frames [][]byte // those that the receiver may not have
 	first  uint64   // number of frames[0]
-	sent   int      // how many of them were sent
+	sealed int      // how many of them were ever sent: they do not change any more
+	sent   int      // how many were sent since it was last begun to send all again
 	bytes  int      // of all frames
-	flying int      // of those that were sent
+	flying int      // of those that sent counts
 	most   int      // of bytes; then the stream is broken
 
 	mark uint64 // of upTo when the last beat came
@@ -46,7 +47,7 @@ func (o *outgoing) put(kind byte, size int, write func([]byte) []byte) bool {
 		return false
 	}
 	last := len(o.frames) - 1
-	if last < o.sent || len(o.frames[last])+size > fullFrame {
+	if last < o.sealed || len(o.frames[last])+size > fullFrame {
 		f := make([]byte, len(o.header), len(o.header)+messageRoom+size+64)
 		copy(f, o.header)
 		binary.LittleEndian.PutUint64(f[o.at:], o.first+uint64(len(o.frames)))
@@ -66,12 +67,13 @@ func (o *outgoing) next() []byte {
 	}
 	f := o.frames[o.sent]
 	o.sent++
+	o.sealed = max(o.sealed, o.sent)
 	o.flying += len(f)
 	return f
 }
 
-// upTo is the number behind the last frame that was sent.
-func (o *outgoing) upTo() uint64 { return o.first + uint64(o.sent) }
+// upTo is the number behind the last frame that was ever sent.
+func (o *outgoing) upTo() uint64 { return o.first + uint64(o.sealed) }
 
 // has takes that the receiver has all before a frame, and reports whether that can be.
 func (o *outgoing) has(next uint64) bool {
@@ -81,10 +83,13 @@ func (o *outgoing) has(next uint64) bool {
 	for ; o.first < next; o.first++ {
 		n := len(o.frames[0])
 		o.bytes -= n - len(o.header)
-		o.flying -= n
+		if o.sent > 0 {
+			o.flying -= n
+			o.sent--
+		}
+		o.sealed--
 		o.frames[0] = nil
 		o.frames = o.frames[1:]
-		o.sent--
 	}
 	if len(o.frames) == 0 {
 		o.frames = nil

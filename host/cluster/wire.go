@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -28,13 +29,16 @@ const (
 
 // The kinds of messages.
 const (
-	messageBegun     = 1 // topic: the sender has members or listeners of it
-	messageCeased    = 2 // topic: it has none any more
-	messageBroadcast = 3 // flags, topic, event, payload
-	messagePresence  = 4 // a piece of package presence
-	messageSynced    = 5 // nothing: all that the sender has was told since the stream began
-	messageQuestion  = 6 // number, method, body
-	messageAnswer    = 7 // number, outcome, body
+	messageBegun     = 1  // topic: the sender has members or listeners of it
+	messageCeased    = 2  // topic: it has none any more
+	messageBroadcast = 3  // flags, topic, event, payload
+	messagePresence  = 4  // a piece of package presence
+	messageSynced    = 5  // nothing: all that the sender has was told since the stream began
+	messageQuestion  = 6  // number, method, body
+	messageAnswer    = 7  // number, outcome, body
+	messageOrder     = 8  // a broadcast that the receiver is to order
+	messageOrdered   = 9  // one that the sender has ordered
+	messageHand      = 10 // topic, and its log: the receiver is its owner now
 )
 
 // flagBinary is of broadcasts.
@@ -44,6 +48,7 @@ const flagBinary = 1
 const (
 	maxBeat    = 64 << 10
 	maxName    = 64
+	maxOrigin  = maxName + len("@18446744073709551615")
 	maxFrame   = 2<<20 - 1<<10 // what a carrier takes, but for what it adds
 	fullFrame  = 32 << 10      // a frame of this size takes no further message
 	maxMessage = maxFrame - 512
@@ -107,23 +112,21 @@ func appendMessage(b []byte, kind byte, write func([]byte) []byte) []byte {
 	return b
 }
 
-// eachMessage calls f with the messages of a frame, in order, until one fails. The bodies are parts of b.
-func eachMessage(b []byte, f func(kind byte, body []byte) error) error {
+// eachMessage calls f with the messages of a frame, in order, also if one fails, and returns the first error. The bodies are parts of b.
+func eachMessage(b []byte, f func(kind byte, body []byte) error) (err error) {
 	for len(b) > 0 {
 		if len(b) < messageRoom {
-			return errMalformed
+			return cmp.Or(err, errMalformed)
 		}
 		kind, size := b[0], binary.LittleEndian.Uint32(b[1:])
 		b = b[messageRoom:]
 		if uint64(size) > uint64(len(b)) {
-			return errMalformed
+			return cmp.Or(err, errMalformed)
 		}
-		if err := f(kind, b[:size:size]); err != nil {
-			return err
-		}
+		err = cmp.Or(err, f(kind, b[:size:size]))
 		b = b[size:]
 	}
-	return nil
+	return err
 }
 
 // said is a broadcast between nodes.
