@@ -3,9 +3,21 @@ package channels
 import "sync"
 
 // Disconnect calls [SocketOptions].Disconnect of all sockets with an id, and returns how
-// many there were. Handlers that linger for one end as well. It does not wait for their end. It may be called from any goroutine and
+// many there were on this node. Handlers that linger for one end as well. It does not wait for their end. It may be called from any goroutine and
 // with a handler's lock held.
 func (e *Endpoint) Disconnect(id string) int {
+	if e.elsewhere != nil {
+		e.elsewhere(id)
+	}
+	return e.DisconnectHere(id)
+}
+
+// OnDisconnect has f called when sockets with an id are to be disconnected, so that those of other nodes are as well. It must not
+// block, and is to be set before the first socket.
+func (e *Endpoint) OnDisconnect(f func(id string)) { e.elsewhere = f }
+
+// DisconnectHere is [Endpoint.Disconnect] on this node alone.
+func (e *Endpoint) DisconnectHere(id string) int {
 	sockets := e.sockets.find(id)
 	for _, s := range sockets {
 		s.refused.Store(true)

@@ -27,6 +27,8 @@ type Endpoint struct {
 	// for it. It must not block, nor call anything here.
 	Overflowed func(plugin, topic string)
 
+	elsewhere func(id string) // nil: there are no other nodes
+
 	counts  counts
 	sockets socketsByID
 	lingers lingers

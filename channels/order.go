@@ -416,6 +416,28 @@ func (h *Hub) Gives(topic string) (ours bool) {
 	return ours
 }
 
+// HistoryIsHere reports whether this node can tell the history of a topic by itself.
+func (h *Hub) HistoryIsHere(topic string) bool {
+	if h.orderer == nil || h.orderer.Owner(topic) == 0 {
+		return true
+	}
+	shard := h.shard(topic)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	a := shard.topics[topic]
+	if a.crowd == nil || a.crowd.past == nil {
+		keep, has := Keep{}, false
+		if keeps := h.keeps.Load(); keeps != nil {
+			keep, has = (*keeps)(topic)
+		}
+		return has && !h.sequenced(keep)
+	}
+	p := a.crowd.past
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.order == nil || p.order.known
+}
+
 // Standing returns how far a topic is that this node follows: what is behind it is to be learned.
 func (h *Hub) Standing(topic string) (at history.Position, needed bool) {
 	h.withOrder(topic, func(c *crowd) {

@@ -13,9 +13,9 @@ import (
 // A topic is in use while it has members, listeners, or a history. Those here get a broadcast first, and wait for nobody. Presence diffs are not
 // told: each node makes its own ones, out of its replica of who is present.
 //
-// Why is a history interest, if nobody is there? Who comes back is told that nothing is missing. That would be untrue, if what the other nodes said
-// meanwhile had not come here. Each node still has a history of its own, with its own positions: to a client that comes back to another node
-// it says that it cannot tell.
+// Topics with history in memory have one order on all nodes, see order.go. Where it is durable, each node has one of its own, with its own positions: to a client that
+// comes back to another node it says that it cannot tell. Such a history is an interest also if nobody is there: who comes back to this node is told that
+// nothing is missing, which would be untrue if what other nodes said meanwhile had not come here.
 
 // Remote is the rest of a cluster, as a hub sees it. Its methods are called with locks held, from any goroutine: they must not block, nor call back
 // into this package.
@@ -54,6 +54,17 @@ func (h *Hub) Interests() iter.Seq[string] {
 			}
 		}
 	}
+}
+
+// Used is how many topics are in use.
+func (h *Hub) Used() (n int) {
+	for i := range h.shards {
+		shard := &h.shards[i]
+		shard.mu.RLock()
+		n += len(shard.topics)
+		shard.mu.RUnlock()
+	}
+	return n
 }
 
 func (shard *hubShard) interests(yield func(topic string) bool) bool {

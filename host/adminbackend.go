@@ -24,6 +24,7 @@ type adminBackend struct {
 	stateBackend
 	asideBackend
 	historyBackend
+	*nodes
 	readiness
 }
 

@@ -31,7 +31,7 @@ func (s *Server) release(ctx context.Context) error {
 		s.runtime.Wait()
 		s.endArchive()
 		begin("the bus is still being closed")
-		err := errors.Join(s.durables.close(), s.bus.close()) // when nobody has anything more to store
+		err := errors.Join(s.durables.close(), s.nodes.close(), s.bus.close()) // when nobody has anything more to store
 		begin("connections are still being closed, or plugins deployed")
 		s.gateway.Close()
 		s.running.Wait()

@@ -12,7 +12,7 @@ import (
 
 // historyBackend is what was said in topics, as those see it who administer the server.
 type historyBackend struct {
-	hub *channels.Hub
+	everywhere
 	log *slog.Logger
 }
 
@@ -20,12 +20,12 @@ var errNoHistory = errors.New("the topic has no history: nothing was said lately
 
 // History implements [admin.Histories].
 func (b historyBackend) History(topic string, after uint64, limit int) (h admin.History, err error) {
-	if err := b.hub.AwaitHistory(context.Background(), topic); err != nil {
-		return h, err
+	page, ok, err := b.history(context.Background(), topic, after, limit)
+	if err == nil && !ok {
+		err = errNoHistory
 	}
-	page, ok := b.hub.History(topic, after, limit)
-	if !ok {
-		return h, errNoHistory
+	if err != nil {
+		return h, err
 	}
 	return past(page), nil
 }
@@ -45,21 +45,20 @@ func past(page channels.HistoryPage) httpapi.History {
 
 // PurgeHistory implements [admin.Histories].
 func (b historyBackend) PurgeHistory(topic string, before uint64, by string) (p admin.Purged, err error) {
-	if err := b.hub.AwaitHistory(context.Background(), topic); err != nil {
+	ctx := context.Background()
+	was, ok, err := b.history(ctx, topic, 0, 0)
+	if err == nil && ok {
+		ok, err = b.purge(ctx, topic, before)
+	}
+	is := was
+	if err == nil && ok {
+		is, ok, err = b.history(ctx, topic, 0, 0)
+	}
+	if err == nil && !ok {
+		err = errNoHistory
+	}
+	if err != nil {
 		return p, err
-	}
-	was, ok := b.hub.History(topic, 0, 0)
-	if !ok {
-		return p, errNoHistory
-	}
-	if ok, err = b.hub.PurgeHistory(context.Background(), topic, before); err != nil {
-		return p, err
-	} else if !ok {
-		return p, errNoHistory
-	}
-	is, ok := b.hub.History(topic, 0, 0)
-	if !ok {
-		return p, errNoHistory
 	}
 	p = admin.Purged{Messages: is.Oldest - was.Oldest, Position: is.Position.String(), Oldest: is.Oldest}
 	b.log.Info("history purged", "topic", topic, "messages", p.Messages, "by", by)

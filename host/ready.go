@@ -9,12 +9,13 @@ import (
 )
 
 // readiness is whether clients should come here: every plugin of the folder has been decided about, and runs, and
-// the bus works if anything needs it.
+// the bus works if anything needs it, and so does the way to other nodes.
 type readiness struct {
 	gateway  *gateway.Gateway
 	deployer *deploy.Deployer
 	needs    *busNeeds
 	durables *durables
+	nodes    *nodes
 }
 
 // Ready implements [api.Backend] and [admin.Backend].
@@ -29,6 +30,9 @@ func (r readiness) reasons() []string {
 	if why := r.needs.reason(); why != "" {
 		reasons = append(reasons, why)
 	} else if why := r.durables.reason(); why != "" {
+		reasons = append(reasons, why)
+	}
+	if why := r.nodes.reason(); why != "" {
 		reasons = append(reasons, why)
 	}
 	return reasons

@@ -13,6 +13,7 @@ import (
 
 	"rtd/channels"
 	"rtd/host/api"
+	"rtd/host/cluster"
 	"rtd/host/config"
 	"rtd/host/deploy"
 	"rtd/host/durable"
@@ -47,6 +48,7 @@ type Server struct {
 	crashes  crashReports
 	bus      *busNeeds
 	durables *durables
+	nodes    *nodes // nil without a cluster
 
 	archiving  context.Context // until all plugins have ended
 	endArchive context.CancelFunc
@@ -102,6 +104,11 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.endpoint = channels.NewEndpoint(settings.Channels(s.config.Server))
+	load := func() cluster.Load { return loadOf(s.gateway, s.endpoint.Hub) }
+	if s.nodes, err = newNodes(s.config, s.endpoint, load, s.log); err != nil {
+		s.crashes.close()
+		return nil, errors.Join(err, s.engine.Close(context.Background()))
+	}
 	s.plugins = rollout.NewSet(s.endpoint, s.engine, s.runtime, s.log)
 	s.plugins.OnCrash(s.crashes.add)
 	s.durables = &durables{need: s.bus.need, plugins: s.plugins, settings: s.tables.plugin, history: s.config.Server.MaxHistoryBytes, marker: markerOf(versionsDir(s.config.Plugins)), kept: s.endpoint.KeepsDurably, read: make(chan struct{}, 1), log: s.log}
@@ -127,8 +134,13 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
+// everywhere is the hub, on all nodes if there are others.
+func (s *Server) everywhere() everywhere { return everywhere{s.endpoint, s.nodes} }
+
 // readiness is whether clients should come here.
-func (s *Server) readiness() readiness { return readiness{s.gateway, s.deployer, s.bus, s.durables} }
+func (s *Server) readiness() readiness {
+	return readiness{s.gateway, s.deployer, s.bus, s.durables, s.nodes}
+}
 
 // route has requests answered that are not of clients.
 func (s *Server) route(mux *http.ServeMux, apiKeys []string) {
@@ -136,7 +148,7 @@ func (s *Server) route(mux *http.ServeMux, apiKeys []string) {
 	mux.Handle("GET /readyz", s.readiness())
 	mux.Handle("GET /metrics", newMetrics(s))
 	if len(apiKeys) > 0 {
-		mux.Handle("/api/", api.New(apiBackend{s.endpoint, s.readiness()}, api.Options{Keys: apiKeys}))
+		mux.Handle("/api/", api.New(apiBackend{s.everywhere(), s.readiness()}, api.Options{Keys: apiKeys}))
 	}
 	mux.Handle("/", web.Handler())
 }
@@ -192,6 +204,11 @@ func (s *Server) Serve(ctx context.Context) error {
 		Log:   s.log,
 	})
 	if err == nil {
+		if err = s.nodes.open(); err != nil {
+			err = errors.Join(err, plugins.Close())
+		}
+	}
+	if err == nil {
 		if err = provideServices(s.plugins.Services()); err != nil {
 			err = errors.Join(err, plugins.Close())
 		}
@@ -201,12 +218,15 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.deployer.Use(plugins)
 	s.admin.serve(adminBackend{s.plugins, s.deployer, s.bus, stateBackend{s.durables, s.plugins, s.deployer, versionsDir(s.config.Plugins), s.log},
-		asideBackend{s.durables, s.plugins, s.log}, historyBackend{s.endpoint.Hub, s.log}, s.readiness()})
-	s.running.Go(func() { s.deployer.Run(watch, s.loaded) })
+		asideBackend{s.durables, s.plugins, s.log}, historyBackend{s.everywhere(), s.log}, s.nodes, s.readiness()})
+	s.running.Go(func() { s.deployer.Run(watch, func() { s.loaded(watch) }) })
 	s.running.Go(func() { s.durables.watch(watch, func() { s.deployer.Retry(watch) }) })
 	s.running.Go(func() { s.tables.watch(watch, func() { s.Reload(watch) }) })
 	if s.certificate != nil {
 		s.running.Go(func() { s.certificate.watch(watch) })
+	}
+	if s.nodes != nil && s.nodes.certificate != nil {
+		s.running.Go(func() { s.nodes.certificate.watch(watch) })
 	}
 	s.running.Go(func() { s.gateway.Run(watch) })
 	s.running.Go(func() { s.endpoint.Hub.RunArchive(s.archiving) })
@@ -228,7 +248,8 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) Deploys() *deploy.Deployer { return s.deployer }
 
 // loaded lets clients in: the plugins that were there have been decided about.
-func (s *Server) loaded() {
+func (s *Server) loaded(ctx context.Context) {
+	s.nodes.form(ctx)
 	s.gateway.Open()
 	s.log.Info("ready", "url", s.URL(), "plugins", len(s.plugins.Stats()), "poller", s.gateway.Poller())
 }

@@ -22,7 +22,7 @@ type Backend interface {
 	Publish(ctx context.Context, messages []Message) (sent int, err error)
 	// Topics lists at most limit topics that begin with prefix, sorted, with their
 	// numbers of members, starting behind the topic after.
-	Topics(prefix, after string, limit int) []Topic
+	Topics(ctx context.Context, prefix, after string, limit int) []Topic
 	// Presences returns the presence_state of a topic.
 	Presences(topic string) []byte
 	// History returns at most limit messages that were broadcast to a topic behind an offset, and
@@ -31,7 +31,7 @@ type Backend interface {
 	History(ctx context.Context, topic string, after uint64, limit int) (History, bool, error)
 	PurgeHistory(ctx context.Context, topic string, before uint64) (bool, error)
 	// Disconnect ends the connections of a socket id and returns how many there were.
-	Disconnect(id string) int
+	Disconnect(ctx context.Context, id string) int
 	// Ready reports whether every plugin of the folder runs and the server does not drain.
 	Ready() bool
 }
@@ -175,7 +175,7 @@ func (a *api) topics(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	query := r.URL.Query()
-	topics := a.backend.Topics(query.Get("prefix"), query.Get("after"), limit)
+	topics := a.backend.Topics(r.Context(), query.Get("prefix"), query.Get("after"), limit)
 	httpapi.Succeed(w, map[string]any{"topics": append([]Topic{}, topics...)})
 }
 
@@ -198,7 +198,7 @@ func (a *api) disconnect(w http.ResponseWriter, r *http.Request) {
 		httpapi.Fail(w, http.StatusUnprocessableEntity, errors.New("id is missing: the socket id that connect gave"))
 		return
 	}
-	httpapi.Succeed(w, map[string]int{"disconnected": a.backend.Disconnect(body.ID)})
+	httpapi.Succeed(w, map[string]int{"disconnected": a.backend.Disconnect(r.Context(), body.ID)})
 }
 
 func (a *api) health(w http.ResponseWriter, _ *http.Request) {

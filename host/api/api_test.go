@@ -45,7 +45,7 @@ func (b *backend) Publish(_ context.Context, messages []api.Message) (sent int, 
 // errAway is that of what is durable and cannot be stored.
 var errAway = errors.New("the bus is away")
 
-func (b *backend) Topics(prefix, after string, limit int) []api.Topic {
+func (b *backend) Topics(_ context.Context, prefix, after string, limit int) []api.Topic {
 	return []api.Topic{{Topic: fmt.Sprintf("%s after %s", prefix, after), Members: limit}}
 }
 func (b *backend) Presences(topic string) []byte { return []byte(`{"` + topic + `":{"metas":[]}}`) }
@@ -66,8 +66,8 @@ func (b *backend) PurgeHistory(_ context.Context, topic string, before uint64) (
 	b.published = append(b.published, fmt.Sprintf("purge %s %d", topic, before))
 	return topic != "none", nil
 }
-func (b *backend) Disconnect(id string) int { return len(id) }
-func (b *backend) Ready() bool              { return !b.unready }
+func (b *backend) Disconnect(_ context.Context, id string) int { return len(id) }
+func (b *backend) Ready() bool                                 { return !b.unready }
 
 // cases are requests and what they are answered. Those with a status that
 // openapi.json lists hold it to the truth.

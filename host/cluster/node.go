@@ -39,14 +39,12 @@ type Listener interface {
 
 // Presence is who is present, on all nodes: [rtd/channels/presence.Tracker].
 type Presence interface {
-	// Changes yields what has changed here since it was called last, in pieces.
-	Changes() iter.Seq[[]byte]
-	// Snapshot yields all that is here, in pieces.
+	TakeChanges() []byte
 	Snapshot() iter.Seq[[]byte]
 	Merge(node string, piece []byte) error
-	Down(node string) // presences of a node leave
-	Up(node string)   // they come back
-	Gone(node string) // they are forgotten
+	Down(node string)
+	Up(node string)
+	Gone(node string)
 }
 
 // Answer answers a question of another node. It may take its time, and ends with ctx.
@@ -70,6 +68,8 @@ type Options struct {
 	DownAfter time.Duration
 	Load      func() Load       // nil: none is told
 	Answers   map[string]Answer // by method
+	// Disconnect disconnects sockets with an id here, when another node says so. It must not block.
+	Disconnect func(id string)
 	// Life is a number that grows from one start of a node to the next. Default: the time in nanoseconds.
 	Life uint64
 	Log  *slog.Logger // default: slog.Default()
@@ -180,6 +180,15 @@ func (n *Node) Close() {
 }
 
 func (n *Node) uptime(now time.Time) int64 { return now.Sub(n.began).Nanoseconds() }
+
+// Life is a number of this life of the node: larger than those before.
+func (n *Node) Life() uint64 { return n.life }
+
+// Met waits until another node is there, or ctx ends.
+func (n *Node) Met(ctx context.Context) {
+	for len(n.ring.Load().nodes) == 1 && rest(ctx, 20*time.Millisecond) {
+	}
+}
 
 // publish sends a frame, if that is possible: what has to come is sent again by others than this function.
 func (n *Node) publish(subject string, data []byte) {

@@ -225,6 +225,10 @@ func (p *peer) message(kind byte, body []byte) error {
 		}
 	case messageOrder, messageOrdered:
 		return n.ordered(kind, body)
+	case messageExpel:
+		if n.options.Disconnect != nil {
+			n.options.Disconnect(string(body))
+		}
 	case messageHand:
 		return n.handed(body)
 	case messagePresence:

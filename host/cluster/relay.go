@@ -35,6 +35,15 @@ func (n *Node) Broadcast(topic, event string, payload []byte, binary bool) {
 	})
 }
 
+// Disconnect has other nodes disconnect their sockets with an id.
+func (n *Node) Disconnect(id string) {
+	for i := range n.slots {
+		if p := n.slots[i].Load(); p != nil {
+			p.say(messageExpel, len(id), func(b []byte) []byte { return append(b, id...) })
+		}
+	}
+}
+
 func (n *Node) tooLarge(topic, event string, size int) {
 	n.counts.tooLarge.Add(1)
 	n.log.Warn("broadcast is too large for other nodes: members there do not get it", "topic", topic, "event", event, "bytes", size, "most", maxMessage)
@@ -72,7 +81,7 @@ func (n *Node) tellChanges() {
 		case <-n.ctx.Done():
 			return
 		}
-		for piece := range n.options.Presence.Changes() {
+		for piece := n.options.Presence.TakeChanges(); piece != nil; piece = n.options.Presence.TakeChanges() {
 			for i := range n.slots {
 				if p := n.slots[i].Load(); p != nil {
 					p.say(messagePresence, len(piece), func(b []byte) []byte { return append(b, piece...) })

@@ -39,6 +39,7 @@ const (
 	messageOrder     = 8  // a broadcast that the receiver is to order
 	messageOrdered   = 9  // one that the sender has ordered
 	messageHand      = 10 // topic, and its log: the receiver is its owner now
+	messageExpel     = 11 // id of sockets that are to be disconnected
 )
 
 // flagBinary is of broadcasts.
