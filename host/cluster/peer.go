@@ -24,7 +24,8 @@ type peer struct {
 	ctx  context.Context
 	end  context.CancelFunc // when it is down
 
-	answering atomic.Int32 // questions of it
+	answering  atomic.Int32 // questions of it
+	complained time.Time    // about what it sends; guarded by the node's turn
 
 	mu     sync.Mutex
 	out    *outgoing // nil before it is linked, and when it is down
@@ -41,6 +42,9 @@ type peer struct {
 	trip    time.Duration
 	since   time.Time // of what State says
 }
+
+// complainEvery is the least time between two lines about what a peer sends.
+const complainEvery = 10 * time.Second
 
 func (n *Node) newPeer(name string, life uint64, slot int, now time.Time) *peer {
 	p := &peer{node: n, name: name, life: life, slot: slot, wake: make(chan struct{}, 1), hearsAt: now, since: now}
@@ -180,7 +184,10 @@ func (p *peer) frame(h header, rest []byte) {
 	}
 	if err := eachMessage(rest, p.message); err != nil {
 		p.node.counts.malformed.Add(1)
-		p.node.log.Warn("message of a node is malformed, and left out", "node", p.name, "version", p.versionNow(), "cause", err)
+		if now.Sub(p.complained) > complainEvery {
+			p.complained = now
+			p.node.log.Warn("message of a node is left out, or a part of it", "node", p.name, "version", p.versionNow(), "cause", err)
+		}
 	}
 }
 
