@@ -112,7 +112,7 @@ func (h *Hub) order(o *Outgoing, except *Subscription, c *crowd) error {
 	h.review(o.Topic, p)
 	r := p.order
 	if r.owner == 0 && r.known {
-		return h.orderHere(&Ordered{At: time.Now()}, o, except, c)
+		return h.orderHere(&Ordered{At: orderedAt()}, o, except, c)
 	}
 	ref, ok := r.note(o, except)
 	if !ok {
@@ -184,10 +184,13 @@ func (h *Hub) orderHere(said *Ordered, o *Outgoing, except *Subscription, c *cro
 	return err
 }
 
+// orderedAt is the time, as exact as it is told to other nodes.
+func orderedAt() time.Time { return time.Now().Truncate(time.Microsecond) }
+
 // takeOrder orders what was held, or came from another node. Callers hold the shard's mu and the past's.
 func (h *Hub) takeOrder(said *Ordered, c *crowd) {
 	o, except := c.past.order.outgoing(said)
-	said.At = time.Now()
+	said.At = orderedAt()
 	_ = h.orderHere(said, o, except, c) // it counts members whose codec cannot write it
 }
 

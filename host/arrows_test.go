@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"host/bus":          {"host/disk", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/nats-io/nkeys", "github.com/minio/highwayhash"},
 	"host/clock":        {"host/ask", "supervisor"},
 	"host/config":       {"host/names", "github.com/BurntSushi/toml"},
-	"host/cluster":      {},
+	"host/cluster":      {"channels", "channels/history", "host/bus"},
 	"host/crashes":      {"host/disk", "sandbox", "sandbox/abi"},
 	"host/deploy":       {"host/durable", "host/folder", "host/names", "host/release", "host/rollout", "host/versions", "sandbox"},
 	"host/disk":         {},
@@ -63,7 +63,7 @@ var arrows = map[string][]string{
 	"host/gateway/longpoll":  {"channels"},
 	"host/gateway/wire":      {"golang.org/x/sys"},
 
-	"host": {"channels", "sandbox", "supervisor", "host/admin", "host/api", "host/app", "host/ask", "host/auth", "host/backup", "host/bus", "host/clock", "host/config", "host/crashes", "host/deploy", "host/disk", "host/durable", "host/durable/store", "host/folder",
+	"host": {"channels", "channels/presence", "sandbox", "supervisor", "host/admin", "host/api", "host/app", "host/ask", "host/auth", "host/backup", "host/bus", "host/clock", "host/cluster", "host/config", "host/crashes", "host/deploy", "host/disk", "host/durable", "host/durable/store", "host/folder",
 		"host/gateway", "host/httpapi", "host/release", "host/rollout", "host/settings", "host/versions", "host/web", "github.com/prometheus/client_golang"},
 	"cmd/rtd": {"cmd/rtd/author", "cmd/rtd/bench", "cmd/rtd/check", "cmd/rtd/connect", "cmd/rtd/script", "cmd/rtd/signals", "cmd/rtd/stage",
 		"host", "host/admin", "host/backup", "host/config", "host/crashes", "host/folder", "host/logs", "host/names", "host/process", "host/settings", "host/versions", "sandbox", "github.com/spf13/cobra"},

@@ -10,11 +10,13 @@
 //	probes ──────► ready.go                       /healthz, /readyz
 //	operators ───► metrics.go                     /metrics ◄── Stats of all packages
 //	who needs it ► busneeds.go ───► bus.Bus       begins with the first, ends after the plugins
+//	other nodes ◄► nodes.go ◄► cluster.Node ◄► channels.Hub, presence: only with [cluster]
 //
 //	server.go    the parts, and their start         drain.go         their end
 //	services.go  what guests may ask                memory.go        what nobody uses is given back
 //	reload.go    config.toml while it runs          certificate.go   TLS; stamp.go: has a file changed?
 //	secrets.go   keys of the APIs                   brief.go         what strangers have in the log is cut
+//	cluster.go   what the config says of nodes      nodes.go         the server as one of them
 //
 // A [Server] is made by New, takes its address in Listen, and runs in Serve until
 // its context ends. What it starts, it ends: Serve returns when nothing of it
@@ -154,6 +156,7 @@
 //	certificate that is no good   the old one stays; one log line says why
 //	config file that is no good   the old one stays; the log names file and line
 //	bus that does not work        not ready, a warning; who needs it gets errors, until it is back by itself
+//	other nodes out of reach      not ready, a warning; each side goes on with those that it reaches (package cluster)
 //	state that cannot be stored   "unavailable" or "too_large" for whoever caused it; the state of before stays
 //	state that cannot be woken    its topic is "unavailable", its process does not start; the state stays
 //	admin socket not to be had    runs without one, unless the config gives its path; a warning says so

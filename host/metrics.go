@@ -10,6 +10,7 @@ import (
 
 	"rtd/host/app"
 	"rtd/host/bus"
+	"rtd/host/cluster"
 	"rtd/host/durable/store"
 	"rtd/host/release"
 )
@@ -112,6 +113,17 @@ var (
 	mDurableBytes      = gauge("durable_bytes", "What is stored of a plugin, as durable_bytes counts it.", "plugin")
 	mDurablePosts      = gauge("durable_messages_waiting", "Messages between durable actors that wait.", "plugin")
 
+	mNodesUp       = gauge("cluster_up", "Whether other nodes can be reached: 1 or 0. Like all of the cluster, it is there if the config has one.")
+	mNodes         = gauge("cluster_nodes", "Nodes of the cluster by state, this one included.", "state")
+	mNodesFrames   = counter("cluster_frames_total", "Frames sent to other nodes, beats included.")
+	mNodesMessages = counter("cluster_messages_total", "Messages taken from other nodes.")
+	mNodesRelayed  = counter("cluster_relayed_total", "Broadcasts times nodes that they were sent to.")
+	mNodesWaiting  = gauge("cluster_waiting_bytes", "What other nodes do not have yet.", "node")
+	mNodesTrip     = gauge("cluster_trip_seconds", "There and back.", "node")
+	mNodesRepairs  = counter("cluster_repairs_total", "Times that something between nodes was missing: asked for, or sent again.", "kind")
+	mNodesLost     = counter("cluster_losses_total", "Times that messages to or from other nodes were given up: a node did not keep up, could not keep what it had for this one, "+
+		"was gone when a broadcast was to be ordered, or the message was too large or malformed.", "cause")
+
 	handlerSeconds = prometheus.NewDesc("rtd_handler_seconds", "How long guests took for an event.", []string{"plugin", "version"}, nil)
 )
 
@@ -158,6 +170,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if k := s.durables.begun(); k != nil {
 		putDurables(put, k.Status())
+	}
+	if s.nodes != nil && s.nodes.node != nil {
+		putNodes(put, s.nodes)
 	}
 	put(mReloads, float64(s.tables.taken.Load()))
 
@@ -241,6 +256,36 @@ func putBus(put func(m metric, value float64, labels ...string), b bus.Status) {
 		}
 	}
 	put(mBusReconnects, float64(b.Reconnects))
+}
+
+func putNodes(put func(m metric, value float64, labels ...string), n *nodes) {
+	up := 0.0
+	if n.mesh.Err() == nil {
+		up = 1
+	}
+	put(mNodesUp, up)
+	states := map[cluster.State]int{cluster.Self: 0, cluster.There: 0, cluster.Joining: 0, cluster.Away: 0, cluster.Left: 0}
+	for _, m := range n.node.Members() {
+		states[m.State]++
+		if m.State == cluster.There {
+			put(mNodesWaiting, float64(m.Waiting), m.Name)
+			put(mNodesTrip, m.Trip.Seconds(), m.Name)
+		}
+	}
+	for state, k := range states {
+		put(mNodes, float64(k), string(state))
+	}
+	s := n.node.Stats()
+	put(mNodesFrames, float64(s.Frames))
+	put(mNodesMessages, float64(s.Received))
+	put(mNodesRelayed, float64(s.Relayed))
+	put(mNodesRepairs, float64(s.Asked), "asked")
+	put(mNodesRepairs, float64(s.Repeated), "repeated")
+	put(mNodesLost, float64(s.Overflows), "overflow")
+	put(mNodesLost, float64(s.Gaps), "gap")
+	put(mNodesLost, float64(s.Unsent), "gone")
+	put(mNodesLost, float64(s.TooLarge), "too_large")
+	put(mNodesLost, float64(s.Malformed), "malformed")
 }
 
 func putDurables(put func(m metric, value float64, labels ...string), k store.Status) {

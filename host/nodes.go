@@ -114,8 +114,8 @@ func (n *nodes) form(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, formTime)
 	defer cancel()
-	if n.mesh.Up(ctx) != nil || n.options.URL == "" && len(n.options.Seeds) == 0 {
-		return // it says itself why
+	if n.mesh.Up(ctx) != nil || n.options.URL == "" && len(n.mesh.Routes()) == 0 {
+		return // it says itself what is wrong, and has looked for its seeds before it is up
 	}
 	n.node.Met(ctx)
 }

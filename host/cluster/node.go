@@ -336,7 +336,7 @@ func (n *Node) takeBeat(text []byte) {
 	}
 	switch {
 	case b.Leaving && p != nil:
-		n.drop(p, true, "it ends")
+		n.drop(p, true, "")
 		return
 	case b.Leaving:
 		return
@@ -436,7 +436,11 @@ func (n *Node) drop(p *peer, left bool, why string) {
 			n.options.Presence.Gone(p.name)
 		}
 	}
-	if linked {
+	switch {
+	case !linked:
+	case left:
+		n.log.Info("node has left", "node", p.name)
+	default:
 		n.log.Warn("node is away", "node", p.name, "cause", why)
 	}
 }
