@@ -162,6 +162,18 @@ func (p *plant) PurgeHistory(topic string, before uint64, by string) (admin.Purg
 	return admin.Purged{Messages: 1, Position: "e:2", Oldest: 2}, nil
 }
 
+func (p *plant) Nodes() ([]admin.Node, error) {
+	return []admin.Node{{Name: "a", State: admin.NodeSelf}, {Name: "b", State: admin.NodeAway}}, nil
+}
+
+func (p *plant) ForgetNode(name, by string) error {
+	p.note("forget %s by %s", name, by)
+	if name != "b" {
+		return errors.New("no such node")
+	}
+	return nil
+}
+
 // serve runs a server on a Unix socket and on a TCP address.
 func serve(t *testing.T, p *plant, log *admin.Log) (server *admin.Server, socket, url string) {
 	t.Helper()
