@@ -38,13 +38,13 @@ func TestNodesCommands(t *testing.T) {
 		shows(row)
 	}
 	shows(`"name": "b", "state": "there"`, "--json")
-	a.refuses(t, "no node c is away", "nodes", "remove", "c")
+	a.refuses(t, `no node "c" is away`, "nodes", "remove", "c")
 	if err := c.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	shows("c away")
 	a.wants(t, "^c: removed\n$", "nodes", "remove", "c")
-	a.refuses(t, "no node c is away", "nodes", "remove", "c")
+	a.refuses(t, `no node "c" is away`, "nodes", "remove", "c")
 	if output, _ := a.asks(t, "nodes"); strings.Contains(output, "\nc ") {
 		t.Errorf("it is listed:\n%s", output)
 	}
