@@ -303,6 +303,9 @@ func damageSnapshots(t *testing.T, wasm []byte, same bool) {
 			return sandbox.Sealed(bytes.Replace(b, []byte(`"Globals":[`), []byte(`"Globals":[1,`), 1))
 		}), false},
 	} {
+		if !same && !damage.quiet && damage.name != "a bit" {
+			continue // damage is found by the seal, which knows no language
+		}
 		t.Run(damage.name, func(t *testing.T) {
 			shelf := sandboxtest.Shelf(t.TempDir())
 			before := keeping(t, wasm, shelf, sandbox.LoadOptions{})

@@ -63,7 +63,7 @@ func module(t *testing.T, version int) []byte {
 
 func TestDeployAndRollback(t *testing.T) {
 	t.Parallel()
-	p := serve(t, "")
+	p := serve(t, withNasty)
 	me, err := user.Current()
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestDeployAndRollback(t *testing.T) {
 
 func TestPs(t *testing.T) {
 	t.Parallel()
-	p := serve(t, "")
+	p := serve(t, withNasty)
 	c := p.join(t, "nasty:a", "{}")
 	p.join(t, "nasty:b\u009b2J", "{}")
 	c.WantReply(t, "nasty:a", "panic", "{}", `error {"reason":"crashed"}`)
@@ -170,7 +170,7 @@ nasty +plugin +#[0-9a-v]+ +waiting +0 +0 +- +-
 
 func TestLogsFollow(t *testing.T) {
 	t.Parallel()
-	p := serve(t, "")
+	p := serve(t, withNasty)
 	c := p.join(t, "nasty:a", "{}")
 	follow := p.in(t, "logs", "-f", "-n", "1", "--plugin", "nasty", "--config", "rtd.toml", "--plugins", "guests")
 	stdout, err := follow.StdoutPipe()

@@ -87,7 +87,7 @@ func (p *process) drains(t *testing.T) {
 // A server does not end because the process that reads its log does.
 func TestReaderOfTheLogGoes(t *testing.T) {
 	t.Parallel()
-	p, log := serveTo(t, "")
+	p, log := serveTo(t, withNasty)
 	log.Close()
 	chatter(t, p)
 	p.drains(t)
@@ -96,7 +96,7 @@ func TestReaderOfTheLogGoes(t *testing.T) {
 // Nor does one stop whose log is not read, whatever its guests print.
 func TestLogThatNobodyReads(t *testing.T) {
 	t.Parallel()
-	p, log := serveTo(t, "")
+	p, log := serveTo(t, withNasty)
 	chatter(t, p)
 	p.drains(t)
 
@@ -115,7 +115,7 @@ func TestLogThatNobodyReads(t *testing.T) {
 // A reader that goes on is told what it has missed.
 func TestReaderOfTheLogGoesOn(t *testing.T) {
 	t.Parallel()
-	p, log := serveTo(t, "")
+	p, log := serveTo(t, withNasty)
 	chatter(t, p)
 	lost := make(chan string, 1)
 	go func() {
@@ -170,7 +170,7 @@ func TestSecondSignalWithoutReader(t *testing.T) {
 // A reader that follows the log and takes nothing stops nobody either.
 func TestStalledFollowers(t *testing.T) {
 	t.Parallel()
-	p := serve(t, "")
+	p := serve(t, withNasty)
 	for range 8 {
 		conn, err := net.Dial("unix", filepath.Join(p.cmd.Dir, "guests", ".rtd", "admin.sock"))
 		if err != nil {
@@ -200,7 +200,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer full.Close()
-	p := &process{cmd: server(t, ""), done: make(chan struct{})}
+	p := &process{cmd: server(t, withNasty), done: make(chan struct{})}
 	p.cmd.Stderr = full
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 // A command whose reader goes, as in rtd logs -f | head, ends without a word.
 func TestCommandWhoseReaderGoes(t *testing.T) {
 	t.Parallel()
-	p := serve(t, "")
+	p := serve(t, withNasty)
 	logs := rtd(t, "logs", "-f", "--plugins", "guests")
 	logs.Dir = p.cmd.Dir
 	var said bytes.Buffer

@@ -54,6 +54,7 @@ func (p *process) pester(t *testing.T, topic string) {
 		defer close(done)
 		for ctx.Err() == nil {
 			p.pesterOnce(topic)
+			time.Sleep(10 * time.Millisecond) // others need the processor, too
 		}
 	}()
 }
