@@ -311,6 +311,18 @@ describe("the library, message by message", () => {
     ends(`${next}:2`);
     assert.equal(told.length, 1);
   });
+
+  rtd.test("a gap that all are told of, nobody having been away", () => {
+    const { recovery, told, hears, asks } = made();
+    hears(life, 1, 2);
+    const gap = { complete: false, reason: "missed", position: `${next}:2`, count: 0 };
+    assert.ok(recovery.receive("recovered", gap, `${next}:2`, false), "of an earlier join");
+    assert.deepEqual(told, []);
+    assert.ok(recovery.receive("recovered", gap, `${next}:2`, null));
+    assert.deepEqual(told, [{ reason: "missed", position: `${next}:2`, count: 0 }]);
+    assert.deepEqual(hears(next, 2, 3), [3]);
+    assert.equal(asks(), `${next}:3`);
+  });
 });
 
 describe("a network that breaks every 300 ms", { concurrency: true }, () => {

@@ -11,9 +11,9 @@ export interface Recovered {
 export interface Gap extends Recovered {
   /**
    * Why not all that was missed has come: the topic began anew (epoch), it is not kept any more (gone), it was more than is told at a
-   * time (limit), the server has lost its end (future), or a handler tells it to nobody alone (intercepted).
+   * time (limit), the server has lost its end (future), a handler tells it to nobody alone (intercepted), or it was lost between the nodes of a cluster (missed).
    */
-  reason: "epoch" | "gone" | "limit" | "future" | "intercepted";
+  reason: "epoch" | "gone" | "limit" | "future" | "intercepted" | "missed";
 }
 
 export interface Options {
@@ -21,7 +21,7 @@ export interface Options {
   since?: Position;
   /** Called after a time away when all that was missed has come. */
   onRecovered?(recovered: Recovered): void;
-  /** Called in its place when something is missing for good: load the state anew. */
+  /** Called in its place when something is missing for good: load the state anew. In a cluster also at other times. */
   onGap?(gap: Gap): void;
   /** The key of an earlier life, such as of the page before it was loaded again. */
   resume?: string;

@@ -20,7 +20,7 @@ export function recover(channel, options) {
   const { trigger, joinPush: push } = channel;
   channel.trigger = function (event, payload, ref, joinRef) {
     const ofOldJoin = joinRef && joinRef !== push.ref; // 1.6 and later drop it themselves
-    if (recovery.receive(event, payload, ref, ofOldJoin ? null : joinRef)) trigger.call(this, event, payload, ref, joinRef);
+    if (recovery.receive(event, payload, ref, ofOldJoin ? false : joinRef)) trigger.call(this, event, payload, ref, joinRef);
   };
   const params = push.payload; // of each join: a function, or before 1.4 an object
   const join = typeof params === "function" ? () => recovery.join(params.call(push)) : recovery.join.bind(recovery, params);
@@ -100,17 +100,19 @@ export class Recovery {
 
   /**
    * Takes note of a message of the topic, and returns whether it is new: if not, it came before, and is to be dropped. joinRef is
-   * null in broadcasts, and undefined in V1, which has none.
+   * null in broadcasts, undefined in V1, which has none, and false if it is that of an earlier join.
    */
   receive(event, payload, ref, joinRef) {
-    if (event === "resume" && joinRef !== null && isKey(payload)) {
+    const isOurs = joinRef !== null && joinRef !== false;
+    if (event === "resume" && isOurs && isKey(payload)) {
       this.#resumed(payload);
       return true;
     }
     const at = parse(ref);
     if (!at) return true; // a reply, a push, bytes, or a topic without history
     const isServers = payload?.position === ref; // the events position and recovered, rather than an application's of that name
-    if (isServers && event === "recovered" && joinRef !== null && this.#asks) {
+    const gapForAll = joinRef === null && payload?.complete === false; // nobody was away: a cluster has lost something
+    if (isServers && event === "recovered" && (this.#asks ? isOurs : gapForAll)) {
       this.#recovered(at, payload);
       return true;
     }
