@@ -30,7 +30,7 @@ var deaths = []death{
 }
 
 // loopDeadline ends loops. It is processor time, which all that a guest does has to keep;
-// beside a hundred clients who chat it takes many times as long.
+// beside forty clients who chat it takes many times as long.
 var loopDeadline = scaled(500*time.Millisecond, 3*time.Second)
 
 // nastyTable has little memory, so that to fill it takes no time.
@@ -44,12 +44,12 @@ func scaled[T any](usual, slow T) T {
 	return usual
 }
 
-// Guests die in every way while 100 clients of another plugin chat. Nobody
+// Guests die in every way while 40 clients of another plugin chat. Nobody
 // notices but those who asked for it.
 func TestDeathsDisturbNobody(t *testing.T) {
 	t.Parallel()
 	const killers = 3
-	chatters := scaled(100, 30)
+	chatters := scaled(40, 30)
 	s := start(t, hosttest.Setup{
 		Plugins: map[string][]byte{"chat": chatGuest(t), "nasty": nastyGuest(t)},
 		Config:  patientChat + nastyTable,
