@@ -66,7 +66,11 @@ join was refused, or the connection lost without --reconnect.`,
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
 			o.In = linesOf(ctx, cmd.InOrStdin())
-			return connect.Run(ctx, o)
+			err = connect.Run(ctx, o)
+			if errors.Is(err, connect.ErrOptions) {
+				return usageError{err}
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()

@@ -76,14 +76,14 @@ func TestConnect(t *testing.T) {
 		{[]string{"--payload", "{"}, 2, "--payload is no JSON"},
 		{[]string{"--send", "a {"}, 2, "is no JSON"},
 		{[]string{"--param", "a"}, 2, "no name=value"},
-		{[]string{"--since", "17"}, 1, "EPOCH:OFFSET"},
-		{[]string{"--since", position[1] + ":2", "--payload", "7"}, 1, "needs an object"},
+		{[]string{"--since", "17"}, 2, "EPOCH:OFFSET"},
+		{[]string{"--since", position[1] + ":2", "--payload", "7"}, 2, "needs an object"},
 	} {
 		if _, noted, code := connected(t, url, "", bad.args...); code != bad.code || !strings.Contains(noted, bad.want) {
 			t.Errorf("%q: exit code %d, %s", bad.args, code, noted)
 		}
 	}
-	if _, noted, code := connected(t, "ftp://x", ""); code != 1 || !strings.Contains(noted, "ws://127.0.0.1:4000/socket") {
+	if _, noted, code := connected(t, "ftp://x", ""); code != 2 || !strings.Contains(noted, "ws://127.0.0.1:4000/socket") {
 		t.Errorf("exit code %d, %s", code, noted)
 	}
 	if _, noted, code := connected(t, url, "nonsense {\n", "--quit", "--payload", `{"user":"eve"}`); code != 1 || !strings.Contains(noted, "1 lines were no pushes") {

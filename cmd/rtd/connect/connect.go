@@ -40,6 +40,9 @@ type Options struct {
 // ErrRefused is wrapped by the error of a join that was not accepted.
 var ErrRefused = errors.New("join refused")
 
+// ErrOptions is wrapped by the error of options with which nothing can be done.
+var ErrOptions = errors.New("called wrongly")
+
 // errLost is wrapped by errors after which another connection may do better.
 var errLost = errors.New("connection lost")
 
@@ -47,7 +50,7 @@ var errLost = errors.New("connection lost")
 func Run(ctx context.Context, o Options) error {
 	target, err := socketURL(o.URL)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	if len(o.Payload) == 0 {
 		o.Payload = []byte("{}")
@@ -59,7 +62,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Since != "" {
 		at, ok := parsePosition(o.Since)
 		if !ok {
-			return fmt.Errorf("%.100q is no position; want EPOCH:OFFSET, as in 8q2mdk1ct7:17", o.Since)
+			return fmt.Errorf("%w: %.100q is no position; want EPOCH:OFFSET, as in 8q2mdk1ct7:17", ErrOptions, o.Since)
 		}
 		r.at, r.seen = at, at
 	}

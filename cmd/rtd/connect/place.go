@@ -48,7 +48,7 @@ func (p *place) asking(payload []byte) ([]byte, error) {
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &fields); err != nil || fields == nil {
-		return nil, fmt.Errorf("a join from a position needs an object as payload, which %.100s is not", payload)
+		return nil, fmt.Errorf("%w: a join from a position needs an object as payload, which %.100s is not", ErrOptions, payload)
 	}
 	p.asks = true
 	fields["since"] = fmt.Appendf(nil, "%q", p.at)
