@@ -62,14 +62,14 @@ func scenarioCommand(s bench.Scenario, short string, flags []string) *cobra.Comm
 	o := bench.Defaults(s)
 	var report, meanwhile string
 	cmd := &cobra.Command{
-		Use:   string(s) + " [URL]",
+		Use:   string(s) + " [URL…]",
 		Short: short,
 		Long: short + `, and measure it. URL is the socket as clients say it, by default
-` + o.URL + `. Ctrl-C ends the run early, with the figures so far.`,
-		Args: cobra.MaximumNArgs(1),
+` + o.URL + `. Of several, which are nodes of one cluster, clients
+connect to each in turn. Ctrl-C ends the run early, with the figures so far.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				o.URL = args[0]
+				o.URL, o.Nodes = args[0], args[1:]
 			}
 			if meanwhile != "" {
 				o.Meanwhile = shell(meanwhile)
@@ -83,7 +83,7 @@ func scenarioCommand(s bench.Scenario, short string, flags []string) *cobra.Comm
 	f.IntVarP(&o.Connections, "connections", "n", o.Connections, "`number` of clients")
 	f.StringVar(&o.Topic, "topic", o.Topic, "`name` to join; %d is the number of the client, or of the room")
 	f.StringVar(&o.Params, "params", o.Params, "`JSON` payload of joins")
-	f.IntVar(&o.PID, "pid", 0, "process `id` of the server, to measure its CPU time and memory")
+	f.IntSliceVar(&o.PIDs, "pid", nil, "process `id` of the server, to measure its CPU time and memory; of several, with commas between, together")
 	f.IntVar(&o.Window, "window", o.Window, "connections and joins under way at a time")
 	f.DurationVar(&o.Timeout, "timeout", o.Timeout, "how long to wait for any answer")
 	f.StringVar(&report, "json", "", "write the figures as JSON to this `file`, or - for the standard output")

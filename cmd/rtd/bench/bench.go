@@ -27,7 +27,9 @@ type Options struct {
 	Scenario Scenario
 	// URL of the socket, as clients say it: ws://HOST:PORT/socket, with what the
 	// application wants as query. TLS is not spoken.
-	URL      string
+	URL string
+	// Nodes are such URLs of further servers, which are one with the first: connections go to each in turn.
+	Nodes    []string
 	Protocol Protocol // default: Phoenix
 	// AllowRemote lets URL name another machine than this one. Ask its owner.
 	AllowRemote bool
@@ -56,7 +58,7 @@ type Options struct {
 	Window  int           // connections and joins under way at a time
 	Settle  time.Duration // before each measurement of memory
 	Timeout time.Duration // without any answer, after which the run fails, or a message is lost
-	PID     int           // of the server, to measure it; 0: not
+	PIDs    []int         // of the servers, to measure them together; none: not
 
 	// Progress gets a line each second, if there is one. It must not block.
 	Progress func(line string)
@@ -174,7 +176,7 @@ func (o *Options) check() (where, error) {
 	if o.Topics > 1 && !newTopics(o.Topic).numbered {
 		return where{}, fmt.Errorf("several topics need a number in their name; add %%d to %q", o.Topic)
 	}
-	if err := (process{o.PID}).check(); err != nil {
+	if err := processes(o.PIDs).check(); err != nil {
 		return where{}, err
 	}
 	if o.publishers() > 1 && !newTopics(o.Topic).numbered {
@@ -183,5 +185,16 @@ func (o *Options) check() (where, error) {
 	if err := allowFiles(o.Connections + o.publishers()); err != nil {
 		return where{}, err
 	}
-	return locate(o.URL, o.Protocol, o.AllowRemote)
+	at, err := locate(o.URL, o.Protocol, o.AllowRemote)
+	for _, url := range o.Nodes {
+		if err != nil {
+			break
+		}
+		var other where
+		if other, err = locate(url, o.Protocol, o.AllowRemote); err == nil && other.target != at.target {
+			err = fmt.Errorf("%s and %s: nodes differ in host and port alone", o.URL, url)
+		}
+		at.addresses = append(at.addresses, other.addresses...)
+	}
+	return at, err
 }

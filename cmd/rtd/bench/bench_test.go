@@ -216,7 +216,7 @@ func TestRefusals(t *testing.T) {
 		{"small body", func(o *bench.Options) { o.Body = 10 }, "use 32 to"},
 		{"one topic for several", func(o *bench.Options) { o.Topics, o.Topic = 2, "a" }, "%d"},
 		{"quotes", func(o *bench.Options) { o.Topic = `a"b` }, "quotes"},
-		{"no such process", func(o *bench.Options) { o.PID = 1 << 30 }, "process"},
+		{"no such process", func(o *bench.Options) { o.PIDs = []int{1 << 30} }, "process"},
 		{"too many", func(o *bench.Options) { o.Connections = 1 << 24 }, "use 1 to"},
 		{"nobody there", func(o *bench.Options) { o.URL = nobody }, "refused"},
 		{"protocol", func(o *bench.Options) { o.Protocol = "sse" }, `"phoenix" or "centrifuge"`},

@@ -23,7 +23,7 @@ type generator struct {
 	conns    []conn
 	topics   topics
 	bodies   bodies
-	server   process
+	server   processes
 
 	// heard and gone are what the scenario wants to know of; set before load begins.
 	heard  func(i int, m message)
@@ -57,7 +57,7 @@ func newGenerator(ctx context.Context, o Options, at where) (*generator, error) 
 		extensions = "permessage-deflate"
 	}
 	g := &generator{
-		ctx: ctx, o: o, start: time.Now(), protocol: p, server: process{o.PID},
+		ctx: ctx, o: o, start: time.Now(), protocol: p, server: o.PIDs,
 		upgrade: newHandshake(at.host, at.target, extensions),
 		topics:  newTopics(o.Topic), bodies: bodies{rand.Uint32N(1 << (4 * runDigits)), o.Body},
 		heard: func(int, message) {}, gone: func(int) {}, status: func() string { return "" },
@@ -67,7 +67,7 @@ func newGenerator(ctx context.Context, o Options, at where) (*generator, error) 
 	}
 	n := o.Connections + o.publishers()
 	g.conns = make([]conn, n)
-	if g.sockets, err = newSockets(at.address, n, g); err != nil {
+	if g.sockets, err = newSockets(at.addresses, n, g); err != nil {
 		return nil, err
 	}
 	return g, nil

@@ -267,7 +267,7 @@ func (h *herd) meanwhile() error {
 	}
 	h.result.Closed, h.result.ClosedCause = 0, "" // publishers, if the server was restarted
 	if h.server.check() != nil {
-		h.server = process{}
+		h.server = nil
 	}
 	return failed
 }

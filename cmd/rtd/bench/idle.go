@@ -57,7 +57,7 @@ func (g *generator) idle() error {
 
 // left reads the memory of a server whose clients have gone.
 func (g *generator) left() {
-	if g.server.pid == 0 {
+	if len(g.server) == 0 {
 		return
 	}
 	select {

@@ -10,9 +10,9 @@ import (
 
 // where is a server.
 type where struct {
-	address netip.AddrPort
-	host    string // as the URL has it
-	target  string // path and query of the WebSocket
+	addresses []netip.AddrPort // of more than one: connections go to each in turn
+	host      string           // as the URL has it
+	target    string           // path and query of the WebSocket
 }
 
 // locate finds the server of a URL and refuses other machines unless remote is set:
@@ -37,9 +37,9 @@ func locate(address string, p Protocol, remote bool) (where, error) {
 	if err != nil {
 		return where{}, fmt.Errorf("find the server: %w", err)
 	}
-	at := where{address: resolved.AddrPort(), host: u.Host}
-	at.address = netip.AddrPortFrom(at.address.Addr().Unmap(), at.address.Port())
-	if !at.address.Addr().IsLoopback() && !remote {
+	place := netip.AddrPortFrom(resolved.AddrPort().Addr().Unmap(), resolved.AddrPort().Port())
+	at := where{addresses: []netip.AddrPort{place}, host: u.Host}
+	if !place.Addr().IsLoopback() && !remote {
 		return where{}, fmt.Errorf("%s is another machine; if you may load it, say so with --allow-remote", u.Host)
 	}
 	if p == Phoenix {

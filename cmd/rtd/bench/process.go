@@ -9,6 +9,47 @@ import (
 	"time"
 )
 
+// processes are those whose costs are read, together.
+type processes []int
+
+func (p processes) check() error {
+	for _, pid := range p {
+		if err := (process{pid}).check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p processes) cpu() (sum time.Duration) {
+	for _, pid := range p {
+		sum += process{pid}.cpu()
+	}
+	return sum
+}
+
+func (p processes) memory() (rss, peak int64) {
+	for _, pid := range p {
+		now, most := process{pid}.memory()
+		rss, peak = rss+now, peak+most
+	}
+	return rss, peak
+}
+
+func (p processes) switches() (sum int64) {
+	for _, pid := range p {
+		sum += process{pid}.switches()
+	}
+	return sum
+}
+
+func (p processes) writes() (sum int64) {
+	for _, pid := range p {
+		sum += process{pid}.writes()
+	}
+	return sum
+}
+
 // process is one whose costs are read. The zero value is none: all it tells is 0.
 type process struct{ pid int }
 

@@ -95,7 +95,7 @@ func start(t *testing.T, settings string) func(bench.Scenario) bench.Options {
 	return func(s bench.Scenario) bench.Options {
 		o := bench.Defaults(s)
 		o.URL = "ws" + strings.TrimPrefix(url, "http") + "/socket"
-		o.PID = cmd.Process.Pid
+		o.PIDs = []int{cmd.Process.Pid}
 		o.Connections, o.Duration, o.Settle = 40, 200*time.Millisecond, 50*time.Millisecond
 		return o
 	}

@@ -13,7 +13,7 @@ import (
 // its record here and what the kernel has.
 type epoll struct {
 	fd      int
-	server  netip.AddrPort
+	servers []netip.AddrPort
 	on      socketEvents
 	all     []socket
 	buffer  []byte // of all reads
@@ -27,20 +27,23 @@ type socket struct {
 	unsent     []byte // what there was no room for
 }
 
-func newSockets(server netip.AddrPort, n int, on socketEvents) (sockets, error) {
+func newSockets(servers []netip.AddrPort, n int, on socketEvents) (sockets, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("create epoll: %w", err)
 	}
 	return &epoll{
-		fd: fd, server: server, on: on, all: make([]socket, n),
+		fd: fd, servers: servers, on: on, all: make([]socket, n),
 		buffer: make([]byte, 256<<10), events: make([]syscall.EpollEvent, 1024),
 	}, nil
 }
 
+// server is where connection i goes.
+func (e *epoll) server(i int) netip.AddrPort { return e.servers[i%len(e.servers)] }
+
 func (e *epoll) dial(i int) error {
 	family := syscall.AF_INET6
-	if e.server.Addr().Is4() {
+	if e.server(i).Addr().Is4() {
 		family = syscall.AF_INET
 	}
 	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, syscall.IPPROTO_TCP)
@@ -59,7 +62,7 @@ func (e *epoll) connect(i, fd int) error {
 	if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
-	if source := sourceFor(i, e.server.Addr()); source.IsValid() {
+	if source := sourceFor(i, e.server(i).Addr()); source.IsValid() {
 		if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_IP, ipBindAddressNoPort, 1); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
@@ -67,7 +70,7 @@ func (e *epoll) connect(i, fd int) error {
 			return os.NewSyscallError("bind", err)
 		}
 	}
-	if err := syscall.Connect(fd, sockaddr(e.server)); err != nil && err != syscall.EINPROGRESS {
+	if err := syscall.Connect(fd, sockaddr(e.server(i))); err != nil && err != syscall.EINPROGRESS {
 		return os.NewSyscallError("connect", err)
 	}
 	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT, Fd: int32(i)}

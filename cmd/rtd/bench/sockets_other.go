@@ -14,12 +14,12 @@ import (
 // dialer is [sockets] from what Go has everywhere: a goroutine and a buffer for each
 // connection. It tells the same, but is not light.
 type dialer struct {
-	server netip.AddrPort
-	on     socketEvents
-	conns  []net.Conn // nil: not open
-	events chan event
-	ended  chan struct{} // closed by release
-	all    sync.WaitGroup
+	servers []netip.AddrPort
+	on      socketEvents
+	conns   []net.Conn // nil: not open
+	events  chan event
+	ended   chan struct{} // closed by release
+	all     sync.WaitGroup
 }
 
 type event struct {
@@ -30,16 +30,16 @@ type event struct {
 	err    error  // closed
 }
 
-func newSockets(server netip.AddrPort, n int, on socketEvents) (sockets, error) {
+func newSockets(servers []netip.AddrPort, n int, on socketEvents) (sockets, error) {
 	return &dialer{
-		server: server, on: on, conns: make([]net.Conn, n),
+		servers: servers, on: on, conns: make([]net.Conn, n),
 		events: make(chan event, 1024), ended: make(chan struct{}),
 	}, nil
 }
 
 func (d *dialer) dial(i int) error {
 	d.all.Go(func() {
-		conn, err := net.DialTimeout("tcp", d.server.String(), 10*time.Second)
+		conn, err := net.DialTimeout("tcp", d.servers[i%len(d.servers)].String(), 10*time.Second)
 		if err != nil {
 			d.tell(event{i: i, err: err})
 			return
