@@ -64,7 +64,7 @@ var arrows = map[string][]string{
 	"host/gateway/wire":      {"golang.org/x/sys"},
 
 	"host": {"channels", "channels/presence", "sandbox", "supervisor", "host/admin", "host/api", "host/app", "host/ask", "host/auth", "host/backup", "host/bus", "host/clock", "host/cluster", "host/config", "host/crashes", "host/deploy", "host/disk", "host/durable", "host/durable/store", "host/folder",
-		"host/gateway", "host/httpapi", "host/release", "host/rollout", "host/settings", "host/versions", "host/web", "github.com/prometheus/client_golang"},
+		"host/gateway", "host/gateway/longpoll", "host/httpapi", "host/release", "host/rollout", "host/settings", "host/versions", "host/web", "github.com/prometheus/client_golang"},
 	"cmd/rtd": {"cmd/rtd/author", "cmd/rtd/bench", "cmd/rtd/check", "cmd/rtd/connect", "cmd/rtd/script", "cmd/rtd/signals", "cmd/rtd/stage",
 		"host", "host/admin", "host/backup", "host/config", "host/crashes", "host/folder", "host/logs", "host/names", "host/process", "host/settings", "host/versions", "sandbox", "github.com/spf13/cobra"},
 	"cmd/rtd/author":  {"cmd/rtd/stage", "host/config", "host/folder", "host/names", "sandbox", "sandbox/abi", "sandbox/manifest", "sdk"},

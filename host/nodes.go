@@ -22,6 +22,7 @@ import (
 	"rtd/host/cluster"
 	"rtd/host/config"
 	"rtd/host/gateway"
+	"rtd/host/gateway/longpoll"
 )
 
 // nodes is the server as a node of a cluster. Nil: it is none.
@@ -31,6 +32,7 @@ type nodes struct {
 	certificate *certificate // nil without one
 	endpoint    *channels.Endpoint
 	load        func() cluster.Load
+	answerPoll  func(context.Context, longpoll.Request) ([]byte, error)
 	log         *slog.Logger
 
 	mesh *bus.Mesh     // since open
@@ -70,7 +72,8 @@ func (n *nodes) open() (err error) {
 		Answers: map[string]cluster.Answer{
 			methodDisconnect: n.answerDisconnect, methodTopics: n.answerTopics, methodHistory: n.answerHistory, methodPurge: n.answerPurge,
 		},
-		Log: n.log,
+		Waits: map[string]cluster.Answer{methodPoll: n.answerPolled},
+		Log:   n.log,
 	})
 	if err == nil {
 		err = e.Presence.Connect(presence.Replica{Name: n.options.Node, Incarnation: n.node.Life()}, n.node.Changed)
@@ -177,6 +180,7 @@ const (
 	methodTopics     = "topics"
 	methodHistory    = "history.page"
 	methodPurge      = "history.purge"
+	methodPoll       = "poll"
 )
 
 // all stands for all other nodes.
@@ -331,6 +335,35 @@ func (n *nodes) answerPurge(ctx context.Context, _ string, body []byte) ([]byte,
 		return nil, err
 	}
 	return json.Marshal(found)
+}
+
+// name is that of this node, or "".
+func (n *nodes) name() string {
+	if n == nil {
+		return ""
+	}
+	return n.options.Node
+}
+
+// poll implements [longpoll.Elsewhere].
+func (n *nodes) poll(ctx context.Context, node string, q longpoll.Request) ([]byte, error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := n.node.Ask(ctx, node, methodPoll, body)
+	if errors.Is(err, cluster.ErrBusy) {
+		err = fmt.Errorf("%w: %w", longpoll.ErrLater, err)
+	}
+	return answer, err
+}
+
+func (n *nodes) answerPolled(ctx context.Context, _ string, body []byte) ([]byte, error) {
+	var q longpoll.Request
+	if err := json.Unmarshal(body, &q); err != nil {
+		return nil, err
+	}
+	return n.answerPoll(ctx, q)
 }
 
 // everywhere is the hub of all nodes, for back ends and operators. nodes may be nil.

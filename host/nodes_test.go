@@ -1,9 +1,12 @@
 package host_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -109,5 +112,66 @@ func TestNodes(t *testing.T) {
 	ask(a, "POST", "/api/broadcast", `{"topic":"echo:lobby","event":"said","payload":{"by":"a"}}`, `"sent":1`)
 	if m := clients[1].Expect(t, "echo:lobby", "said"); string(m.Payload) != `{"by":"a"}` {
 		t.Errorf("got %s", m.Payload)
+	}
+}
+
+// TestPollsAnywhere has a client poll, and push, at another node than that of its session.
+func TestPollsAnywhere(t *testing.T) {
+	nodes := nodesOf(t, "a", "b")
+	a, b := nodes[0], nodes[1]
+	poll := func(s *server, method, token, body string) (answer struct {
+		Status   int
+		Token    string
+		Messages []string
+	}) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, s.URL+"/socket/longpoll?vsn=2.0.0&token="+url.QueryEscape(token), strings.NewReader(body))
+		must(t, err)
+		reply, err := hosttest.Web.Do(r)
+		must(t, err)
+		defer reply.Body.Close()
+		must(t, json.NewDecoder(reply.Body).Decode(&answer))
+		return answer
+	}
+	opened := poll(a, "GET", "", "")
+	if opened.Status != 410 {
+		t.Fatalf("opened: %+v", opened)
+	}
+	if joined := poll(b, "POST", opened.Token, `["1","1","echo:lobby","phx_join",{"html":"<b>"}]`); joined.Status != 200 {
+		t.Fatalf("joined: %+v", joined)
+	}
+	if replied := poll(b, "GET", opened.Token, ""); replied.Status != 200 || replied.Token != opened.Token || !strings.Contains(fmt.Sprint(replied.Messages), `"status":"ok"`) {
+		t.Errorf("replied: %+v", replied)
+	}
+	go b.ask(t, "POST", "/api/broadcast", apiKey, `{"topic":"echo:lobby","event":"said","payload":{"text":"<b>"}}`)
+	if said := poll(b, "GET", opened.Token, ""); !strings.Contains(fmt.Sprint(said.Messages), `"said",{"text":"<b>"}`) {
+		t.Errorf("said: %+v", said)
+	}
+
+	// Who has given up takes nothing away from who polls next.
+	ctx, giveUp := context.WithCancel(t.Context())
+	waits := make(chan error, 1)
+	go func() {
+		r, err := http.NewRequestWithContext(ctx, "GET", b.URL+"/socket/longpoll?vsn=2.0.0&token="+url.QueryEscape(opened.Token), nil)
+		if err == nil {
+			_, err = hosttest.Web.Do(r) //nolint:bodyclose // it fails
+		}
+		waits <- err
+	}()
+	hosttest.Eventually(t, "it is given up", func() bool {
+		giveUp()
+		return <-waits != nil
+	})
+	a.ask(t, "POST", "/api/broadcast", apiKey, `{"topic":"echo:lobby","event":"late","payload":{}}`)
+	if late := poll(a, "GET", opened.Token, ""); !strings.Contains(fmt.Sprint(late.Messages), `"late"`) {
+		t.Errorf("late: %+v", late)
+	}
+
+	a.Stop(t)
+	if again := poll(b, "GET", opened.Token, ""); again.Status != 410 || !strings.HasPrefix(again.Token, "b~") {
+		t.Errorf("when its node has ended: %+v", again)
+	}
+	if gone := poll(b, "POST", opened.Token, `["1","2","echo:lobby","echo",{}]`); gone.Status != 410 {
+		t.Errorf("when its node has ended: %+v", gone)
 	}
 }

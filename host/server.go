@@ -119,7 +119,11 @@ func New(o Options) (*Server, error) {
 	others := http.NewServeMux()
 	s.gateway, err = gateway.New(gateway.Options{
 		Config: s.config, Endpoint: s.endpoint, Plugins: s.plugins, Others: others, Settled: s.runtime.Wait, Log: s.log,
+		Node: s.nodes.name(), Elsewhere: s.nodes.poll,
 	})
+	if s.nodes != nil && err == nil {
+		s.nodes.answerPoll = s.gateway.AnswerPoll
+	}
 	if err != nil {
 		s.plugins.Close()
 		s.endpoint.Presence.Close()

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -19,8 +21,11 @@ var (
 	ErrTooLarge = errors.New("too large to be sent")
 )
 
-// maxAnswering is how many questions of a peer are answered at a time.
-const maxAnswering = 64
+// maxAnswering is how many questions of a peer are answered at a time, and maxWaits how many of those whose answers wait.
+const (
+	maxAnswering = 64
+	maxWaits     = 50_000
+)
 
 // asks are the questions that wait for answers.
 type asks struct {
@@ -65,6 +70,7 @@ func (n *Node) Ask(ctx context.Context, node, method string, body []byte) ([]byt
 		}
 		return nil, fmt.Errorf("node %s: %s", node, a.body)
 	case <-ctx.Done():
+		p.say(messageCancel, 16, func(b []byte) []byte { return binary.AppendUvarint(b, number) })
 		return nil, fmt.Errorf("ask node %s: %w", node, ctx.Err())
 	case <-n.ctx.Done():
 		return nil, fmt.Errorf("%w: this one ends", ErrAway)
@@ -94,7 +100,7 @@ func (a *asks) answered(p *peer, got answered) {
 	defer a.mu.Unlock()
 	if w, found := a.waiting[got.number]; found && w.peer == p {
 		delete(a.waiting, got.number)
-		got.body = append([]byte(nil), got.body...)
+		got.body = bytes.Clone(got.body)
 		w.answer <- got
 	}
 }
@@ -113,20 +119,27 @@ func (a *asks) lost(p *peer) {
 
 // answer answers a question of a peer, in its own time.
 func (n *Node) answer(p *peer, q asked) {
-	f := n.answers[q.method]
+	f, under, most := n.answers[q.method], &p.answering, int32(maxAnswering)
+	if f == nil {
+		f, under, most = n.options.Waits[q.method], &p.waits, maxWaits
+	}
 	if f == nil {
 		p.reply(answered{q.number, outcomeUnknown, nil})
 		return
 	}
-	if p.answering.Add(1) > maxAnswering {
-		p.answering.Add(-1)
+	if under.Add(1) > most {
+		under.Add(-1)
 		p.reply(answered{q.number, outcomeBusy, nil})
 		return
 	}
-	body := append([]byte(nil), q.body...)
+	body := bytes.Clone(q.body)
+	ctx, cancel := context.WithCancel(p.ctx)
+	p.cancels.Store(q.number, cancel)
 	n.running.Go(func() {
-		defer p.answering.Add(-1)
-		answer, err := f(p.ctx, p.name, body)
+		defer under.Add(-1)
+		defer cancel()
+		defer p.cancels.Delete(q.number)
+		answer, err := f(ctx, p.name, body)
 		switch {
 		case err != nil:
 			p.reply(answered{q.number, outcomeError, []byte(err.Error())})

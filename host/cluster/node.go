@@ -68,6 +68,7 @@ type Options struct {
 	DownAfter time.Duration
 	Load      func() Load       // nil: none is told
 	Answers   map[string]Answer // by method
+	Waits     map[string]Answer // those that wait most of their time: many can be under way
 	// Disconnect disconnects sockets with an id here, when another node says so. It must not block.
 	Disconnect func(id string)
 	// Life is a number that grows from one start of a node to the next. Default: the time in nanoseconds.
@@ -410,6 +411,9 @@ func (n *Node) link(p *peer) {
 	delete(n.absent, p.name)
 	n.mu.Unlock()
 	n.log.Info("node is there", "node", p.name, "version", p.versionNow(), "again", back != nil)
+	if back != nil {
+		n.options.Hub.Missed()
+	}
 	n.running.Go(p.write)
 }
 

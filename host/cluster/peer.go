@@ -25,6 +25,8 @@ type peer struct {
 	end  context.CancelFunc // when it is down
 
 	answering  atomic.Int32 // questions of it
+	waits      atomic.Int32 // and those whose answers wait
+	cancels    sync.Map     // of the context of a question, by its number
 	complained time.Time    // about what it sends; guarded by the node's turn
 
 	mu     sync.Mutex
@@ -177,6 +179,7 @@ func (p *peer) frame(h header, rest []byte) {
 			p.node.counts.gaps.Add(1)
 			p.node.log.Warn("messages of a node are lost: it could not keep what was not delivered", "node", p.name)
 			p.node.options.Hub.Doubt(p.number)
+			p.node.options.Hub.Missed()
 		}
 	}
 	if tell {
@@ -257,6 +260,11 @@ func (p *peer) message(kind byte, body []byte) error {
 			return err
 		}
 		n.answer(p, q)
+	case messageCancel:
+		r := reader{rest: body}
+		if cancel, found := p.cancels.Load(r.uvarint()); found {
+			cancel.(context.CancelFunc)()
+		}
 	case messageAnswer:
 		a, err := parseAnswered(body)
 		if err != nil {

@@ -40,6 +40,7 @@ const (
 	messageOrdered   = 9  // one that the sender has ordered
 	messageHand      = 10 // topic, and its log: the receiver is its owner now
 	messageExpel     = 11 // id of sockets that are to be disconnected
+	messageCancel    = 12 // number of a question whose asker does not wait any more
 )
 
 // flagBinary is of broadcasts.

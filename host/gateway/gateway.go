@@ -60,7 +60,7 @@ type Gateway struct {
 	accepted, framesOut atomic.Uint64
 }
 
-// Options say what a [Gateway] is for. All of them are required.
+// Options say what a [Gateway] is for. All of them are required, but for those of a cluster.
 type Options struct {
 	Config   *config.Config     // its sockets, its tokens, and the limits of connections
 	Endpoint *channels.Endpoint // of the sockets behind the connections
@@ -68,6 +68,10 @@ type Options struct {
 	Others   http.Handler       // of requests that are for no mount
 	Settled  func()             // waits until no process has anything to do
 	Log      *slog.Logger
+
+	// Node is the name of this one in a cluster, and Elsewhere asks another for its [Gateway.AnswerPoll]. "": there is no cluster.
+	Node      string
+	Elsewhere longpoll.Elsewhere
 }
 
 // New returns a gateway that lets nobody in yet. Close ends what New has begun. The errors are about
@@ -80,6 +84,7 @@ func New(o Options) (*Gateway, error) {
 		conns:    newConnSet(server.MaxConnections, server.MaxPerAddress),
 		polls: longpoll.New(longpoll.Options{
 			MaxBody: int64(server.MaxFrame), Messages: server.MaxOutboxMessages, Bytes: server.MaxOutboxBytes,
+			Node: o.Node, Elsewhere: o.Elsewhere,
 		}),
 	}
 	var err error

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -38,6 +39,11 @@ func (g *Gateway) poll(w http.ResponseWriter, r *http.Request, m *mount, path ma
 		g.accepted.Add(1)
 		return socket, nil
 	})
+}
+
+// AnswerPoll answers a request of a client that polls, for a session of this node, which has come to another one. That has checked its origin.
+func (g *Gateway) AnswerPoll(ctx context.Context, q longpoll.Request) ([]byte, error) {
+	return g.polls.Answer(ctx, q)
 }
 
 // addressed is the outbox of a session, whose client is known by its first request.

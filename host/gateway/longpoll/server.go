@@ -25,6 +25,22 @@ type Options struct {
 	Messages int           // that may wait for a poll; default 4,096
 	Bytes    int           // of them; default 1 MiB
 	Sessions int           // at a time; default 100,000
+
+	// Node names this server among those of a cluster. Its sessions' tokens begin with that, and requests for those of another go there by
+	// Elsewhere. "": there is no cluster.
+	Node      string
+	Elsewhere Elsewhere
+}
+
+// Elsewhere asks another node for its [Server.Answer]. The error wraps [ErrLater] if that may be possible later; by any other the session is gone.
+type Elsewhere func(ctx context.Context, node string, q Request) (answer []byte, err error)
+
+// Request is a poll, or a post, for a session of another node.
+type Request struct {
+	Token string
+	Post  bool
+	Batch bool // Body is several frames
+	Body  []byte
 }
 
 func (o Options) withDefaults() Options {
@@ -34,6 +50,7 @@ func (o Options) withDefaults() Options {
 		Messages: cmp.Or(o.Messages, 4096),
 		Bytes:    cmp.Or(o.Bytes, 1<<20),
 		Sessions: cmp.Or(o.Sessions, 100_000),
+		Node:     o.Node, Elsewhere: o.Elsewhere,
 	}
 }
 
@@ -136,21 +153,34 @@ func tokenOf(r *http.Request) string {
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request, open Open) {
-	c := s.find(tokenOf(r))
-	if c == nil {
-		s.open(w, open)
-		return
+	token := tokenOf(r)
+	body, err := s.polled(r.Context(), token)
+	if node := s.nodeOf(token); err != nil && node != "" {
+		body, err = s.elsewhere(r.Context(), node, Request{Token: token})
 	}
-	messages, err := c.poll(r.Context(), s.options.Window)
 	switch {
+	case err == nil:
+		answer(w, body)
 	case errors.Is(err, errEnded):
 		s.open(w, open)
-	case err != nil: // the client has given up
-	case len(messages) == 0:
-		answer(w, response{Status: http.StatusNoContent, Token: c.token, Messages: []string{}})
-	default:
-		answer(w, response{Status: http.StatusOK, Token: c.token, Messages: messages})
+	case errors.Is(err, ErrLater):
+		Refuse(w, TryAgain)
+	default: // the client has given up
 	}
+}
+
+// polled answers a poll for a session of this node. The error is errEnded, or that of ctx.
+func (s *Server) polled(ctx context.Context, token string) (body response, err error) {
+	c := s.find(token)
+	if c == nil {
+		return body, errEnded
+	}
+	messages, err := c.poll(ctx, s.options.Window)
+	body = response{Status: http.StatusOK, Token: c.token, Messages: messages}
+	if len(messages) == 0 {
+		body.Status, body.Messages = http.StatusNoContent, []string{}
+	}
+	return body, err
 }
 
 // open begins a session.
@@ -178,10 +208,13 @@ func (s *Server) open(w http.ResponseWriter, open Open) {
 const maxBatch = 100
 
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
-	c := s.find(tokenOf(r))
-	if c == nil {
-		Refuse(w, http.StatusGone)
-		return
+	token := tokenOf(r)
+	node := ""
+	if s.find(token) == nil {
+		if node = s.nodeOf(token); node == "" {
+			Refuse(w, http.StatusGone)
+			return
+		}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.options.MaxBody))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -192,23 +225,87 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	frames := []frame{{body, false}}
-	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) == "application/x-ndjson" {
-		frames, err = batch(body)
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	q := Request{Token: token, Post: true, Batch: strings.TrimSpace(kind) == "application/x-ndjson", Body: body}
+	if node == "" {
+		answer(w, s.posted(r.Context(), q))
+		return
+	}
+	switch reply, err := s.elsewhere(r.Context(), node, q); {
+	case err == nil:
+		answer(w, reply)
+	case errors.Is(err, ErrLater):
+		Refuse(w, TryAgain)
+	default:
+		Refuse(w, http.StatusGone)
+	}
+}
+
+// posted answers a post for a session of this node.
+func (s *Server) posted(ctx context.Context, q Request) response {
+	c := s.find(q.Token)
+	if c == nil {
+		return response{Status: http.StatusGone}
+	}
+	frames, err := []frame{{q.Body, false}}, error(nil)
+	if q.Batch {
+		frames, err = batch(q.Body)
 	}
 	if err == nil {
 		err = c.receive(frames)
 	}
 	if err != nil { // a malformed frame ends its session, as it would a WebSocket
 		c.end()
-		Refuse(w, http.StatusGone)
-		return
+		return response{Status: http.StatusGone}
 	}
-	if !c.decided(r.Context(), s.options.Window) {
-		Refuse(w, http.StatusRequestTimeout)
-		return
+	if !c.decided(ctx, s.options.Window) {
+		return response{Status: http.StatusRequestTimeout}
 	}
-	Refuse(w, http.StatusOK)
+	return response{Status: http.StatusOK}
+}
+
+// betweenNode stands between the node of a token and what is random in it.
+const betweenNode = "~"
+
+// nodeOf returns the other node that a token is of, or "".
+func (s *Server) nodeOf(token string) string {
+	node, _, found := strings.Cut(token, betweenNode)
+	if !found || s.options.Node == "" || node == s.options.Node {
+		return ""
+	}
+	return node
+}
+
+// elsewhere has another node answer.
+func (s *Server) elsewhere(ctx context.Context, node string, q Request) (body response, err error) {
+	text, err := s.options.Elsewhere(ctx, node, q)
+	switch {
+	case ctx.Err() != nil:
+		return body, ctx.Err()
+	case err == nil:
+		err = json.Unmarshal(text, &body)
+	case !errors.Is(err, ErrLater):
+		return body, errEnded
+	}
+	if err == nil && !q.Post && body.Status == http.StatusGone {
+		err = errEnded // a poll of a session that is gone begins another here
+	}
+	return body, err
+}
+
+// Answer answers a request that has come to another node.
+func (s *Server) Answer(ctx context.Context, q Request) ([]byte, error) {
+	if q.Post {
+		return json.Marshal(s.posted(ctx, q))
+	}
+	body, err := s.polled(ctx, q.Token)
+	if errors.Is(err, errEnded) {
+		return json.Marshal(response{Status: http.StatusGone})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(body)
 }
 
 type frame struct {

@@ -30,7 +30,11 @@ type session struct {
 }
 
 func newSession(s *Server) *session {
-	return &session{server: s, token: rand.Text(), ended: make(chan struct{}), last: time.Now()}
+	token := rand.Text()
+	if s.options.Node != "" {
+		token = s.options.Node + betweenNode + token
+	}
+	return &session{server: s, token: token, ended: make(chan struct{}), last: time.Now()}
 }
 
 // connect gives a session its socket. It may have ended meanwhile.
