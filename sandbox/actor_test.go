@@ -78,8 +78,8 @@ func TestActorInEveryLanguage(t *testing.T) {
 	for _, language := range languages {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel() // it waits for deadlines
-			// One slot: whoever follows a dead actor has its place.
-			p := load(t, actorGuest(t, language), sandbox.LoadOptions{Limits: sandbox.Limits{Slots: 1, Deadline: 3 * time.Second}})
+			// One slot: whoever follows a dead actor has its place. A loop takes all of the deadline, of the processor.
+			p := load(t, actorGuest(t, language), sandbox.LoadOptions{Limits: sandbox.Limits{Slots: 1, Deadline: time.Second}})
 			i := start(t, p)
 			for n, step := range script {
 				if died := step.run(t, n, language, i); died {
