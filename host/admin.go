@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rtd/host/admin"
@@ -22,7 +23,8 @@ type administration struct {
 	lines     *admin.Log // of the log, for its readers; nil if there is no place to read them
 	log       *slog.Logger
 	listeners []net.Listener
-	server    *admin.Server // nil before serve
+	server    *admin.Server                // nil before serve, or without a place to serve at
+	answers   atomic.Pointer[admin.Server] // the same, for questions of other nodes
 	serving   sync.WaitGroup
 }
 
@@ -81,12 +83,22 @@ func (a *administration) listen(secure *tls.Config) error {
 	return nil
 }
 
+// answer answers what another node is asked.
+func (a *administration) answer(ctx context.Context, q admin.Question) (admin.Answer, error) {
+	s := a.answers.Load()
+	if s == nil {
+		return admin.Answer{}, errors.New("the node is not administered: its config has neither admin.socket nor admin.listen, or it has just begun")
+	}
+	return s.Answer(ctx, q)
+}
+
 // serve answers there until close.
 func (a *administration) serve(b admin.Backend) {
 	if len(a.listeners) == 0 {
 		return
 	}
 	a.server = admin.New(b, admin.Options{Keys: a.keys, MaxModule: folder.MaxFileSize, Log: a.lines, Errors: a.log})
+	a.answers.Store(a.server)
 	for _, l := range a.listeners {
 		a.log.Info("administered", "at", l.Addr().String())
 		a.serving.Go(func() {

@@ -33,6 +33,7 @@ type nodes struct {
 	endpoint    *channels.Endpoint
 	load        func() cluster.Load
 	answerPoll  func(context.Context, longpoll.Request) ([]byte, error)
+	admin       *administration
 	log         *slog.Logger
 
 	mesh *bus.Mesh     // since open
@@ -72,7 +73,7 @@ func (n *nodes) open() (err error) {
 		Answers: map[string]cluster.Answer{
 			methodDisconnect: n.answerDisconnect, methodTopics: n.answerTopics, methodHistory: n.answerHistory, methodPurge: n.answerPurge,
 		},
-		Waits: map[string]cluster.Answer{methodPoll: n.answerPolled},
+		Waits: map[string]cluster.Answer{methodPoll: n.answerPolled, methodAdmin: n.answerAdmin},
 		Log:   n.log,
 	})
 	if err == nil {
@@ -170,8 +171,40 @@ func (n *nodes) ForgetNode(name, by string) error {
 	if !n.node.Forget(name) {
 		return fmt.Errorf("no node %.100q is away: a node that is there has to end before it can be removed; rtd nodes lists them", name)
 	}
-	n.log.Info("node removed", "node", name, "by", by)
+	n.log.Info("node removed", "peer", name, "by", by)
 	return nil
+}
+
+// AskNode implements [admin.Nodes].
+func (n *nodes) AskNode(ctx context.Context, name string, q admin.Question) (a admin.Answer, err error) {
+	if n == nil {
+		return a, admin.ErrNoCluster
+	}
+	if name == n.options.Node {
+		return n.admin.answer(ctx, q)
+	}
+	body, err := json.Marshal(q)
+	if err != nil {
+		return a, err
+	}
+	answer, err := n.node.Ask(ctx, name, methodAdmin, body)
+	if err != nil {
+		return a, err
+	}
+	return a, json.Unmarshal(answer, &a)
+}
+
+func (n *nodes) answerAdmin(ctx context.Context, from string, body []byte) ([]byte, error) {
+	var q admin.Question
+	if err := json.Unmarshal(body, &q); err != nil {
+		return nil, err
+	}
+	q.By += "@" + from
+	a, err := n.admin.answer(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(a)
 }
 
 // The questions that nodes ask each other for operators and back ends. Their bodies are JSON, but for the id of disconnect.
@@ -181,6 +214,7 @@ const (
 	methodHistory    = "history.page"
 	methodPurge      = "history.purge"
 	methodPoll       = "poll"
+	methodAdmin      = "admin"
 )
 
 // all stands for all other nodes.
@@ -215,7 +249,7 @@ func (n *nodes) ask(ctx context.Context, node, method string, body []byte, take 
 		asked.Go(func() {
 			answer, err := n.node.Ask(ctx, m.Name, method, body)
 			if err != nil {
-				n.log.Warn("node does not answer", "node", m.Name, "question", method, "cause", err)
+				n.log.Warn("node does not answer", "peer", m.Name, "question", method, "cause", err)
 				return
 			}
 			mu.Lock()

@@ -90,6 +90,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.log = s.admin.log
+	if name, err := s.config.Cluster.NodeName(); err == nil && s.config.Cluster.Name != "" {
+		s.log = s.log.With("node", name)
+	}
 	s.tables = newTables(o, s.log)
 	s.bus = newBusNeeds(s.config, s.log)
 	apiKeys, err := secrets(s.config.API.Keys)
@@ -122,7 +125,7 @@ func New(o Options) (*Server, error) {
 		Node: s.nodes.name(), Elsewhere: s.nodes.poll,
 	})
 	if s.nodes != nil && err == nil {
-		s.nodes.answerPoll = s.gateway.AnswerPoll
+		s.nodes.answerPoll, s.nodes.admin = s.gateway.AnswerPoll, s.admin
 	}
 	if err != nil {
 		s.plugins.Close()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 )
 
 // adminFlags say which server a command asks.
-type adminFlags struct{ config, plugins, admin, keyFile string }
+type adminFlags struct{ config, plugins, admin, keyFile, node string }
 
 // whichServer is the end of the help of such commands.
 const whichServer = `
@@ -38,6 +39,44 @@ func (f *adminFlags) add(cmd *cobra.Command) {
 func (f *adminFlags) addTarget(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.admin, "admin", "", "`path` of the server's admin socket, or URL")
 	cmd.Flags().StringVar(&f.keyFile, "key-file", "", "`file` with the key for a URL (default: the key is in RTD_ADMIN_KEY)")
+}
+
+// addNode adds the flag that names another node of the cluster than the server that is found.
+func (f *adminFlags) addNode(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.node, "node", "", "`name` of the node of the server's cluster that is asked about, or all (default the server itself)")
+}
+
+// allNodes is the word for all nodes of a cluster.
+const allNodes = "all"
+
+// eachNode calls f for the node that is asked about, or for all that are there, with a client for it. name is "" if it is the server itself, and nobody
+// has said a node.
+func (f *adminFlags) eachNode(ctx context.Context, do func(name string, c *admin.Client) error) error {
+	c, err := f.connect()
+	if err != nil {
+		return err
+	}
+	if f.node != allNodes {
+		return do(f.node, c.On(f.node))
+	}
+	names, err := nodesThere(ctx, c)
+	for _, name := range names {
+		if err == nil {
+			err = do(name, c.On(name))
+		}
+	}
+	return err
+}
+
+// nodesThere returns the names of all nodes that are there.
+func nodesThere(ctx context.Context, c *admin.Client) (names []string, err error) {
+	list, err := c.Nodes(ctx)
+	for _, n := range list {
+		if n.State == admin.NodeSelf || n.State == admin.NodeThere {
+			names = append(names, n.Name)
+		}
+	}
+	return names, err
 }
 
 func (f *adminFlags) connect() (*admin.Client, error) {

@@ -28,24 +28,29 @@ last, as those of a plugin called rtd.
   RESTARTS    lives before this one, which ended in a crash or with their siblings
   MEMORY      bytes that its guest takes now: all of its memory, or at rest what
               differs from the snapshot; - while it handles something
-  REDUCTIONS  what it has worked: calls and rounds of loops, about` + whichServer,
+  REDUCTIONS  what it has worked: calls and rounds of loops, about
+
+Of a cluster, --node all shows those of each node that is there; with --json, a list for
+each.` + whichServer,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: server.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := server.connect()
-			if err != nil {
-				return err
-			}
 			plugin := ""
 			if len(args) == 1 {
 				plugin = args[0]
 			}
-			trees, err := c.Processes(cmd.Context(), plugin)
-			return show(cmd.OutOrStdout(), trees, err, asJSON, printTrees)
+			return server.eachNode(cmd.Context(), func(node string, c *admin.Client) error {
+				trees, err := c.Processes(cmd.Context(), plugin)
+				if node != "" && !asJSON {
+					fmt.Fprintf(cmd.OutOrStdout(), "NODE %s\n", printable(node))
+				}
+				return show(cmd.OutOrStdout(), trees, err, asJSON, printTrees)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	server.add(cmd)
+	server.addNode(cmd)
 	return cmd
 }
 

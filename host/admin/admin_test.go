@@ -174,6 +174,14 @@ func (p *plant) ForgetNode(name, by string) error {
 	return nil
 }
 
+func (p *plant) AskNode(_ context.Context, name string, q admin.Question) (admin.Answer, error) {
+	p.note("ask %s for %s by %s", name, q.Path, q.By)
+	if name != "b" {
+		return admin.Answer{}, errors.New("no such node")
+	}
+	return admin.Answer{Status: 200, Body: []byte(`[]`)}, nil
+}
+
 // serve runs a server on a Unix socket and on a TCP address.
 func serve(t *testing.T, p *plant, log *admin.Log) (server *admin.Server, socket, url string) {
 	t.Helper()

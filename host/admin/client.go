@@ -36,6 +36,7 @@ type Client struct {
 	where string
 	key   string
 	by    string
+	node  string // that is asked about; "": the server itself
 }
 
 // Connect finds a server. A server must listen at a path; a URL is not tried yet.
@@ -200,6 +201,9 @@ func (c *Client) open(ctx context.Context, method, what string, query url.Values
 		query = url.Values{}
 	}
 	query.Set("by", c.by)
+	if c.node != "" {
+		query.Set("node", c.node)
+	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base+"/admin/"+what+"?"+query.Encode(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err

@@ -42,6 +42,8 @@ type Nodes interface {
 	Nodes() ([]Node, error)
 	// ForgetNode takes a node off the list that is not there.
 	ForgetNode(name, by string) error
+	// AskNode passes a question on to another node, where [Server.Answer] answers it.
+	AskNode(ctx context.Context, name string, q Question) (Answer, error)
 }
 
 func (s *Server) routeNodes(mux *http.ServeMux) {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,6 +85,7 @@ type Server struct {
 	options   Options
 	keys      httpapi.Keys
 	gate      *gate.Gate
+	mux       *http.ServeMux
 	http      *http.Server
 	deploying chan struct{}   // holds an entry for each deploy
 	waiting   chan struct{}   // and one for each who waits for what becomes of one
@@ -114,10 +116,12 @@ func New(b Backend, o Options) *Server {
 	mux.HandleFunc("POST /admin/deploy", s.deploy)
 	mux.HandleFunc("POST /admin/rollback", s.rollback)
 	mux.HandleFunc("GET /admin/logs", s.logs)
+	mux.HandleFunc("GET /admin/lines", s.lines)
 	s.routeStates(mux)
 	s.routeHistory(mux)
 	s.routeAsides(mux)
 	s.routeNodes(mux)
+	s.mux = mux
 	s.gate = gate.New(gate.Options{
 		Room: func(netip.Addr) (all, own int) { return maxConnections, maxPerAddress },
 		Address: func(peer net.Addr) netip.Addr {
@@ -130,7 +134,7 @@ func New(b Backend, o Options) *Server {
 		Silent: true,
 	})
 	s.http = &http.Server{
-		Handler:           s.gate.Handler(s.authorized(mux)),
+		Handler:           s.gate.Handler(s.authorized(s.elsewhere(mux))),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
@@ -313,15 +317,8 @@ func (s *Server) rollback(w http.ResponseWriter, r *http.Request) {
 // logs sends the last lines, and with follow the lines that come: one JSON object on each
 // line.
 func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	wanted := filter{plugin: query.Get("plugin")}
-	if err := wanted.level.UnmarshalText([]byte(cmp.Or(query.Get("level"), "info"))); err != nil {
-		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("level %.20q; want debug, info, warn or error", query.Get("level")))
-		return
-	}
-	count, err := strconv.ParseUint(cmp.Or(query.Get("lines"), "100"), 10, 31)
-	if err != nil {
-		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("lines %.20q; want a number", query.Get("lines")))
+	wanted, count, ok := logQuery(w, r.URL.Query())
+	if !ok {
 		return
 	}
 	select {
@@ -339,6 +336,21 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) {
 	if stream.Flush() == nil { // so that it begins before there is a line
 		s.sendLog(w, r, wanted, count)
 	}
+}
+
+// logQuery reads which lines are wanted, and how many of those that were there before.
+func logQuery(w http.ResponseWriter, query url.Values) (wanted filter, count uint64, ok bool) {
+	wanted.plugin = query.Get("plugin")
+	if err := wanted.level.UnmarshalText([]byte(cmp.Or(query.Get("level"), "info"))); err != nil {
+		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("level %.20q; want debug, info, warn or error", query.Get("level")))
+		return wanted, 0, false
+	}
+	count, err := strconv.ParseUint(cmp.Or(query.Get("lines"), "100"), 10, 31)
+	if err != nil {
+		httpapi.Fail(w, http.StatusUnprocessableEntity, fmt.Errorf("lines %.20q; want a number", query.Get("lines")))
+		return wanted, 0, false
+	}
+	return wanted, count, true
 }
 
 // lastLines is how long a reader of the log may hold up the end.

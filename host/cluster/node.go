@@ -371,7 +371,7 @@ func (n *Node) namesake(life uint64) {
 	n.clash = fmt.Sprintf("another node is called %q as well: give each node a name of its own (cluster.node)", n.options.Name)
 	n.mu.Unlock()
 	if !told {
-		n.log.Error("node name is taken", "node", n.options.Name, "cause", "another node says that it has this name; give each node a name of its own (cluster.node)")
+		n.log.Error("node name is taken", "peer", n.options.Name, "cause", "another node says that it has this name; give each node a name of its own (cluster.node)")
 	}
 }
 
@@ -390,7 +390,7 @@ func (n *Node) meet(b *beat, now time.Time) *peer {
 	}
 	n.counts.refused.Add(1)
 	if n.counts.refused.Load() == 1 {
-		n.log.Error("node is not taken in: this one has the most peers that are possible", "node", b.Node, "peers", maxPeers)
+		n.log.Error("node is not taken in: this one has the most peers that are possible", "peer", b.Node, "peers", maxPeers)
 	}
 	return nil
 }
@@ -410,7 +410,7 @@ func (n *Node) link(p *peer) {
 	back := n.absent[p.name]
 	delete(n.absent, p.name)
 	n.mu.Unlock()
-	n.log.Info("node is there", "node", p.name, "version", p.versionNow(), "again", back != nil)
+	n.log.Info("node is there", "peer", p.name, "version", p.versionNow(), "again", back != nil)
 	if back != nil {
 		n.options.Hub.Missed()
 	}
@@ -443,9 +443,9 @@ func (n *Node) drop(p *peer, left bool, why string) {
 	switch {
 	case !linked:
 	case left:
-		n.log.Info("node has left", "node", p.name)
+		n.log.Info("node has left", "peer", p.name)
 	default:
-		n.log.Warn("node is away", "node", p.name, "cause", why)
+		n.log.Warn("node is away", "peer", p.name, "cause", why)
 	}
 }
 

@@ -113,7 +113,7 @@ func (p *peer) write() {
 			continue
 		}
 		p.node.counts.overflows.Add(1)
-		p.node.log.Warn("node does not keep up: what waited for it is lost to it; it is told anew", "node", p.name, "bytes", backlog)
+		p.node.log.Warn("node does not keep up: what waited for it is lost to it; it is told anew", "peer", p.name, "bytes", backlog)
 		if !rest(p.ctx, wait) {
 			return
 		}
@@ -177,7 +177,7 @@ func (p *peer) frame(h header, rest []byte) {
 		p.node.heard.void(p.slot)
 		if lost {
 			p.node.counts.gaps.Add(1)
-			p.node.log.Warn("messages of a node are lost: it could not keep what was not delivered", "node", p.name)
+			p.node.log.Warn("messages of a node are lost: it could not keep what was not delivered", "peer", p.name)
 			p.node.options.Hub.Doubt(p.number)
 			p.node.options.Hub.Missed()
 		}
@@ -189,7 +189,7 @@ func (p *peer) frame(h header, rest []byte) {
 		p.node.counts.malformed.Add(1)
 		if now.Sub(p.complained) > complainEvery {
 			p.complained = now
-			p.node.log.Warn("message of a node is left out, or a part of it", "node", p.name, "version", p.versionNow(), "cause", err)
+			p.node.log.Warn("message of a node is left out, or a part of it", "peer", p.name, "version", p.versionNow(), "cause", err)
 		}
 	}
 }
