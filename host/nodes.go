@@ -87,6 +87,24 @@ func (n *nodes) open() (err error) {
 	return nil
 }
 
+// signed adds the node's name at the end of each line.
+type signed struct {
+	slog.Handler
+	node slog.Attr
+}
+
+func (h signed) Handle(ctx context.Context, r slog.Record) error {
+	r = r.Clone()
+	r.AddAttrs(h.node)
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h signed) WithAttrs(list []slog.Attr) slog.Handler {
+	return signed{h.Handler.WithAttrs(list), h.node}
+}
+
+func (h signed) WithGroup(name string) slog.Handler { return signed{h.Handler.WithGroup(name), h.node} }
+
 // version is that of the program, for people.
 func version() string {
 	info, ok := debug.ReadBuildInfo()

@@ -91,7 +91,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.log = s.admin.log
 	if name, err := s.config.Cluster.NodeName(); err == nil && s.config.Cluster.Name != "" {
-		s.log = s.log.With("node", name)
+		s.log = slog.New(signed{s.log.Handler(), slog.String("node", name)})
 	}
 	s.tables = newTables(o, s.log)
 	s.bus = newBusNeeds(s.config, s.log)

@@ -41,8 +41,8 @@ func TestNodesCommands(t *testing.T) {
 	a.refuses(t, `no node "c" is away`, "nodes", "remove", "c")
 	a.wants(t, `(?s)NODE a\nPROCESS.*NODE b\nPROCESS.*NODE c\nPROCESS`, "ps", "--node", "all")
 	a.wants(t, `^NODE b\nPROCESS`, "ps", "--node", "b")
-	a.wants(t, `(?s)node is there +node=[abc] .*node=[abc] `, "logs", "--node", "all")
-	a.wants(t, `node is there +node=c +peer=`, "logs", "--node", "c")
+	a.wants(t, `(?s)node is there +peer=[abc] .*node=[abc]\n.*node=[abc]\n`, "logs", "--node", "all")
+	a.wants(t, `node is there +peer=[ab] .*node=c\n`, "logs", "--node", "c")
 	a.refuses(t, "node is away: d", "ps", "--node", "d")
 	if err := c.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestNodesCommands(t *testing.T) {
 	if output, _ := a.asks(t, "nodes"); strings.Contains(output, "\nc ") {
 		t.Errorf("it is listed:\n%s", output)
 	}
-	a.wants(t, "node removed .*peer=c", "logs")
+	a.wants(t, "node removed .*peer=c .*node=a", "logs")
 	alone := serve(t, "")
 	alone.refuses(t, `no node of a cluster: its config has no \[cluster\]`, "nodes")
 }

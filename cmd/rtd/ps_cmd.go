@@ -41,7 +41,7 @@ each.` + whichServer,
 			}
 			return server.eachNode(cmd.Context(), func(node string, c *admin.Client) error {
 				trees, err := c.Processes(cmd.Context(), plugin)
-				if node != "" && !asJSON {
+				if node != "" && !asJSON && err == nil {
 					fmt.Fprintf(cmd.OutOrStdout(), "NODE %s\n", printable(node))
 				}
 				return show(cmd.OutOrStdout(), trees, err, asJSON, printTrees)

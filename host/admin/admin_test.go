@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -388,5 +389,56 @@ func TestNotFound(t *testing.T) {
 		if answer.StatusCode != want {
 			t.Errorf("%s: %s, want %d", request, answer.Status, want)
 		}
+	}
+}
+
+// A question about another node is passed on, and answered there as here; one that changes something is not.
+func TestElsewhere(t *testing.T) {
+	p := &plant{}
+	log := admin.NewLog()
+	server, socket, url := serve(t, p, log)
+	defer shutdown(t, server)
+	c := connect(t, admin.Target{Paths: []string{socket}})
+	if _, err := c.On("b").Plugins(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.On("z").Plugins(t.Context()); err == nil || err.Error() != "no such node" {
+		t.Errorf("a node that is not there: %v", err)
+	}
+	if _, err := c.On("b").Rollback(t.Context(), "chat", ""); err == nil || !strings.Contains(err.Error(), "ask the node itself") {
+		t.Errorf("a rollback elsewhere: %v", err)
+	}
+	if list, err := c.Nodes(t.Context()); err != nil || len(list) != 2 || list[1].State != admin.NodeAway {
+		t.Errorf("nodes: %v, %v", list, err)
+	}
+	if err := c.ForgetNode(t.Context(), "a"); err == nil {
+		t.Error("a node that is there was forgotten")
+	}
+
+	// What the other node answers.
+	a, err := server.Answer(t.Context(), admin.Question{Path: "/admin/plugins", By: "ada@a"})
+	if err != nil || a.Status != 200 || !json.Valid(a.Body) {
+		t.Errorf("answer: %+v, %v", a, err)
+	}
+	if a, err := server.Answer(t.Context(), admin.Question{Path: "/admin/nothing"}); err != nil || a.Status != 404 {
+		t.Errorf("answer: %+v, %v", a, err)
+	}
+	if _, err := server.Answer(t.Context(), admin.Question{Path: "/admin/logs"}); err == nil {
+		t.Error("a log that streams was answered")
+	}
+
+	// The log in parts.
+	lines := slog.New(log.Handler())
+	for i := range 5 {
+		lines.Info("line", "n", i)
+	}
+	first, err := connect(t, admin.Target{URL: url, Key: key}).LogPart(t.Context(), admin.LogQuery{Lines: 2}, nil, false)
+	if err != nil || len(first.Lines) != 2 || !strings.Contains(string(first.Lines[1]), `"n":4`) {
+		t.Fatalf("the last two: %s, %v", first.Lines, err)
+	}
+	go lines.Info("late")
+	late, err := c.LogPart(t.Context(), admin.LogQuery{}, &first.Next, true)
+	if err != nil || len(late.Lines) != 1 || !strings.Contains(string(late.Lines[0]), "late") || late.Next != first.Next+1 {
+		t.Errorf("what comes: %+v, %v", late, err)
 	}
 }

@@ -46,7 +46,7 @@
 //
 // # What may go wrong, and what then
 //
-//	two nodes with one name           an error in the log of both, and in `rtd nodes`; each is seen in turns by the others
+//	two nodes with one name           the mesh lets one of them in. Should both be in, both say so in the log and in `rtd nodes`, and others see them in turns
 //	more than 65 nodes                a node does not take in a 65th peer, and says so
 //	broadcast of more than 2 MiB      members on other nodes do not get it; a line in the log
 //	malformed message                 a line in the log; the others of its frame are taken
