@@ -3,6 +3,7 @@ package channels
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"rtd/channels/history"
@@ -479,6 +480,12 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 		p.mu.Unlock()
 		return
 	}
+	// Those who wait are told all that is known once it is: until then they get nothing of it, or it would come twice, and too early.
+	coming := slices.DeleteFunc(r.waiting, func(w comer) bool { return w.Subscription.place < 0 })
+	r.waiting = nil
+	for _, w := range coming {
+		c.remove(&w.Subscription)
+	}
 	if gap := h.adopt(topic, log, c); gap != "" {
 		h.tellGap(topic, gap, c)
 	}
@@ -501,16 +508,15 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 		r.known = false
 		h.orderer.Learn(topic)
 	}
-	waiting := r.waiting
-	r.waiting = nil
+	for _, w := range coming {
+		c.add(&w.Subscription)
+	}
 	if !r.known {
-		r.waiting, waiting = waiting, nil
+		r.waiting, coming = coming, nil
 	}
 	p.mu.Unlock()
-	for _, w := range waiting {
-		if w.Subscription.place >= 0 {
-			h.recover(p, w.member, w.again)
-		}
+	for _, w := range coming {
+		h.recover(p, w.member, w.again)
 	}
 }
 

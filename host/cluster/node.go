@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,10 +186,30 @@ func (n *Node) uptime(now time.Time) int64 { return now.Sub(n.began).Nanoseconds
 // Life is a number of this life of the node: larger than those before.
 func (n *Node) Life() uint64 { return n.life }
 
-// Met waits until another node is there, or ctx ends.
+// Met waits until another node is there, and all others of which that knows, or ctx ends.
 func (n *Node) Met(ctx context.Context) {
-	for len(n.ring.Load().nodes) == 1 && rest(ctx, 20*time.Millisecond) {
+	for !n.met() && rest(ctx, 20*time.Millisecond) {
 	}
+}
+
+func (n *Node) met() bool {
+	there := map[string]bool{n.options.Name: true}
+	for _, p := range n.ring.Load().nodes {
+		if p.peer != nil {
+			there[p.peer.name] = true
+		}
+	}
+	for _, p := range n.peerList() {
+		p.mu.Lock()
+		hears := p.hears
+		p.mu.Unlock()
+		for _, name := range append(slices.Clone(hears), p.name) {
+			if !there[name] {
+				return false
+			}
+		}
+	}
+	return len(there) > 1
 }
 
 // publish sends a frame, if that is possible: what has to come is sent again by others than this function.

@@ -307,3 +307,27 @@ func TestTripAndLoad(t *testing.T) {
 		want(t, "load, trip", fmt.Sprint(m.Name, m.Load.Connections, m.Trip.Round(10*time.Millisecond)), "a7 40ms")
 	})
 }
+
+// A node that starts knows who wants what before it says that it is ready, also of a node that it reaches later than others.
+func TestMet(t *testing.T) {
+	simulate(t, func(t *testing.T, w *network) {
+		a, b := start(t, w, "a"), start(t, w, "b")
+		a.member("room", true)
+		b.member("room", true)
+		wait()
+		w.cutBoth("b", "c", true)
+		time.AfterFunc(2*time.Second, func() { w.cutBoth("b", "c", false) })
+		c := start(t, w, "c")
+		defer closeAll(a, b, c)
+		c.Met(t.Context())
+		c.say("room", "said", `{"n":1}`)
+		synctest.Wait()
+		want(t, "a and b got", fmt.Sprint(a.take(), b.take()), `[room said {"n":1}] [room said {"n":1}]`)
+		w.set(func() { w.loss = 1 })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		d := start(t, w, "d")
+		d.Met(ctx) // nobody is there: it ends with ctx
+		d.Close()
+	})
+}

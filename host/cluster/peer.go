@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +42,7 @@ type peer struct {
 	load    Load
 	heardAt time.Time // its last beat
 	hearsAt time.Time // the last that said that it hears this node
+	hears   []string  // whom its beats name; not changed in place
 	up      int64     // as in its last beat
 	trip    time.Duration
 	since   time.Time // of what State says
@@ -281,6 +284,9 @@ func (p *peer) beat(b *beat, now time.Time) (hears bool) {
 	p.version, p.load, p.heardAt, p.up = b.Version, b.Load, now, b.Up
 	h, hears := b.Peers[p.node.options.Name]
 	hears = hears && h.Life == p.node.life
+	if len(p.hears) != len(b.Peers) { // while a node comes they grow, which is when it matters
+		p.hears = slices.Collect(maps.Keys(b.Peers))
+	}
 	var missing *header
 	if hears {
 		p.hearsAt = now
