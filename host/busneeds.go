@@ -28,7 +28,7 @@ type busNeeds struct {
 }
 
 func newBusNeeds(c *config.Config, log *slog.Logger) *busNeeds {
-	return &busNeeds{options: func() (bus.Options, error) { return busOptions(c, log) }}
+	return &busNeeds{options: func() (bus.Options, error) { return storeOptions(c, log) }}
 }
 
 // need returns the bus, and has it begin if it has not. by says for what, in a few words. The error is about the config;
@@ -105,6 +105,17 @@ func busOptions(c *config.Config, log *slog.Logger) (o bus.Options, err error) {
 		o.Credentials = secret.Reveal()
 	}
 	o.TLS, err = busTLS(&c.Bus)
+	return o, err
+}
+
+// storeOptions are those of the bus that stores. Nodes of a cluster on one NATS store apart from each other: what is durable is each node's own.
+func storeOptions(c *config.Config, log *slog.Logger) (bus.Options, error) {
+	o, err := busOptions(c, log)
+	if err != nil || o.URL == "" || c.Cluster.Name == "" {
+		return o, err
+	}
+	node, err := c.Cluster.NodeName()
+	o.Prefix += "-" + node
 	return o, err
 }
 

@@ -113,6 +113,10 @@ var (
 	mDurableBytes      = gauge("durable_bytes", "What is stored of a plugin, as durable_bytes counts it.", "plugin")
 	mDurablePosts      = gauge("durable_messages_waiting", "Messages between durable actors that wait.", "plugin")
 
+	mNodeInfo      = gauge("node_info", "The name of this node in its cluster.", "node")
+	mNodesPresent  = gauge("cluster_presences", "Presences of other nodes, those of nodes that are away included.")
+	mNodesEarly    = gauge("cluster_presences_early", "Changes of presences on other nodes that came before others, which are missing.")
+	mNodesDeclined = counter("cluster_presences_declined_total", "Presences of other nodes that may not be shown here, or have no room.")
 	mNodesUp       = gauge("cluster_up", "Whether other nodes can be reached: 1 or 0. Like all of the cluster, it is there if the config has one.")
 	mNodes         = gauge("cluster_nodes", "Nodes of the cluster by state, this one included.", "state")
 	mNodesFrames   = counter("cluster_frames_total", "Frames sent to other nodes, beats included.")
@@ -173,6 +177,10 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	if s.nodes != nil && s.nodes.node != nil {
 		putNodes(put, s.nodes)
+		present := s.endpoint.Presence.Stats()
+		put(mNodesPresent, float64(present.Foreign))
+		put(mNodesEarly, float64(present.Early))
+		put(mNodesDeclined, float64(present.Declined))
 	}
 	put(mReloads, float64(s.tables.taken.Load()))
 
@@ -263,6 +271,7 @@ func putNodes(put func(m metric, value float64, labels ...string), n *nodes) {
 	if n.mesh.Err() == nil {
 		up = 1
 	}
+	put(mNodeInfo, 1, n.options.Node)
 	put(mNodesUp, up)
 	states := map[cluster.State]int{cluster.Self: 0, cluster.There: 0, cluster.Joining: 0, cluster.Away: 0, cluster.Left: 0}
 	for _, m := range n.node.Members() {
