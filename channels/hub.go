@@ -421,7 +421,7 @@ func (shard *hubShard) dropIfEmpty(topic string, c *crowd) {
 	case len(c.members) > 0 || len(c.listeners) > 0:
 	case c.past == nil:
 		shard.drop(topic)
-	case c.past.order != nil && c.past.order.owner != 0:
+	case c.past.order != nil && c.past.order.owner != 0 && !c.past.order.giving:
 		shard.hub.dropPast(shard, topic) // its owner has it
 	}
 }

@@ -30,8 +30,10 @@ type Orderer interface {
 	// interest, and calls [Hub.Ordered] there. Both keep the order of their calls for a topic, and copy the payload.
 	Send(owner uint64, o *Ordered)
 	SendAll(o *Ordered)
-	// Hand gives the log of a topic to its owner, and calls [Hub.Handed] there.
+	// Hand gives the log of a topic to its owner, and calls [Hub.Handed] there. Give has [Hub.HandOver] called soon, which calls Hand: there may be many
+	// topics, and they must not all be on their way at once.
 	Hand(owner uint64, topic string, log Archived)
+	Give(owner uint64, topic string)
 	// Learn asks for the log of a topic: from its owner, or, if this is the owner, from the node that would be it otherwise. It calls [Hub.Learned] with the answer,
 	// later. It is called again if that is of no use.
 	Learn(topic string)
@@ -58,6 +60,7 @@ const maxHops = 3
 type ordering struct {
 	owner   uint64 // that this node knows
 	known   bool   // the log is what it has to be
+	giving  bool   // the log is to be handed to the owner, which this node was until now
 	told    bool   // members have been told a position of it
 	waiting []comer
 	held    []*Ordered // what came meanwhile: to be ordered, or ordered
@@ -305,12 +308,19 @@ func (h *Hub) review(topic string, p *past) {
 	}
 	r.owner = owner
 	if was == 0 {
-		if r.known {
-			h.orderer.Hand(owner, topic, p.archive(maxHanded))
-		}
+		r.giving = r.known
 		for _, said := range r.held {
 			h.orderer.Send(owner, said)
 		}
+	}
+	switch {
+	case owner == 0:
+		r.known, r.giving = r.giving, false // it was given to nobody, and nobody else has ordered anything
+		if r.held, r.bytes, r.dropped = nil, 0, false; r.known {
+			return
+		}
+	case r.giving:
+		h.orderer.Give(owner, topic)
 	}
 	r.held, r.bytes, r.dropped, r.known = nil, 0, false, false
 	h.orderer.Learn(topic)
@@ -411,13 +421,19 @@ func (p *past) part(epoch string, after uint64) Archived {
 	return a
 }
 
-// Gives reports whether this node orders a topic, by what it sees: it has yet to see that another does.
-func (h *Hub) Gives(topic string) (ours bool) {
+// HandOver hands the log of a topic to its owner, if this node was that and has not yet. It returns false if this node still is, by what it sees.
+func (h *Hub) HandOver(topic string) (over bool) {
+	over = true
 	h.withOrder(topic, func(c *crowd) {
 		h.review(topic, c.past)
-		ours = c.past.order.owner == 0
+		r := c.past.order
+		if r.giving {
+			h.orderer.Hand(r.owner, topic, c.past.archive(maxHanded))
+			r.giving = false
+		}
+		over = r.owner != 0
 	})
-	return ours
+	return over
 }
 
 // HistoryIsHere reports whether this node can tell the history of a topic by itself.
@@ -486,6 +502,7 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 	for _, w := range coming {
 		c.remove(&w.Subscription)
 	}
+	r.giving = r.giving && log != nil && log.Epoch == p.log.Position().Epoch // else the owner has begun anew
 	if gap := h.adopt(topic, log, c); gap != "" {
 		h.tellGap(topic, gap, c)
 	}

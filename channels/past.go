@@ -497,7 +497,7 @@ func (h *Hub) TidyHistory(now time.Time) {
 			idle := now.Sub(p.used)
 			h.counted(p, func() { p.log.Trim(now, p.keep.Bounds) })
 			unused := p.log.Len() == 0 && idle > forgetPast && !(p.order != nil && h.orderer.Wanted(topic))
-			if p.order != nil && p.order.owner != 0 {
+			if p.order != nil && p.order.owner != 0 && !p.order.giving {
 				unused = true
 			}
 			if a := p.archived; a != nil {

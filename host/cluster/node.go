@@ -93,12 +93,13 @@ type Node struct {
 	opened  atomic.Uint64 // streams so far: a peer may know those of before it was away
 	slots   [maxPeers]atomic.Pointer[peer]
 
-	ctx     context.Context
-	end     context.CancelFunc
-	running sync.WaitGroup
-	changed chan struct{} // presences have
-	learners
-	hurry chan struct{} // a beat is to be sent at once
+	ctx      context.Context
+	end      context.CancelFunc
+	running  sync.WaitGroup
+	changed  chan struct{} // presences have
+	learners topics        // whose log is to be asked for
+	givers   topics        // whose log is to be handed over
+	hurry    chan struct{} // a beat is to be sent at once
 
 	turn   sync.Mutex // one thing at a time happens to the table and to the streams from peers; taken before mu
 	mu     sync.Mutex
@@ -152,7 +153,7 @@ func New(o Options) (*Node, error) {
 	}
 	n.origin = fmt.Sprintf("%s@%d", o.Name, n.life)
 	n.ctx, n.end = context.WithCancel(context.Background())
-	n.learners.there, n.learners.wake = map[string]bool{}, make(chan struct{}, 1)
+	n.learners, n.givers = newTopics(), newTopics()
 	n.answers = map[string]Answer{methodRead: n.answerRead, methodRelease: n.answerRelease}
 	maps.Copy(n.answers, o.Answers)
 	n.turnRing()
@@ -166,6 +167,8 @@ func (n *Node) Start() {
 	n.running.Go(func() { n.listen(1<<12, n.takeBeat, subjectBeats) })
 	n.running.Go(func() { n.listen(1<<16, n.takeFrame, subjectNode+n.options.Name) })
 	n.running.Go(n.pulse)
+	n.running.Go(n.give)
+	n.running.Go(n.judgeAll)
 	for range learning {
 		n.running.Go(n.learn)
 	}
@@ -262,17 +265,29 @@ func rest(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// pulse beats, and judges those who do not.
+// pulse beats.
 func (n *Node) pulse() {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
-	last := time.Now()
 	for {
 		n.publish(subjectBeats, n.beat(false).encode())
 		select {
 		case <-tick.C:
 		case <-n.hurry:
-			continue
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// judgeAll judges those who do not beat. It waits for what peers have sent, as pulse must not.
+func (n *Node) judgeAll() {
+	tick := time.NewTicker(beatEvery)
+	defer tick.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-tick.C:
 		case <-n.ctx.Done():
 			return
 		}

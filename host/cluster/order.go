@@ -143,6 +143,32 @@ func (n *Node) ordered(kind byte, body []byte) error {
 	return n.options.Hub.Ordered(o)
 }
 
+// Give implements [channels.Orderer].
+func (n *Node) Give(_ uint64, topic string) { n.givers.add(topic) }
+
+// give hands over topics, one after the other as the links take them, until the node ends.
+func (n *Node) give() {
+	for {
+		topic, found := n.givers.next()
+		if !found {
+			select {
+			case <-n.givers.wake:
+				continue
+			case <-n.ctx.Done():
+				return
+			}
+		}
+		if first, _ := n.ring.Load().owner(topic); first.peer != nil {
+			for first.peer.waiting() > window && first.peer.ctx.Err() == nil {
+				if !rest(n.ctx, learnAgain) {
+					return
+				}
+			}
+		}
+		n.options.Hub.HandOver(topic)
+	}
+}
+
 // Hand implements [channels.Orderer].
 func (n *Node) Hand(owner uint64, topic string, log channels.Archived) {
 	if p := n.peerOf(owner); p != nil {
@@ -165,8 +191,8 @@ func (n *Node) handed(body []byte) error {
 // Wanted implements [channels.Orderer].
 func (n *Node) Wanted(topic string) bool { return n.heard.of(topic) != 0 }
 
-// learners learn the logs of topics.
-type learners struct {
+// topics wait for something that is done with them one by one.
+type topics struct {
 	mu    sync.Mutex
 	list  []string
 	there map[string]bool // in list
@@ -181,8 +207,11 @@ const (
 )
 
 // Learn implements [channels.Orderer].
-func (n *Node) Learn(topic string) {
-	l := &n.learners
+func (n *Node) Learn(topic string) { n.learners.add(topic) }
+
+func newTopics() topics { return topics{there: map[string]bool{}, wake: make(chan struct{}, 1)} }
+
+func (l *topics) add(topic string) {
 	l.mu.Lock()
 	if !l.there[topic] {
 		l.there[topic] = true
@@ -195,7 +224,7 @@ func (n *Node) Learn(topic string) {
 	}
 }
 
-func (l *learners) next() (topic string, found bool) {
+func (l *topics) next() (topic string, found bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.list) == 0 {
@@ -341,10 +370,10 @@ func (n *Node) answerRead(_ context.Context, _ string, body []byte) ([]byte, err
 }
 
 func (n *Node) answerRelease(_ context.Context, _ string, body []byte) ([]byte, error) {
-	if n.options.Hub.Gives(string(body)) {
+	if !n.options.Hub.HandOver(string(body)) {
 		return []byte{answerNot}, nil
 	}
-	return []byte{answerOK}, nil // it is none of its, or handed over before this
+	return []byte{answerOK}, nil // it is none of its, or was handed over before this is sent
 }
 
 // appendOrdered and parseOrdered are of messageOrder and messageOrdered; appendLog and parseLog of logs.

@@ -356,3 +356,37 @@ func short(s string) string {
 	}
 	return s[:40] + "…" + s[len(s)-40:]
 }
+
+// However much there is to be handed over, no link overflows, and nothing is lost.
+func TestOwnerHandsOverMuch(t *testing.T) {
+	simulate(t, func(t *testing.T, w *network) {
+		a := start(t, w, "a", remembers)
+		const count = 600
+		text := `{"n":"` + strings.Repeat("x", 4000) + `"}`
+		for i := range count {
+			for range 10 {
+				a.say(fmt.Sprint("room:", i), "said", text)
+			}
+		}
+		wait()
+		b := start(t, w, "b", remembers)
+		defer closeAll(a, b)
+		wait()
+		wait()
+		moved := 0
+		for i := range count {
+			topic := fmt.Sprint("room:", i)
+			if a.OwnerName(topic) != "b" {
+				continue
+			}
+			moved++
+			if page, ok := b.History(topic, 0, 100); !ok || page.Position.Offset != 10 || len(page.Messages) != 10 {
+				t.Fatalf("%s at b: %v, %d messages", topic, page.Position, len(page.Messages))
+			}
+		}
+		if moved < count/4 {
+			t.Errorf("%d topics are b's", moved)
+		}
+		want(t, "overflows", a.Stats().Overflows, 0)
+	})
+}

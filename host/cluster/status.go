@@ -61,6 +61,16 @@ func (n *Node) Members() []Member {
 	return list
 }
 
+// waiting is how many bytes wait for the peer.
+func (p *peer) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.out == nil {
+		return 0
+	}
+	return p.out.bytes
+}
+
 func (p *peer) member() Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
