@@ -127,7 +127,7 @@ func TestScenarios(t *testing.T) {
 func TestCrashTemporary(t *testing.T) {
 	t.Parallel()
 	o := start(t, "[plugin.room]\nrestart = \"temporary\"\n")(bench.Crash)
-	o.Rate = 40
+	o.Rate, o.Duration = 40, 600*time.Millisecond
 	r := run(t, o)
 	if c := r.Recovery; c.Crashes < 5 || c.Recovered != c.Crashes || c.Disturbed != 0 || r.Load.Lost != 0 {
 		t.Errorf("recovery %+v, load %+v", c, r.Load)
