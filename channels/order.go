@@ -30,6 +30,8 @@ type Orderer interface {
 	// interest, and calls [Hub.Ordered] there. Both keep the order of their calls for a topic, and copy the payload.
 	Send(owner uint64, o *Ordered)
 	SendAll(o *Ordered)
+	// Fits reports whether a broadcast is small enough to be sent to other nodes, and says so in the log if not.
+	Fits(topic, event string, payload int) bool
 	// Hand gives the log of a topic to its owner, and calls [Hub.Handed] there. Give has [Hub.HandOver] called soon, which calls Hand: there may be many
 	// topics, and they must not all be on their way at once.
 	Hand(owner uint64, topic string, log Archived)
@@ -113,6 +115,12 @@ func (h *Hub) elsewhere(o *Outgoing) bool {
 // order is broadcastKept in a topic that has its order from a cluster. Callers hold the shard's mu and the past's.
 func (h *Hub) order(o *Outgoing, except *Subscription, c *crowd) error {
 	p := c.past
+	if !h.orderer.Fits(o.Topic, o.Name, len(o.Payload)) { // members here get it, and it has no position
+		h.unkept.Add(1)
+		b := broadcast{Outgoing: o, formsFrom: h.formsFrom}
+		h.deliver(&b, except, c.members, c.listeners, nil)
+		return b.failed
+	}
 	h.review(o.Topic, p)
 	r := p.order
 	if r.owner == 0 && r.known {

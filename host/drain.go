@@ -13,7 +13,9 @@ func (s *Server) drain() error {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Server.Grace)
 	defer cancel()
-	err := errors.Join(s.gateway.Drain(ctx), s.release(ctx))
+	err := s.gateway.Drain(ctx)
+	s.nodes.retire(ctx) // behind what its clients have said last
+	err = errors.Join(err, s.release(ctx))
 	s.log.Info("stopped", "after", time.Since(start).Round(time.Millisecond))
 	return err
 }

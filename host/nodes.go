@@ -40,8 +40,9 @@ type nodes struct {
 	node *cluster.Node // since open
 }
 
-// How long clients are not let in while the other nodes are looked for, and how long an answer of another one may take.
+// How long clients are not let in while the other nodes are looked for, how long these may take to get the histories when this one ends, and to answer.
 const (
+	retireTime = time.Second
 	formTime   = 2 * time.Second
 	answerTime = 2 * time.Second
 )
@@ -68,7 +69,7 @@ func (n *nodes) open() (err error) {
 	}
 	e := n.endpoint
 	n.node, err = cluster.New(cluster.Options{
-		Name: n.options.Node, Version: version(), Carrier: cluster.Over(n.mesh), Hub: e.Hub, Presence: e.Presence, DownAfter: n.downAfter, Load: n.load,
+		Name: n.options.Node, Version: version(), Carrier: cluster.Over(n.mesh), Hub: e.Hub, Presence: e.Presence, DownAfter: n.downAfter, Load: n.load, Late: true,
 		Disconnect: func(id string) { e.DisconnectHere(id) },
 		Answers: map[string]cluster.Answer{
 			methodDisconnect: n.answerDisconnect, methodTopics: n.answerTopics, methodHistory: n.answerHistory, methodPurge: n.answerPurge,
@@ -140,6 +141,23 @@ func (n *nodes) form(ctx context.Context) {
 		return // it says itself what is wrong, and has looked for its seeds before it is up
 	}
 	n.node.Met(ctx)
+}
+
+// order has this node take its share of the topics with history: which those are is known now, as the plugins are there.
+func (n *nodes) order() {
+	if n != nil {
+		n.node.Order()
+	}
+}
+
+// retire gives the histories in memory to the other nodes, as this one is about to end.
+func (n *nodes) retire(ctx context.Context) {
+	if n == nil || n.node == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, retireTime)
+	defer cancel()
+	n.node.Retire(ctx)
 }
 
 // close leaves the cluster.

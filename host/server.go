@@ -257,6 +257,7 @@ func (s *Server) Deploys() *deploy.Deployer { return s.deployer }
 // loaded lets clients in: the plugins that were there have been decided about.
 func (s *Server) loaded(ctx context.Context) {
 	s.nodes.form(ctx)
+	s.nodes.order()
 	s.gateway.Open()
 	s.log.Info("ready", "url", s.URL(), "plugins", len(s.plugins.Stats()), "poller", s.gateway.Poller())
 }

@@ -40,6 +40,7 @@
 //	a frame that the carrier loses          comes late, and those behind it after it
 //	a short cut (less than DownAfter)       all that was said meanwhile comes late, up to 16 MiB for each node
 //	a longer one                            what was said meanwhile is lost to the other side: counted, and a line in the log of both
+//	a node ends, or starts                  histories that it orders go over to others, or come to it, without a gap
 //	kill -9 of a node                       what it had said, and what had not left it, is lost; its presences leave within DownAfter
 //	a node that stands still for a while    as a cut
 //	clocks that differ                      nothing depends on them, but the order of a node's lives

@@ -70,6 +70,8 @@ type Options struct {
 	Load      func() Load       // nil: none is told
 	Answers   map[string]Answer // by method
 	Waits     map[string]Answer // those that wait most of their time: many can be under way
+	// Late has the node order no topics before [Node.Order].
+	Late bool
 	// Disconnect disconnects sockets with an id here, when another node says so. It must not block.
 	Disconnect func(id string)
 	// Life is a number that grows from one start of a node to the next. Default: the time in nanoseconds.
@@ -99,7 +101,11 @@ type Node struct {
 	changed  chan struct{} // presences have
 	learners topics        // whose log is to be asked for
 	givers   topics        // whose log is to be handed over
+	giving   atomic.Bool   // one of them may be just that
 	hurry    chan struct{} // a beat is to be sent at once
+
+	orders sync.Mutex // guards late, and that it is said in order
+	late   bool       // this node orders nothing
 
 	turn   sync.Mutex // one thing at a time happens to the table and to the streams from peers; taken before mu
 	mu     sync.Mutex
@@ -147,7 +153,7 @@ func New(o Options) (*Node, error) {
 		o.Log = slog.Default()
 	}
 	n := &Node{options: o, log: o.Log, began: time.Now(), heard: newInterests(), changed: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
-		peers: map[string]*peer{}, absent: map[string]*absence{}}
+		peers: map[string]*peer{}, absent: map[string]*absence{}, late: o.Late}
 	if n.life = o.Life; n.life == 0 {
 		n.life = uint64(n.began.UnixNano())
 	}
@@ -197,7 +203,8 @@ func (n *Node) Met(ctx context.Context) {
 
 func (n *Node) met() bool {
 	there := map[string]bool{n.options.Name: true}
-	for _, p := range n.ring.Load().nodes {
+	r := n.ring.Load()
+	for _, p := range slices.Concat(r.nodes, r.late) {
 		if p.peer != nil {
 			there[p.peer.name] = true
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,9 +16,15 @@ import (
 // Topics with history have one owner among the nodes that are there: the one with the highest score, which is a hash of node and topic. All nodes that see the
 // same others agree about it, and when one comes or goes, only the topics change hands that it gets or had. The node with the second highest
 // score is the owner before one comes, and after it has gone.
+//
+// A node that does not know yet which topics have history, as its plugins are not there, is late: it orders nothing, and so does one that is about to end. If all
+// are late, none is.
 
 // ring are the nodes that are there.
-type ring struct{ nodes []place }
+type ring struct {
+	nodes []place // that order topics
+	late  []place
+}
 
 // place is a node that is there; peer is nil for this one.
 type place struct {
@@ -65,17 +72,64 @@ func mix(h uint64) uint64 {
 func (n *Node) turnRing() {
 	self := placeOf(nil, n.options.Name, n.life)
 	self.number = 0
-	r := &ring{nodes: []place{self}}
+	r := &ring{}
+	add := func(at place, late bool) {
+		if late {
+			r.late = append(r.late, at)
+		} else {
+			r.nodes = append(r.nodes, at)
+		}
+	}
+	n.orders.Lock()
+	add(self, n.late)
+	n.orders.Unlock()
 	for _, p := range n.peerList() {
 		p.mu.Lock()
 		there := p.linked && p.in.synced
 		p.mu.Unlock()
 		if there {
-			r.nodes = append(r.nodes, p.place)
+			add(p.place, p.late)
 		}
+	}
+	if len(r.nodes) == 0 {
+		r.nodes, r.late = r.late, nil
 	}
 	n.ring.Store(r)
 	n.options.Hub.OwnersChanged()
+}
+
+// Order has the node order topics, if it was late: it knows which have history.
+func (n *Node) Order() { n.setLate(false) }
+
+// Retire has the other nodes order what this one does, and waits until they have the histories, or ctx ends.
+func (n *Node) Retire(ctx context.Context) {
+	n.setLate(true)
+	for (n.givers.waiting() > 0 || n.giving.Load()) && rest(ctx, 5*time.Millisecond) {
+	}
+	for range 2 { // when all know it, and have sent nothing more to be ordered here; and when they have what was passed on until then
+		var asked sync.WaitGroup
+		for _, p := range n.peerList() {
+			asked.Go(func() { _, _ = n.Ask(ctx, p.name, methodRelease, nil) }) // whatever it answers, it has taken all that was said before
+		}
+		asked.Wait()
+	}
+}
+
+func (n *Node) setLate(late bool) {
+	n.orders.Lock()
+	n.late = late
+	for _, p := range n.peerList() {
+		n.sayOrders(p)
+	}
+	n.orders.Unlock()
+	n.turn.Lock()
+	defer n.turn.Unlock()
+	n.turnRing()
+}
+
+// sayOrders tells a peer whether this node orders topics. Callers hold orders.
+func (n *Node) sayOrders(p *peer) {
+	p.say(messageOrders, 1, func(b []byte) []byte { return append(b, 1-flag(n.late)) })
 }
 
 // Owner implements [channels.Orderer].
@@ -94,9 +148,12 @@ func (n *Node) OwnerName(topic string) string {
 
 // peerOf returns the peer with a number; nil if it is not there.
 func (n *Node) peerOf(number uint64) *peer {
-	for _, p := range n.ring.Load().nodes {
-		if p.number == number {
-			return p.peer
+	r := n.ring.Load()
+	for _, nodes := range [][]place{r.nodes, r.late} {
+		for _, p := range nodes {
+			if p.number == number {
+				return p.peer
+			}
 		}
 	}
 	return nil
@@ -111,6 +168,18 @@ func (n *Node) Send(owner uint64, o *channels.Ordered) {
 func (n *Node) SendAll(o *channels.Ordered) {
 	eachBit(n.heard.of(o.Topic), func(slot int) { n.sayOrdered(n.slots[slot].Load(), messageOrdered, o) })
 }
+
+// Fits implements [channels.Orderer].
+func (n *Node) Fits(topic, event string, payload int) bool {
+	size := orderedRoom + len(topic) + len(event) + payload
+	if size > maxMessage {
+		n.tooLarge(topic, event, size)
+	}
+	return size <= maxMessage
+}
+
+// orderedRoom is more than an ordered broadcast, or one in a log, has besides topic, event and payload.
+const orderedRoom = 512
 
 func (n *Node) sayOrdered(p *peer, kind byte, o *channels.Ordered) {
 	size := 128 + len(o.Topic) + len(o.Event) + len(o.Payload)
@@ -144,13 +213,15 @@ func (n *Node) ordered(kind byte, body []byte) error {
 }
 
 // Give implements [channels.Orderer].
-func (n *Node) Give(_ uint64, topic string) { n.givers.add(topic) }
+func (n *Node) Give(_ uint64, topic string) { n.givers.add(lesson{topic: topic}) }
 
 // give hands over topics, one after the other as the links take them, until the node ends.
 func (n *Node) give() {
 	for {
-		topic, found := n.givers.next()
+		n.giving.Store(true)
+		s, found := n.givers.next()
 		if !found {
+			n.giving.Store(false)
 			select {
 			case <-n.givers.wake:
 				continue
@@ -158,14 +229,14 @@ func (n *Node) give() {
 				return
 			}
 		}
-		if first, _ := n.ring.Load().owner(topic); first.peer != nil {
+		if first, _ := n.ring.Load().owner(s.topic); first.peer != nil {
 			for first.peer.waiting() > window && first.peer.ctx.Err() == nil {
 				if !rest(n.ctx, learnAgain) {
 					return
 				}
 			}
 		}
-		n.options.Hub.HandOver(topic)
+		n.options.Hub.HandOver(s.topic)
 	}
 }
 
@@ -194,9 +265,16 @@ func (n *Node) Wanted(topic string) bool { return n.heard.of(topic) != 0 }
 // topics wait for something that is done with them one by one.
 type topics struct {
 	mu    sync.Mutex
-	list  []string
+	list  []lesson
 	there map[string]bool // in list
 	wake  chan struct{}
+}
+
+// lesson is a topic whose log is to be learned, or handed over.
+type lesson struct {
+	topic string
+	ring  *ring // by which it was tried to be learned last
+	since time.Time
 }
 
 // How topics are learned.
@@ -207,15 +285,15 @@ const (
 )
 
 // Learn implements [channels.Orderer].
-func (n *Node) Learn(topic string) { n.learners.add(topic) }
+func (n *Node) Learn(topic string) { n.learners.add(lesson{topic: topic}) }
 
 func newTopics() topics { return topics{there: map[string]bool{}, wake: make(chan struct{}, 1)} }
 
-func (l *topics) add(topic string) {
+func (l *topics) add(s lesson) {
 	l.mu.Lock()
-	if !l.there[topic] {
-		l.there[topic] = true
-		l.list = append(l.list, topic)
+	if !l.there[s.topic] {
+		l.there[s.topic] = true
+		l.list = append(l.list, s)
 	}
 	l.mu.Unlock()
 	select {
@@ -224,14 +302,14 @@ func (l *topics) add(topic string) {
 	}
 }
 
-func (l *topics) next() (topic string, found bool) {
+func (l *topics) next() (s lesson, found bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.list) == 0 {
-		return "", false
+		return s, false
 	}
-	topic = l.list[0]
-	delete(l.there, topic)
+	s = l.list[0]
+	delete(l.there, s.topic)
 	if l.list = l.list[1:]; len(l.list) == 0 {
 		l.list = nil
 	} else {
@@ -240,56 +318,96 @@ func (l *topics) next() (topic string, found bool) {
 		default:
 		}
 	}
-	return topic, true
+	return s, true
 }
 
-// learn learns topics, until the node ends.
+// waiting is how many there are.
+func (l *topics) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.list)
+}
+
+// learn learns topics, until the node ends. One that nobody can tell goes behind the others.
 func (n *Node) learn() {
 	for {
-		topic, found := n.learners.next()
-		if found {
-			n.learnTopic(topic)
-			continue
-		}
-		select {
-		case <-n.learners.wake:
-		case <-n.ctx.Done():
-			return
+		s, found := n.learners.next()
+		switch {
+		case !found:
+			select {
+			case <-n.learners.wake:
+			case <-n.ctx.Done():
+				return
+			}
+		case !n.learnTopic(&s):
+			if !rest(n.ctx, learnAgain) {
+				return
+			}
+			n.learners.add(s)
 		}
 	}
 }
 
-// learnTopic asks for the log of a topic until somebody knows, or it is not needed any more.
-func (n *Node) learnTopic(topic string) {
-	for tries := 0; ; tries++ {
-		at, needed := n.options.Hub.Standing(topic)
-		if !needed {
-			return
+// learnTopic asks for the log of a topic. It returns false if that is to be done again.
+func (n *Node) learnTopic(s *lesson) (done bool) {
+	topic := s.topic
+	at, needed := n.options.Hub.Standing(topic)
+	if !needed {
+		return true
+	}
+	r := n.ring.Load()
+	if s.ring != r {
+		s.ring, s.since = r, time.Now()
+	}
+	first, second := r.owner(topic)
+	var err error
+	if first.peer != nil {
+		var log *channels.Archived
+		if log, err = n.read(first.peer, topic, at); err == nil {
+			n.options.Hub.Learned(topic, first.number, log)
 		}
-		r := n.ring.Load()
-		first, second := r.owner(topic)
-		var err error
-		switch {
-		case first.peer != nil:
-			var log *channels.Archived
-			if log, err = n.read(first.peer, topic, at); err == nil {
-				n.options.Hub.Learned(topic, first.number, log)
-			}
-		case second == nil:
-			n.options.Hub.Learned(topic, 0, nil)
-		default:
-			// If it cannot say so for long, it is as if it had gone.
-			if err = n.release(second.peer, topic); err == nil || tries > int(learnTime/learnAgain) && n.ring.Load() == r {
-				n.options.Hub.Learned(topic, 0, nil)
-			}
-		}
-		if err == nil && n.ring.Load() == r {
-			return
-		}
-		if !rest(n.ctx, learnAgain) {
-			return
+		return err == nil && n.ring.Load() == r
+	}
+	// Who may have it hands it over: the node that would be the owner without this one, and one that has retired. If they cannot say so for long, it is as if they had gone.
+	for i := range r.late {
+		if p := r.late[i].peer; p != nil {
+			err = cmp.Or(err, n.release(p, topic))
 		}
 	}
+	if second != nil {
+		err = cmp.Or(err, n.release(second.peer, topic))
+	}
+	if !n.whole() {
+		err = cmp.Or(err, errNotNow)
+	}
+	if n.ring.Load() != r || err != nil && time.Since(s.since) < learnTime {
+		return false
+	}
+	n.options.Hub.Learned(topic, 0, nil)
+	return true
+}
+
+// whole reports whether all nodes are in the ring that this one has heard of: one that is not may have ordered a topic until now.
+func (n *Node) whole() bool {
+	peers := n.peerList()
+	n.mu.Lock()
+	known := map[string]bool{n.options.Name: true}
+	for name := range n.absent {
+		known[name] = true
+	}
+	n.mu.Unlock()
+	var others []string
+	for _, p := range peers {
+		p.mu.Lock()
+		there := p.linked && p.in.synced
+		others = append(others, p.hears...)
+		p.mu.Unlock()
+		if !there {
+			return false
+		}
+		known[p.name] = true
+	}
+	return !slices.ContainsFunc(others, func(name string) bool { return !known[name] })
 }
 
 // The methods of questions about topics, and how their answers begin.

@@ -29,7 +29,8 @@ type peer struct {
 	answering  atomic.Int32 // questions of it
 	waits      atomic.Int32 // and those whose answers wait
 	cancels    sync.Map     // of the context of a question, by its number
-	complained time.Time    // about what it sends; guarded by the node's turn
+	complained time.Time    // about what it sends; guarded by the node's turn, as late is
+	late       bool         // it orders nothing: not yet, or not any more
 
 	mu     sync.Mutex
 	out    *outgoing // nil before it is linked, and when it is down
@@ -251,6 +252,9 @@ func (p *peer) message(kind byte, body []byte) error {
 		if err := n.options.Presence.Merge(p.name, body); err != nil {
 			return fmt.Errorf("presences: %w", err)
 		}
+	case messageOrders:
+		p.late = len(body) == 1 && body[0] == 0
+		n.turnRing()
 	case messageSynced:
 		p.mu.Lock()
 		p.in.synced = true

@@ -51,6 +51,9 @@ func (n *Node) tooLarge(topic, event string, size int) {
 
 // tellAll tells a peer all that it has to know of this node. What changes meanwhile is told it as well, by others.
 func (n *Node) tellAll(p *peer) {
+	n.orders.Lock()
+	n.sayOrders(p)
+	n.orders.Unlock()
 	for topic := range n.options.Hub.Interests() { // with the locks held that Interest is called with: both come in order
 		p.say(messageBegun, len(topic), func(b []byte) []byte { return append(b, topic...) })
 	}

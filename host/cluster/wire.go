@@ -41,6 +41,7 @@ const (
 	messageHand      = 10 // topic, and its log: the receiver is its owner now
 	messageExpel     = 11 // id of sockets that are to be disconnected
 	messageCancel    = 12 // number of a question whose asker does not wait any more
+	messageOrders    = 13 // a byte: whether the sender orders topics; it does if it never says so
 )
 
 // flagBinary is of broadcasts.
