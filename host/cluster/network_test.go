@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ type network struct {
 	mu        sync.Mutex
 	random    *rand.Rand
 	loss      float64
+	hidden    float64 // share of broadcasts that are lost out of frames which come: no number tells that
 	delay     time.Duration
 	cut       map[[2]string]bool // from, to
 	listeners map[*listener]bool
@@ -69,8 +71,12 @@ func (c carrier) Publish(subject string, data []byte) error {
 			continue
 		}
 		c.frames[l.node]++
+		data := slices.Clone(data)
+		if c.hidden > 0 && l.node != c.node && subject != "beat" {
+			data = c.without(data)
+		}
 		select {
-		case l.queue <- parcel{subject, slices.Clone(data), time.Now().Add(c.delay)}:
+		case l.queue <- parcel{subject, data, time.Now().Add(c.delay)}:
 		default:
 			select {
 			case l.lost <- struct{}{}:
@@ -79,6 +85,30 @@ func (c carrier) Publish(subject string, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// without takes some broadcasts out of a frame. Callers hold mu.
+func (w *network) without(frame []byte) []byte {
+	at := 2
+	if frame[1] != 1 { // it has no messages
+		return frame
+	}
+	name, size := binary.Uvarint(frame[at:])
+	at += size + int(name)
+	for range 3 {
+		_, size := binary.Uvarint(frame[at:])
+		at += size
+	}
+	at += 8
+	kept := frame[:at:at]
+	for rest := frame[at:]; len(rest) > 0; {
+		size := 5 + binary.LittleEndian.Uint32(rest[1:])
+		if rest[0] != 3 || w.random.Float64() >= w.hidden {
+			kept = append(kept, rest[:size]...)
+		}
+		rest = rest[size:]
+	}
+	return kept
 }
 
 func (c carrier) Listen(_ context.Context, limit int, subjects ...string) (cluster.Listener, error) {

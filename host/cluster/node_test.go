@@ -63,23 +63,58 @@ func TestOrderUnderLoss(t *testing.T) {
 		wait()
 		wait()
 		for _, n := range nodes {
-			next := map[string]int{}
-			for _, got := range n.take() {
-				parts := strings.Split(got, " ")
-				if want := fmt.Sprint(`{"n":`, next[parts[1]], `}`); parts[2] != want {
-					t.Fatalf("%s got %s of %s, want %s", n.name, parts[2], parts[1], want)
-				}
-				next[parts[1]]++
-			}
-			for _, from := range nodes {
-				if from != n && next[from.name] != count {
-					t.Errorf("%s got %d of %s, want %d", n.name, next[from.name], from.name, count)
-				}
+			for _, fault := range checkNumbers(n.take(), n, nodes, count) {
+				t.Error(fault)
 			}
 			if s := n.Stats(); s.Asked == 0 || s.Gaps > 0 {
 				t.Errorf("%s: %+v; nothing was asked for again, or something given up", n.name, s)
 			}
 		}
+	})
+}
+
+// checkNumbers finds what a node did not get of the others, each of which has said so many numbers, or got twice, or too late.
+func checkNumbers(list []string, at *node, nodes []*node, count int) (faults []string) {
+	next := map[string]int{}
+	for _, got := range list {
+		parts := strings.Split(got, " ")
+		var n int
+		if _, err := fmt.Sscanf(parts[2], `{"n":%d}`, &n); err != nil || n != next[parts[1]] {
+			faults = append(faults, fmt.Sprintf("%s got %s of %s, want %d", at.name, parts[2], parts[1], next[parts[1]]))
+		}
+		next[parts[1]] = n + 1
+	}
+	for _, from := range nodes {
+		if from != at && next[from.name] != count {
+			faults = append(faults, fmt.Sprintf("%s got %d of %s, want %d", at.name, next[from.name], from.name, count))
+		}
+	}
+	return faults
+}
+
+// The checks of these tests find a loss, if nothing notices it and mends it: when what is lost is not missing in the numbers of frames.
+func TestChecksFindLoss(t *testing.T) {
+	simulate(t, func(t *testing.T, w *network) {
+		a, b := start(t, w, "a"), start(t, w, "b")
+		nodes := []*node{a, b}
+		defer closeAll(nodes...)
+		b.member("room", true)
+		wait()
+		say := func() []string {
+			for i := range 1000 {
+				a.say("room", "a", fmt.Sprint(`{"n":`, i, `}`))
+			}
+			wait()
+			return checkNumbers(b.take(), b, nodes[:1], 1000)
+		}
+		w.set(func() { w.loss = 0.05 })
+		want(t, "faults with numbers", len(say()), 0)
+		w.set(func() { w.loss, w.hidden = 0, 0.01 })
+		if len(say()) == 0 {
+			t.Error("messages are lost, and the checks find nothing")
+		}
+		s := b.Stats()
+		want(t, "gaps that the node noticed", s.Gaps, 0)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -54,23 +55,55 @@ func (n *node) past(topic string) string {
 	return text
 }
 
-// checkSequence finds what a member was not told: offsets are dense in an epoch, but where it is told of a gap.
+// checkSequence fails for what a member was not told, and returns how often it was told of a gap.
 func checkSequence(t *testing.T, who string, list []told) (gaps int) {
 	t.Helper()
+	gaps, faults := sequence(list)
+	for _, fault := range faults {
+		t.Errorf("%s got %s", who, fault)
+	}
+	return gaps
+}
+
+// sequence finds what a member was not told: offsets are dense in an epoch, but where it is told of a gap.
+func sequence(list []told) (gaps int, faults []string) {
 	var at history.Position
 	for i, m := range list {
 		now, ok := history.Parse(m.at)
 		switch {
 		case !ok:
-			t.Errorf("%s got %v without a position", who, m)
+			faults = append(faults, fmt.Sprintf("%v without a position", m))
 		case m.event == "recovered":
 			gaps++
 		case i > 0 && (now.Epoch != at.Epoch || now.Offset != at.Offset+1):
-			t.Errorf("%s got %v behind %v, and nobody told it of a gap", who, m, at)
+			faults = append(faults, fmt.Sprintf("%v behind %v, and nobody told it of a gap", m, at))
 		}
 		at = now
 	}
-	return gaps
+	return gaps, faults
+}
+
+// The check of sequences finds each message that is left out, comes twice, or too early.
+func TestSequence(t *testing.T) {
+	var list []told
+	for i := range 20 {
+		list = append(list, told{fmt.Sprint("abcdefghij:", i+1), "said", "{}"})
+	}
+	list[10].event = "recovered"
+	check := func(what string, list []told, want bool) {
+		t.Helper()
+		if _, faults := sequence(list); (len(faults) > 0) != want {
+			t.Errorf("%s: faults are %q", what, faults)
+		}
+	}
+	check("all", list, false)
+	for i := 1; i < len(list)-1; i++ {
+		told := i == 9 // the next one tells of a gap
+		check(fmt.Sprint("without ", i), slices.Delete(slices.Clone(list), i, i+1), !told)
+		if i != 10 {
+			check(fmt.Sprint("twice ", i), slices.Insert(slices.Clone(list), i, list[i]), true)
+		}
+	}
 }
 
 func TestHistoryHasOneOrder(t *testing.T) {
