@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"rtd/channels/history"
 	"rtd/host/clustertest"
 	"rtd/host/hosttest"
 )
@@ -18,22 +19,40 @@ import (
 type member struct {
 	*hosttest.Client
 	name, topic, node string
+	quiet             chan struct{} // closed when it has ceased to talk; nil before it has begun
 
 	mu      sync.Mutex
 	said    int                        // up to which its server has answered
+	unsure  map[int]bool               // those of them that were never answered, as its server ended
 	heard   map[string][]int           // by who said it
 	doubles []string                   // what came twice, or before what was said earlier
 	present map[string]map[string]bool // refs by key
 	left    map[string]int             // times that the last ref of a key has left
+	at      string                     // the position of what it has heard last, on a topic with history
+	gaps    []string                   // that it was told of
+	resumed int                        // times that it was told that it has all
 }
 
 func enter(t testing.TB, n *clustertest.Node, name, topic string) *member {
 	t.Helper()
-	m := &member{name: name, topic: topic, node: n.Name, heard: map[string][]int{}, left: map[string]int{}}
-	m.Client = hosttest.Connect(t, n.Socket())
-	m.Hear(m.take)
-	m.MustJoin(t, topic, fmt.Sprintf(`{"token":"demo","user":%q}`, name))
+	m := &member{name: name, topic: topic, node: n.Name, unsure: map[int]bool{}, heard: map[string][]int{}, left: map[string]int{}}
+	m.connect(t, n)
 	return m
+}
+
+// connect connects it, for the first time, or again as a client does whose connection has ended: with the position that it knows.
+func (m *member) connect(t testing.TB, n *clustertest.Node) {
+	t.Helper()
+	if m.quiet != nil {
+		<-m.quiet
+	}
+	m.Client = hosttest.Connect(t, n.Socket())
+	m.mu.Lock()
+	m.present = nil
+	at := m.at
+	m.mu.Unlock()
+	m.Hear(m.take)
+	m.MustJoin(t, m.topic, fmt.Sprintf(`{"token":"demo","user":%q,"since":%q}`, m.name, at))
 }
 
 // say broadcasts the next number. Only the goroutine of its sender calls it.
@@ -51,6 +70,14 @@ func (m *member) say() error {
 	return nil
 }
 
+// doubt is after the end of its connection: whether the next number was said, nobody knows.
+func (m *member) doubt() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.said++
+	m.unsure[m.said] = true
+}
+
 func (m *member) last() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -60,7 +87,27 @@ func (m *member) last() int {
 func (m *member) take(r hosttest.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if _, ok := history.Parse(r.Ref); ok {
+		m.at = r.Ref
+	}
 	switch r.Event {
+	case "position", "recovered":
+		var p struct {
+			Position, Reason string
+			Complete         bool
+		}
+		if err := json.Unmarshal(r.Payload, &p); err != nil {
+			m.doubles = append(m.doubles, err.Error())
+			return
+		}
+		m.at = p.Position
+		switch {
+		case r.Event == "position":
+		case p.Complete:
+			m.resumed++
+		default:
+			m.gaps = append(m.gaps, p.Reason)
+		}
 	case "new_message":
 		var p struct{ Body, User string }
 		n := 0
@@ -137,14 +184,27 @@ func (m *member) has(who string, n int) bool {
 	return found
 }
 
-// missing counts the numbers of somebody that it has not heard, after from and up to to.
-func (m *member) missing(who string, from, to int) (count int) {
+// missing counts the numbers of somebody that it has not heard, after from and up to to, and that were answered.
+func (m *member) missing(who *member, from, to int) (count int) {
 	for n := from + 1; n <= to; n++ {
-		if !m.has(who, n) {
+		if !m.has(who.name, n) && !who.isUnsure(n) {
 			count++
 		}
 	}
 	return count
+}
+
+func (m *member) isUnsure(n int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.unsure[n]
+}
+
+// told counts how often it was told that it has missed something, and that it has not.
+func (m *member) told() (gaps, resumed int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.gaps), m.resumed
 }
 
 // departures counts how often somebody has left for it.

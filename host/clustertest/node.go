@@ -72,6 +72,14 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// Binary returns the path of rtd, built from this module.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path, err := binary()
+	must(t, err)
+	return path
+}
+
 // Clean removes what was built, at the end of a process of tests: call it in TestMain.
 func Clean() {
 	if path, err := binary(); err == nil {
@@ -84,10 +92,7 @@ func Start(t testing.TB, o Setup) *Cluster {
 	t.Helper()
 	path := o.Binary
 	if path == "" {
-		var err error
-		if path, err = binary(); err != nil {
-			t.Fatal(err)
-		}
+		path = Binary(t)
 	}
 	c := &Cluster{Net: NewNet(t, o.Nodes...)}
 	for k, name := range o.Nodes {
@@ -148,6 +153,9 @@ func (c *Cluster) Node(name string) *Node {
 
 // All returns the nodes in order.
 func (c *Cluster) All() []*Node { return c.list }
+
+// Use has a node be another build of rtd from its next start on.
+func (n *Node) Use(binary string) { n.binary = binary }
 
 // Start starts a node that has ended, or for the first time, and waits until it is ready.
 func (n *Node) Start() {
