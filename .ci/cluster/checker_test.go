@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"rtd/channels/history"
-	"rtd/host/clustertest"
 	"rtd/host/hosttest"
 )
 
@@ -33,20 +32,20 @@ type member struct {
 	resumed int                        // times that it was told that it has all
 }
 
-func enter(t testing.TB, n *clustertest.Node, name, topic string) *member {
+func enter(t testing.TB, node, url, name, topic string) *member {
 	t.Helper()
-	m := &member{name: name, topic: topic, node: n.Name, unsure: map[int]bool{}, heard: map[string][]int{}, left: map[string]int{}}
-	m.connect(t, n)
+	m := &member{name: name, topic: topic, node: node, unsure: map[int]bool{}, heard: map[string][]int{}, left: map[string]int{}}
+	m.connect(t, url)
 	return m
 }
 
 // connect connects it, for the first time, or again as a client does whose connection has ended: with the position that it knows.
-func (m *member) connect(t testing.TB, n *clustertest.Node) {
+func (m *member) connect(t testing.TB, url string) {
 	t.Helper()
 	if m.quiet != nil {
 		<-m.quiet
 	}
-	m.Client = hosttest.Connect(t, n.Socket())
+	m.Client = hosttest.Connect(t, url)
 	m.mu.Lock()
 	m.present = nil
 	at := m.at

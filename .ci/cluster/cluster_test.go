@@ -3,6 +3,7 @@
 //	go test ./.ci/cluster                                about a minute
 //	RTD_CLUSTER_ROUNDS=100 go test -timeout 0 ./.ci/cluster    for hours
 //	RTD_CLUSTER_BINARY=/path/rtd go test ./.ci/cluster   of another build
+//	.ci/cluster/long --minutes 60 --nodes 5              nodes on hosts of their own, as root on Linux
 //
 // The file before names the commit of the version that this one has to work with in one cluster: the last one that was deployed.
 package cluster_test
@@ -35,6 +36,7 @@ type trial struct {
 	arrived int // ever
 	talk    sync.WaitGroup
 	quit    chan struct{}
+	pace    time.Duration // between two numbers of a member
 }
 
 var (
@@ -45,7 +47,7 @@ var (
 // TestCluster goes through all that may befall a cluster, several times.
 func TestCluster(t *testing.T) {
 	rounds, _ := strconv.Atoi(os.Getenv("RTD_CLUSTER_ROUNDS")) // none said: one
-	x := &trial{t: t}
+	x := &trial{t: t, pace: 10 * time.Millisecond}
 	x.Cluster = clustertest.Start(t, clustertest.Setup{
 		Nodes: names, Binary: os.Getenv("RTD_CLUSTER_BINARY"), Plugins: map[string][]byte{"chat": sandboxtest.BuildGo(t, "rtd/plugins/chat")},
 		Config: "[plugin.chat.config]\ntoken = \"demo\"\n",
@@ -97,7 +99,7 @@ func apart(node string) func(one, other string) bool {
 // arrive has members enter at a node.
 func (x *trial) arrive(n *clustertest.Node) {
 	for _, topic := range topics {
-		x.members = append(x.members, enter(x.t, n, n.Name+"-"+topic[len("room:"):]+"-"+strconv.Itoa(x.arrived), topic))
+		x.members = append(x.members, enter(x.t, n.Name, n.Socket(), n.Name+"-"+topic[len("room:"):]+"-"+strconv.Itoa(x.arrived), topic))
 		x.arrived++
 	}
 }
@@ -129,7 +131,7 @@ func (x *trial) speak(m *member) {
 			select {
 			case <-x.quit:
 				return
-			case <-time.After(10 * time.Millisecond):
+			case <-time.After(x.pace):
 			}
 			if err := m.say(); err != nil {
 				select {

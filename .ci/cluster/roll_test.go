@@ -45,7 +45,7 @@ func before(t *testing.T) (binary, commit string) {
 // come back.
 func TestRoll(t *testing.T) {
 	old, commit := before(t)
-	x := &trial{t: t}
+	x := &trial{t: t, pace: 10 * time.Millisecond}
 	x.Cluster = clustertest.Start(t, clustertest.Setup{
 		Nodes: names, Binary: old, Plugins: map[string][]byte{"chat": sandboxtest.BuildGo(t, "rtd/plugins/chat")},
 		Config: "[plugin.chat]\nhistory = [\"room:2\"]\nhistory_messages = 100000\nhistory_bytes = 67108864\n[plugin.chat.config]\ntoken = \"demo\"\n",
@@ -83,7 +83,7 @@ func (x *trial) replace(node, binary, what string) {
 	n.Use(binary)
 	n.Start()
 	for _, m := range moved {
-		m.connect(x.t, n)
+		m.connect(x.t, n.Socket())
 		x.speak(m)
 	}
 	time.Sleep(time.Second)
