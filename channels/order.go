@@ -515,6 +515,10 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 		h.tellGap(topic, gap, c)
 	}
 	r.known = true
+	for _, w := range coming { // what is held comes behind that, to them as to the others
+		c.add(&w.Subscription)
+		h.recoverLocked(p, w.member, w.again)
+	}
 	held, dropped := r.held, r.dropped
 	r.held, r.bytes, r.dropped = nil, 0, false
 	for _, said := range held {
@@ -533,16 +537,7 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 		r.known = false
 		h.orderer.Learn(topic)
 	}
-	for _, w := range coming {
-		c.add(&w.Subscription)
-	}
-	if !r.known {
-		r.waiting, coming = coming, nil
-	}
 	p.mu.Unlock()
-	for _, w := range coming {
-		h.recover(p, w.member, w.again)
-	}
 }
 
 // adopt makes a log that of the topic. What members have missed goes to them; the gap says that some of it is gone. Callers hold the shard's mu and the past's.

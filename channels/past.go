@@ -339,6 +339,11 @@ func quoted(p history.Position) []byte {
 func (h *Hub) recover(p *past, m *member, again comeback) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	h.recoverLocked(p, m, again)
+}
+
+// recoverLocked is recover. Callers hold the past's mu as well.
+func (h *Hub) recoverLocked(p *past, m *member, again comeback) {
 	p.used = time.Now()
 	if p.archived != nil && !p.archived.ready {
 		p.archived.waiting = append(p.archived.waiting, comer{m, again})
