@@ -53,6 +53,8 @@ type Ordered struct {
 	Origin       string           // the node that it was made on; "" is this one
 	Ref          uint64           // by which that knows who is left out; 0: nobody
 	Hops         int              // nodes that have passed it on, since they saw another owner
+
+	from uint64 // the node that says it has ordered it
 }
 
 // maxHops is how often a broadcast is passed on while nodes do not agree about the owner.
@@ -64,11 +66,13 @@ type ordering struct {
 	known   bool   // the log is what it has to be
 	giving  bool   // the log is to be handed to the owner, which this node was until now
 	told    bool   // members have been told a position of it
+	theirs  bool   // its epoch is that of another node
 	waiting []comer
 	held    []*Ordered // what came meanwhile: to be ordered, or ordered
 	bytes   int        // of held
 	dropped bool       // some of it had no room
 
+	strays  map[string]uint64 // by epoch: the last one of it that another node had ordered, and that was ordered here again
 	senders map[uint64]sender // of broadcasts that are under way
 	ref     uint64
 }
@@ -84,6 +88,7 @@ type sender struct {
 const (
 	maxHeld    = 4 << 20 // bytes that are held of a topic
 	maxSenders = 1 << 14
+	maxStrays  = 64
 	forgetSent = 30 * time.Second
 )
 
@@ -201,9 +206,31 @@ func orderedAt() time.Time { return time.Now().Truncate(time.Microsecond) }
 
 // takeOrder orders what was held, or came from another node. Callers hold the shard's mu and the past's.
 func (h *Hub) takeOrder(said *Ordered, c *crowd) {
+	if !c.past.order.isNew(said, c.past.log.Position().Epoch) {
+		return
+	}
 	o, except := c.past.order.outgoing(said)
 	said.At = orderedAt()
 	_ = h.orderHere(said, o, except, c) // it counts members whose codec cannot write it
+}
+
+// isNew reports whether what another node may have ordered is still to be ordered here. Several nodes may bring it.
+func (r *ordering) isNew(said *Ordered, epoch string) bool {
+	at := said.Position
+	if at.Offset == 0 {
+		return true
+	}
+	if at.Epoch == epoch || at.Offset <= r.strays[at.Epoch] {
+		return false // it is in the log that this node has got, or was ordered before
+	}
+	if len(r.strays) >= maxStrays {
+		r.strays = nil
+	}
+	if r.strays == nil {
+		r.strays = map[string]uint64{}
+	}
+	r.strays[at.Epoch] = at.Offset
+	return true
 }
 
 func (r *ordering) outgoing(said *Ordered) (o *Outgoing, except *Subscription) {
@@ -246,26 +273,42 @@ func (h *Hub) Order(said *Ordered) error {
 	return h.Broadcast(&Outgoing{Kind: Broadcast, Topic: said.Topic, Name: said.Event, Payload: said.Payload, Binary: said.Binary}, nil)
 }
 
-// Ordered takes a broadcast that the owner of its topic has ordered. The error is that of [CheckPublish].
-func (h *Hub) Ordered(said *Ordered) error {
+// Ordered takes a broadcast that another node has ordered, which is the owner of its topic, or thinks so. The error is that of [CheckPublish].
+//
+// It thinks so as long as it does not see the owner, such as when the way between these two is cut, and to others is not. What it orders then has an epoch of its own. The
+// owner orders that again, in the other one, so that nobody who sees both misses it.
+func (h *Hub) Ordered(from uint64, said *Ordered) error {
+	said.from = from
 	if err := CheckPublish(said.Topic, said.Event, said.Payload, said.Binary); err != nil {
 		return err
 	}
 	if !h.withOrder(said.Topic, func(c *crowd) {
 		h.review(said.Topic, c.past)
-		if r := c.past.order; r.owner == 0 {
-			h.unkept.Add(1) // of a node that was the owner until now, or thinks so: it hands over what it has
-		} else if r.known {
-			h.follow(said, c)
-		} else {
+		switch r := c.past.order; {
+		case !r.known:
 			held := *said
 			held.Payload = bytes.Clone(said.Payload)
 			h.hold(c.past, &held)
+		case r.owner == 0:
+			h.takeOrder(said, c)
+		case from != r.owner && said.Position.Epoch != c.past.log.Position().Epoch:
+			h.stray(said, r)
+		default:
+			h.follow(said, c)
 		}
 	}) {
 		return h.Deliver(said.Topic, said.Event, said.Payload, said.Binary)
 	}
 	return nil
+}
+
+// stray sends what another node has ordered to the owner of its topic.
+func (h *Hub) stray(said *Ordered, r *ordering) {
+	if said.Hops++; said.Hops > maxHops {
+		h.unkept.Add(1)
+		return
+	}
+	h.orderer.Send(r.owner, said)
 }
 
 // follow takes the next broadcast of the owner. Callers hold the shard's mu and the past's.
@@ -525,6 +568,8 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 		switch {
 		case r.owner == 0:
 			h.takeOrder(said, c)
+		case said.Position.Epoch != p.log.Position().Epoch && said.from != r.owner:
+			h.stray(said, r)
 		case said.Position.Epoch != p.log.Position().Epoch:
 			dropped = true // the log is newer than that, or there is a newer one by now
 		case r.known:
@@ -547,10 +592,14 @@ func (h *Hub) adopt(topic string, log *Archived, c *crowd) (gap history.Gap) {
 	if log == nil {
 		if p.order.told || at.Offset > 0 { // the node that ordered it is gone, and with it what only that knew
 			gap = history.GapEpoch
+		}
+		if gap != "" || p.order.theirs {
 			h.counted(p, func() { p.log = history.New[*kept](history.Position{Epoch: history.NewEpoch()}) })
+			p.order.theirs = false
 		}
 		return gap
 	}
+	p.order.theirs = true
 	first := log.Last + 1 - uint64(len(log.Messages))
 	switch {
 	case log.Epoch == at.Epoch && log.Last >= at.Offset && first <= at.Offset+1:

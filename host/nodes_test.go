@@ -55,6 +55,7 @@ func TestNodes(t *testing.T) {
 		client := s.Connect(t)
 		client.MustJoin(t, "echo:lobby", "{}")
 		client.MustJoin(t, "echo:kept", "{}")
+		client.Expect(t, "echo:kept", "position") // before that it may miss what is said
 		clients = append(clients, client)
 	}
 	ask := func(s *server, method, path, body, want string) string {

@@ -42,6 +42,7 @@
 //	a longer one                            what was said meanwhile is lost to the other side: counted, and a line in the log of both
 //	a node ends, or starts                  histories that it orders go over to others, or come to it, without a gap
 //	kill -9 of a node                       what it had said, and what had not left it, is lost; its presences leave within DownAfter
+//	a cut between two, seen by a third      what the one says that does not see a topic's owner, the owner orders again, for all who see both
 //	a node that stands still for a while    as a cut
 //	clocks that differ                      nothing depends on them, but the order of a node's lives
 //

@@ -198,7 +198,7 @@ func (n *Node) sayOrdered(p *peer, kind byte, o *channels.Ordered) {
 }
 
 // ordered takes a broadcast that is to be ordered here, or was ordered by a peer.
-func (n *Node) ordered(kind byte, body []byte) error {
+func (n *Node) ordered(p *peer, kind byte, body []byte) error {
 	o, err := parseOrdered(body)
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func (n *Node) ordered(kind byte, body []byte) error {
 	if kind == messageOrder {
 		return n.options.Hub.Order(o)
 	}
-	return n.options.Hub.Ordered(o)
+	return n.options.Hub.Ordered(p.number, o)
 }
 
 // Give implements [channels.Orderer].

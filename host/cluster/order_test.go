@@ -423,3 +423,62 @@ func TestOwnerHandsOverMuch(t *testing.T) {
 		want(t, "overflows", a.Stats().Overflows, 0)
 	})
 }
+
+// The way between two nodes is cut, and each still sees the others: what the one says that does not see the owner reaches all who see both, once.
+func TestCutBetweenTwo(t *testing.T) {
+	for _, names := range [][]string{{"a", "b", "c"}, {"a", "b", "c", "d", "e"}} {
+		t.Run(fmt.Sprint(len(names)), func(t *testing.T) {
+			simulate(t, func(t *testing.T, w *network) {
+				var nodes []*node
+				for _, name := range names {
+					nodes = append(nodes, start(t, w, name, remembers))
+				}
+				defer closeAll(nodes...)
+				wait()
+				topic := nodes[0].topicOf("c")
+				for _, n := range nodes {
+					n.member(topic, true)
+				}
+				wait()
+				w.cutBoth("a", "c", true)
+				wait()
+				const count = 100
+				for k := range count {
+					for _, n := range nodes {
+						n.say(topic, n.name, fmt.Sprint(`{"n":`, k, `}`))
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				wait()
+				for _, n := range nodes {
+					if n.name == "a" {
+						continue // it does not see the owner: it is told of gaps
+					}
+					next := map[string]int{}
+					list := n.told(t)
+					checkSequence(t, n.name, list)
+					for _, m := range list {
+						if m.event == "recovered" {
+							continue
+						}
+						if m.payload != fmt.Sprint(`{"n":`, next[m.event], `}`) {
+							t.Fatalf("%s got %v, want number %d", n.name, m, next[m.event])
+						}
+						next[m.event]++
+					}
+					for _, from := range names {
+						want(t, n.name+" got of "+from, next[from], count)
+					}
+				}
+				w.cutBoth("a", "c", false)
+				wait()
+				nodes[0].say(topic, "last", `{}`)
+				wait()
+				for _, n := range nodes {
+					want(t, "history at "+n.name, n.past(topic), nodes[0].past(topic))
+					checkSequence(t, n.name, n.told(t))
+				}
+			})
+		})
+	}
+}

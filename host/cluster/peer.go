@@ -238,7 +238,7 @@ func (p *peer) message(kind byte, body []byte) error {
 			return err
 		}
 	case messageOrder, messageOrdered:
-		return n.ordered(kind, body)
+		return n.ordered(p, kind, body)
 	case messageExpel:
 		if n.options.Disconnect != nil {
 			n.options.Disconnect(string(body))
