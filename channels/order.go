@@ -526,7 +526,26 @@ func (h *Hub) Handed(topic string, log Archived) {
 		return // it is asked for, if need be
 	}
 	h.BeginHistory(topic)
+	h.withOrder(topic, func(c *crowd) {
+		h.review(topic, c.past)
+		if r := c.past.order; r.owner == 0 && r.known {
+			h.missed(topic, &log, c)
+		}
+	})
 	h.Learned(topic, 0, &log)
+}
+
+// missed tells members what they have not got: while nodes did not see each other, both ordered the topic, and this node goes on. The epoch is another one, so
+// that whoever comes back is told as well. Callers hold the shard's mu and the past's.
+func (h *Hub) missed(topic string, log *Archived, c *crowd) {
+	p := c.past
+	last := Ordered{Position: history.Position{Epoch: log.Epoch, Offset: log.Last}}
+	if log.Last == 0 || !p.order.isNew(&last, p.log.Position().Epoch) {
+		return
+	}
+	h.counted(p, func() { p.log.Renew(history.NewEpoch()) })
+	p.order.theirs = false
+	h.tellGap(topic, history.GapEpoch, c)
 }
 
 // Learned takes the log of a topic as its owner knows it, or, on the owner, as the one before has left it. log is nil if nobody has one. The messages are dense, up
@@ -553,7 +572,10 @@ func (h *Hub) Learned(topic string, owner uint64, log *Archived) {
 	for _, w := range coming {
 		c.remove(&w.Subscription)
 	}
-	r.giving = r.giving && log != nil && log.Epoch == p.log.Position().Epoch // else the owner has begun anew
+	if r.giving && log != nil && log.Epoch != p.log.Position().Epoch { // the owner has another log, and is to know that there was this one
+		h.orderer.Hand(r.owner, topic, p.archive(maxHanded))
+		r.giving = false
+	}
 	if gap := h.adopt(topic, log, c); gap != "" {
 		h.tellGap(topic, gap, c)
 	}

@@ -39,7 +39,8 @@
 //	members here                            get a broadcast without waiting for any other node
 //	a frame that the carrier loses          comes late, and those behind it after it
 //	a short cut (less than DownAfter)       all that was said meanwhile comes late, up to 16 MiB for each node
-//	a longer one                            what was said meanwhile is lost to the other side: counted, and a line in the log of both
+//	a longer one                            what was said meanwhile is lost to the other side: counted, and a line in the log of both; in topics
+//	                                        with history members of both sides are told of a gap
 //	a node ends, or starts                  histories that it orders go over to others, or come to it, without a gap
 //	kill -9 of a node                       what it had said, and what had not left it, is lost; its presences leave within DownAfter
 //	a cut between two, seen by a third      what the one says that does not see a topic's owner, the owner orders again, for all who see both
