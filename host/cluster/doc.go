@@ -12,6 +12,7 @@
 //	node.go      beats, who is there, who is not       relay.go      what the hub says goes to peers
 //	peer.go      one other node, in one life           interest.go   which peers want a topic
 //	stream.go    frames that are numbered              ask.go        questions and answers
+//	order.go     who owns a topic with history         learn.go      how its log comes here
 //	wire.go      what stands in frames and beats       status.go     what those see who operate it
 //
 // # Links
