@@ -83,7 +83,7 @@ func (n *Node) turnRing() {
 	n.orders.Unlock()
 	for _, p := range n.peerList() {
 		p.mu.Lock()
-		there := p.linked && p.in.synced
+		there := p.out != nil && p.in.synced // what is to be handed over can be said
 		p.mu.Unlock()
 		if there {
 			add(p.place, p.late)

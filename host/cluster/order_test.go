@@ -285,7 +285,7 @@ func TestCutAndHealed(t *testing.T) {
 		a.say(topic, "said", `{"n":4}`)
 		wait()
 		want(t, "gaps at a", checkSequence(t, "a", a.told(t)), 1) // of what b said meanwhile
-		if gaps := checkSequence(t, "b", b.told(t)); gaps < 2 { // when it is alone, and when it is not any more; that may take two steps
+		if gaps := checkSequence(t, "b", b.told(t)); gaps < 2 {   // when it is alone, and when it is not any more; that may take two steps
 			t.Errorf("b was told of %d gaps", gaps)
 		}
 		want(t, "history", b.past(topic), a.past(topic))

@@ -103,6 +103,9 @@ func (p *peer) open() {
 // write sends what is said to the peer, until it is down.
 func (p *peer) write() {
 	p.open()
+	p.node.turn.Lock()
+	p.node.turnRing() // if all that it has to say came before
+	p.node.turn.Unlock()
 	for {
 		p.flush()
 		select {
