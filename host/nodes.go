@@ -191,8 +191,8 @@ func (n *nodes) Nodes() ([]admin.Node, error) {
 			Name: m.Name, State: string(m.State), Since: m.Since, Version: m.Version, Connections: m.Load.Connections, Topics: m.Load.Topics, Memory: m.Load.Memory,
 			Trip: m.Trip, Waiting: m.Waiting, Cause: m.Cause,
 		}
-		if err := n.mesh.Err(); err != nil && m.State == cluster.Self {
-			a.Cause = err.Error()
+		if cause := n.mesh.Status().Cause; cause != nil && m.State == cluster.Self {
+			a.Cause = "other nodes cannot be reached: " + cause.Error()
 		}
 		list = append(list, a)
 	}

@@ -82,18 +82,19 @@ type Options struct {
 // Node is this node, and what it knows of the others. Its methods may be called from any goroutine. It is the [channels.Remote] and
 // [channels.Orderer] of its hub.
 type Node struct {
-	options Options
-	log     *slog.Logger
-	life    uint64
-	origin  string // this life of this node
-	began   time.Time
-	heard   *interests
-	answers map[string]Answer
-	asks    asks
-	ring    atomic.Pointer[ring]
-	counts  counts
-	opened  atomic.Uint64 // streams so far: a peer may know those of before it was away
-	slots   [maxPeers]atomic.Pointer[peer]
+	options   Options
+	log       *slog.Logger
+	life      uint64
+	origin    string // this life of this node
+	began     time.Time
+	heard     *interests
+	answers   map[string]Answer
+	asks      asks
+	ring      atomic.Pointer[ring]
+	counts    counts
+	toldLarge atomic.Int64  // when a broadcast that is too large was told of last, in nanoseconds since began
+	opened    atomic.Uint64 // streams so far: a peer may know those of before it was away
+	slots     [maxPeers]atomic.Pointer[peer]
 
 	ctx      context.Context
 	end      context.CancelFunc

@@ -46,6 +46,10 @@ func (n *Node) Disconnect(id string) {
 
 func (n *Node) tooLarge(topic, event string, size int) {
 	n.counts.tooLarge.Add(1)
+	now, last := time.Since(n.began).Nanoseconds(), n.toldLarge.Load()
+	if last != 0 && now-last < complainEvery.Nanoseconds() || !n.toldLarge.CompareAndSwap(last, now) {
+		return
+	}
 	n.log.Warn("broadcast is too large for other nodes: members there do not get it", "topic", topic, "event", event, "bytes", size, "most", maxMessage)
 }
 
